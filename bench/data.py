@@ -1,0 +1,205 @@
+"""Which data sets are there, how is each split, and where do its files lie?
+
+`digits` ships with scikit-learn; the others lie under a root, `--data DIR` or the environment variable BENCH_DATA, in the layout that
+torchvision or scikit-learn would download them to, and are downloaded there when missing. Pixels are float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.errors import BenchError, DataMissing, UnknownName
+
+DEFAULT_ROOT = Path.home() / ".cache" / "genmodel-bench"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+DIGITS_HELD_OUT = 300
+"""Images of `digits` in each of validation and test; the other 1,197 train."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images (n, c, h, w), float32 in [0, 1], in three splits, with labels (n,) int64 of the same three or None.
+
+    `digest` is of the content of all splits: a changed pixel changes it.
+    """
+
+    name: str
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    labels: Mapping[str, Tensor] | None
+    digest: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (c, h, w) of one image."""
+        c, h, w = self.train.shape[1:]
+        return c, h, w
+
+    def to(self, device: torch.device) -> Dataset:
+        """Return the same data on `device`."""
+        labels = self.labels and {name: y.to(device) for name, y in self.labels.items()}
+        train, valid, test = (images.to(device) for images in (self.train, self.valid, self.test))
+        return replace(self, train=train, valid=valid, test=test, labels=labels)
+
+
+def load(name: str, *, root: Path | str | None = None) -> Dataset:
+    """Return the data set `name`; `root` is where its files lie (default: BENCH_DATA, else ~/.cache/genmodel-bench).
+
+    Raises UnknownName, and DataMissing when the files are neither there nor to be downloaded.
+    """
+    root = Path(root or os.environ.get("BENCH_DATA") or DEFAULT_ROOT).expanduser()
+    if name.startswith("folder:"):
+        return load_folder(name)
+    if name not in DATASETS:
+        raise UnknownName("data set", name, [*DATASETS, "folder:PATH"])
+    return DATASETS[name](name, root)
+
+
+def load_digits(name: str, root: Path) -> Dataset:
+    """Return the 1,797 real 8×8 digits of scikit-learn, split 1197/300/300, stratified by class, always the same way."""
+    from sklearn.datasets import load_digits as ship
+
+    bunch = ship()
+    images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16  # (n, 8, 8) in 0..16 -> (n, 1, 8, 8)
+    labels = torch.from_numpy(bunch.target).long()
+    train, valid, test = stratified_split(labels, DIGITS_HELD_OUT)
+    return assemble(name, images, labels, [train, valid, test])
+
+
+def stratified_split(labels: Tensor, held_out: int) -> list[Tensor]:
+    """Return indices of train, valid, test, the last two of `held_out` each, with the classes in equal shares.
+
+    The images are shuffled by a fixed permutation and sorted by class; of 2 · `held_out` equally spaced places in that order
+    validation and test take turns.
+    """
+    n = len(labels)
+    shuffled = torch.from_numpy(np.random.RandomState(0).permutation(n))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    places = torch.arange(2 * held_out) * n // (2 * held_out)
+    chosen = by_class[places]
+    train = torch.ones(n, dtype=torch.bool)
+    train[chosen] = False
+    return [train.nonzero()[:, 0], chosen[0::2].sort().values, chosen[1::2].sort().values]
+
+
+def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int) -> Dataset:
+    """Return a torchvision data set; the last `valid` of its training images validate, as in the paper."""
+    import torchvision.datasets
+
+    make = getattr(torchvision.datasets, cls)
+    try:
+        both = [make(root, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        raise missing(name, root, files, error) from error
+    images = torch.cat([torch.as_tensor(part.data) for part in both])
+    labels = torch.cat([torch.as_tensor(part.targets) for part in both]).long()
+    # (n, h, w) -> (n, 1, h, w), or (n, h, w, c) -> (n, c, h, w)
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    m, n = len(both[0].data), len(images)
+    splits = [torch.arange(m - valid), torch.arange(m - valid, m), torch.arange(m, n)]
+    return assemble(name, images.float() / 255, labels, splits)
+
+
+def load_olivetti(name: str, root: Path) -> Dataset:
+    """Return the 400 Olivetti faces of 40 people at 48×48, split by person: of every five people three train, one validates, one tests."""
+    from sklearn.datasets import fetch_olivetti_faces
+    from torch.nn.functional import interpolate
+
+    try:
+        bunch = fetch_olivetti_faces(data_home=str(root))
+    except OSError as error:
+        raise missing(name, root, "olivetti_py3.pkz", error) from error
+    images = torch.from_numpy(bunch.images).float().unsqueeze(1)  # (400, 64, 64) -> (400, 1, 64, 64)
+    images = interpolate(images, size=(48, 48), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    people = torch.from_numpy(bunch.target).long()
+    fold = people % 5
+    return assemble(name, images, people, [(part).nonzero()[:, 0] for part in (fold < 3, fold == 3, fold == 4)])
+
+
+def load_folder(name: str) -> Dataset:
+    """Return the images of a folder, any format that Pillow reads, all of one size; 80 % train, 10 % validate, 10 % test.
+
+    Grey if all are grey, else RGB. The split is a fixed permutation of the files in the order of their names.
+    """
+    images = read_images(Path(name.removeprefix("folder:")).expanduser())
+    n = len(images)
+    if n < 10:
+        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 10")
+    order = torch.from_numpy(np.random.RandomState(0).permutation(n))
+    held_out = n // 10
+    return assemble(name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]])
+
+
+def read_images(folder: Path) -> Tensor:
+    """Return the images directly in `folder`, sorted by name: (n, c, h, w), float32 in [0, 1]. Raises BenchError."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not folder.is_dir():
+        raise DataMissing(f"{folder}: no such folder; expected a folder of images")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    if not paths:
+        raise DataMissing(f"{folder}: no images there; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+    pictures = []
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                # 16-bit greys are modes of their own; Pillow would clip them to 255.
+                if picture.mode.startswith("I;16"):
+                    grey = np.asarray(picture, dtype=np.float32)[..., None] / 65535
+                    pictures.append(grey)
+                else:
+                    mode = "L" if picture.mode in ("L", "1", "LA") else "RGB"
+                    pixels = np.asarray(picture.convert(mode), dtype=np.float32) / 255
+                    pictures.append(pixels.reshape(*pixels.shape[:2], -1))
+        except (OSError, UnidentifiedImageError, ValueError) as error:
+            raise BenchError(f"{path}: cannot be read as an image ({error}); remove or repair it") from error
+        if pictures[-1].shape[:2] != pictures[0].shape[:2]:
+            h, w = pictures[-1].shape[:2]
+            h0, w0 = pictures[0].shape[:2]
+            raise BenchError(f"{path}: is {w}×{h} pixels where {paths[0].name} is {w0}×{h0}; expected one size")
+    c = max(p.shape[2] for p in pictures)
+    stacked = np.stack([np.broadcast_to(p, (*p.shape[:2], c)) for p in pictures])
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()  # (n, h, w, c) -> (n, c, h, w)
+
+
+def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:
+    """Return the error that says what is missing, where it was looked for and how to get it."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataMissing(
+        f"{name}: {files} not found under {root}, and the download failed ({reason}); go online, or put the files there, "
+        "or name their folder with --data DIR or BENCH_DATA; the data set 'digits' needs nothing"
+    )
+
+
+def assemble(name: str, images: Tensor, labels: Tensor | None, splits: Sequence[Tensor]) -> Dataset:
+    """Return the Dataset of `images` (n, c, h, w) and `labels` (n,) under the index of each split, with its digest."""
+    parts = [images[index].contiguous() for index in splits]
+    names = ("train", "valid", "test")
+    ys = None if labels is None else dict(zip(names, (labels[index] for index in splits), strict=True))
+    digest = hashlib.sha256()
+    for tensor in [*parts, *(ys.values() if ys else ())]:
+        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.numpy().tobytes())
+    train, valid, test = parts
+    return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16])
+
+
+DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
+    "digits": load_digits,
+    "mnist": partial(load_torchvision, cls="MNIST", files="MNIST/raw/train-images-idx3-ubyte", valid=10_000),
+    "fashion-mnist": partial(
+        load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000
+    ),
+    "cifar10": partial(load_torchvision, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000),
+    "olivetti": load_olivetti,
+}

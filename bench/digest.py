@@ -1,0 +1,81 @@
+"""What does a result depend on, as a hash? Values, and the source code that computed it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+HOME = ("bench", "models", "metrics")
+"""The packages whose code is followed; other packages are named by version in the records."""
+
+
+def content_digest(*parts: Any) -> str:
+    """Return 16 hex digits of the SHA-256 of JSON values (tuples as lists, key order of no matter)."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """Return a digest of the modules' source and of all they import from this project.
+
+    It is taken of the syntax tree without docstrings: comments and layout change nothing. A package's `__init__` counts only where
+    it is itself imported from, so that a new line in a registry changes no model's digest.
+    """
+    return content_digest([[name, _normal_source(name)] for name in _closure(modules)])
+
+
+def _closure(modules: tuple[str, ...]) -> list[str]:
+    """Return `modules` and everything of this project they import, sorted."""
+    seen: set[str] = set()
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += _local_imports(_tree(name))
+    return sorted(seen)
+
+
+def _tree(module: str) -> ast.Module:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"digest: module {module!r} has no source file")
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def _local_imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # `from package import x` is of a submodule x where there is one, else of the package itself.
+            if node.module.split(".")[0] in HOME:
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                names = [name if _is_module(name) else node.module for name in inner]
+        yield from (name for name in names if name.split(".")[0] in HOME)
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the parent is a module, not a package
+        return False
+
+
+def _normal_source(module: str) -> str:
+    tree = _tree(module)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # Docstrings, and the strings that document a constant
+            kept = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]  # it has one, as just read
+    return ast.unparse(tree)

@@ -1,0 +1,36 @@
+"""What can a user do wrong? Each is one line on the command line, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """One line that says who, what was wrong, and what to do."""
+
+
+class UnknownName(BenchError):
+    """A model, metric or data set that is not registered."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = list(known)
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ";"
+        super().__init__(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")
+
+
+class BadOption(BenchError):
+    """An option of a model, or of the command line, that does not exist or has a wrong value."""
+
+
+class DataMissing(BenchError):
+    """A data set that is neither on disk nor can be downloaded."""
+
+
+class BadSamples(BenchError):
+    """A user's samples that cannot be scored."""
+
+
+class BadRecords(BenchError):
+    """A table of records that cannot be read."""

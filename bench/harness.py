@@ -1,0 +1,200 @@
+"""How is any model trained? One loop for every family, on the CPU and on CUDA.
+
+The data lie on the device; shuffling and minibatches happen there; the host waits for the device once an epoch. A killed
+run goes on from its last checkpoint and ends with the same weights as an uninterrupted one, bit for bit on the CPU.
+On CUDA a stage's `step` is captured once as a graph and replayed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import checkpoint
+from bench.graph import captured
+from bench.seeding import generator_states, restore_generators
+
+CHECKPOINT_SECONDS = 30.0
+
+
+class Diverged(RuntimeError):
+    """Training met a value that is not finite."""
+
+
+@dataclass
+class Progress:
+    """Where training stands: told after every minibatch."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass
+class Log:
+    """What training leaves besides the model: losses by epoch, and its cost."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    steps: int = 0
+
+
+Watcher = Callable[[Progress], None]
+
+
+def train(
+    model: Any,
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    folder: Path | None = None,
+    watch: Watcher = lambda progress: None,
+    every: float = CHECKPOINT_SECONDS,
+) -> Log:
+    """Train `model` in place on x: (n, c, h, w) and labels y: (n,) or None, both on the model's device; return the log.
+
+    With `folder`, a checkpoint is written every `every` seconds and at the end, and training goes on from the last one there.
+    The caller seeds the generators. Raises Diverged, and ValueError for a stage that cannot run on n images.
+    """
+    model.train()
+    model.initialise(x)
+    stages = list(model.stages())
+    if not stages:
+        return Log()
+    run = _Training(model, stages, x, y, folder, watch, every)
+    run.resume()
+    run.finish()
+    return run.log
+
+
+class _Training:
+    """One run through the stages: its position is (stage, epoch, minibatch)."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stages: Sequence[Any],
+        x: Tensor,
+        y: Tensor | None,
+        folder: Path | None,
+        watch: Watcher,
+        every: float,
+    ) -> None:
+        self.model, self.stages, self.x, self.y = model, stages, x, y
+        self.folder, self.watch, self.every = folder, watch, every
+        self.log = Log()
+        self.stage = self.epoch = self.batch = self.step = 0
+        self.order = torch.empty(0, dtype=torch.int64, device=x.device)
+        self.sums: dict[str, Tensor] = {}
+        self.total = sum(s.epochs * (len(x) // s.batch_size) for s in stages)
+        self.clock = self.saved = time.monotonic()
+        for s in stages:
+            if not 1 <= s.batch_size <= len(x) or s.epochs < 0:
+                raise ValueError(
+                    f"{s.name}: batch size {s.batch_size} and {s.epochs} epochs do not fit {len(x)} training images"
+                )
+
+    def finish(self) -> None:
+        """Run every stage from the current position on."""
+        while self.stage < len(self.stages):
+            self.run_stage(self.stages[self.stage])
+            self.stage += 1
+            self.epoch = self.batch = self.step = 0
+        self.save()
+
+    def run_stage(self, stage: Any) -> None:
+        """Run the epochs of one stage that are left."""
+        inputs = self.x if stage.inputs is None else stage.inputs(self.x)
+        labels, size = self.y, stage.batch_size
+        step = captured(stage, self.model, inputs, labels) if inputs.is_cuda else stage.step
+        batches = len(inputs) // size  # the rest sits out this epoch; the next has another order
+        while self.epoch < stage.epochs:
+            if self.batch == 0:
+                self.order = torch.randperm(len(inputs), device=inputs.device)
+                self.sums = {}
+            rates = self.rates(stage, batches)
+            while self.batch < batches:
+                for schedule, values in zip(stage.schedules, rates, strict=True):
+                    schedule.tensor.copy_(values[self.batch])
+                index = self.order[self.batch * size : (self.batch + 1) * size]
+                self.add(step(inputs[index], None if labels is None else labels[index]))
+                self.batch += 1
+                self.step += 1
+                self.after_batch(stage)
+            self.end_epoch(stage, batches)
+
+    def rates(self, stage: Any, batches: int) -> list[Tensor]:
+        """Return each schedule's values over this epoch, on the device: one transfer an epoch."""
+        first = self.step - self.batch
+        return [
+            torch.tensor([s.value(first + i, self.epoch) for i in range(batches)]).to(s.tensor)
+            for s in stage.schedules
+        ]
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Add one step's logged values to the epoch's sums, on the device."""
+        for name, value in values.items():
+            if name in self.sums:
+                self.sums[name] += value
+            else:
+                self.sums[name] = value.clone()
+
+    def after_batch(self, stage: Any) -> None:
+        """Tell the watcher, and write a checkpoint when it is time."""
+        self.log.steps += 1
+        self.watch(Progress(stage.name, self.log.steps, self.total))
+        if self.folder is not None and time.monotonic() - self.saved >= self.every:
+            self.save()
+
+    def end_epoch(self, stage: Any, batches: int) -> None:
+        """Log the epoch's means and stop at the first that is not finite."""
+        means = {name: float(total) / batches for name, total in self.sums.items()}
+        where = f"{stage.name}, epoch {self.epoch + 1}"
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise Diverged(f"{where}: {name} is {mean}")
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise Diverged(f"{where}: a weight is not finite")
+        self.log.history.append({"stage": stage.name, "epoch": self.epoch + 1, **means})
+        self.epoch += 1
+        self.batch = 0
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the rest of the run depends on."""
+        now = time.monotonic()
+        self.log.seconds += now - self.clock
+        self.clock = self.saved = now
+        if self.folder is None:
+            return
+        state = {
+            "position": [self.stage, self.epoch, self.batch, self.step],
+            "model": self.model.state_dict(),
+            "optimisers": [[o.state_dict() for o in s.optimisers] for s in self.stages],
+            "generators": generator_states(self.x.device),
+            "order": self.order,
+            "sums": self.sums,
+            "log": [self.log.history, self.log.seconds, self.log.steps],
+        }
+        checkpoint.save(self.folder, self.log.steps, state)
+        self.saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Take up the last checkpoint, if there is one."""
+        state = None if self.folder is None else checkpoint.load_latest(self.folder, self.x.device)
+        if state is None:
+            return
+        self.stage, self.epoch, self.batch, self.step = state["position"]
+        self.model.load_state_dict(state["model"])
+        for stage, saved in zip(self.stages, state["optimisers"], strict=True):
+            for optimiser, content in zip(stage.optimisers, saved, strict=True):
+                optimiser.load_state_dict(content)
+        restore_generators({k: v.cpu() for k, v in state["generators"].items()}, self.x.device)
+        self.order, self.sums = state["order"], state["sums"]
+        self.log = Log(*state["log"])

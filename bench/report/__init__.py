@@ -1,0 +1,38 @@
+"""How do records become everything that is printed? A pure function of the results folder; nothing is trained or scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.atomic import write_atomically
+from bench.report.pictures import draw_samples
+from bench.report.render import to_csv, to_latex, to_markdown
+from bench.report.table import Table, table1
+from bench.store import read_records, read_results
+
+
+def report(results: Path | str = "results") -> list[Path]:
+    """Rebuild every table and picture under `results` from its records; return the files written.
+
+    `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them where there are several, and
+    `results/<dataset>/figures/` where the artefacts are at hand. Raises BadRecords.
+    """
+    results = Path(results)
+    written: list[Path] = []
+    folders = sorted(path.parent for path in results.glob("*/runs.csv"))
+    for folder in folders:
+        records = read_records(folder / "runs.csv")
+        written += write_table(folder, table1(records))
+        written += draw_samples(records, folder / "figures", results / ".cache")
+    if len(folders) > 1:
+        written += write_table(results, table1(read_results(results)))
+    return written
+
+
+def write_table(folder: Path, table: Table) -> list[Path]:
+    """Write a table as CSV, Markdown and LaTeX; return the files."""
+    written = []
+    for suffix, render in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+        written.append(folder / f"table1.{suffix}")
+        write_atomically(written[-1], render(table).encode())
+    return written

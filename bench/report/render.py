@@ -1,0 +1,103 @@
+"""How does Table 1 become CSV, Markdown and LaTeX?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from bench.report.table import COLUMNS, Table
+
+LEGEND = (
+    "Parzen-window log-likelihood of the test images in nats, higher is better: mean over training seeds; 'seeds ±' is the standard "
+    "deviation over them (– for one seed: unknown, not zero), 'test ±' the standard error over test images. N: samples scored. "
+    "σ: bandwidth, chosen on validation images. published: Goodfellow et al. (2014), Table 1; z: our mean minus the published one, over the "
+    "root of the summed squared standard errors (seeds, test, published). NN ratio: median distance from a sample to its nearest training "
+    "image over the same for test images. copies %: samples equal to a training image. minutes: training time of one seed."
+)
+DASH = "–"
+
+
+def to_csv(table: Table) -> str:
+    """Return the numbers with all their digits, one line per row and one column 'data set: column' each, and the notes."""
+    flat = table.numbers.copy()
+    flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
+    flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
+    return flat.reset_index().to_csv(index=False, lineterminator="\n")
+
+
+def to_markdown(table: Table) -> str:
+    """Return a pipe table, the reference rows under a line of their own, the legend and the notes."""
+    shown = printed(table, escape_markdown, lambda mark: f" <sup>{mark}</sup>")
+    width = shown.shape[1]
+    i = first_reference(table)
+    if i is not None:
+        rule = pd.DataFrame([["*reference rows*", *[""] * (width - 1)]], columns=shown.columns)
+        shown = pd.concat([shown.iloc[:i], rule, shown.iloc[i:]])
+    align = ("left", *["right"] * (width - 1))
+    text = shown.to_markdown(index=False, colalign=align, disable_numparse=True)
+    notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
+    return f"{text}\n\n{LEGEND}\n\n{notes}"
+
+
+def to_latex(table: Table) -> str:
+    r"""Return a booktabs tabular with a \midrule above the reference rows; needs the package booktabs."""
+    shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$")
+    shown.columns = pd.Index([escape_latex(str(c)) for c in shown.columns])
+    columns = "l" + "r" * (shown.shape[1] - 1)
+    lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=columns).splitlines()
+    i = first_reference(table)
+    if i:
+        lines.insert(lines.index(r"\midrule") + 1 + i, r"\midrule")
+    notes = [escape_latex(LEGEND), *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes))]
+    return "\n".join([*lines, "", *(rf"{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
+
+
+def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[str], str]) -> pd.DataFrame:
+    """Return the table as text: a column of names with the letters of their notes, then one for each column of numbers."""
+    several = len(table.numbers.columns.unique(0)) > 1
+    names = []
+    for key in table.numbers.index:
+        _, model, variant = key
+        marks = ",".join(letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, []))
+        names.append(escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else ""))
+    shown = pd.DataFrame({"model": names})
+    for dataset, column in table.numbers.columns:
+        values = table.numbers[dataset, column]
+        if several or values.notna().any():
+            title = f"{dataset}: {column}" if several else column
+            shown[title] = [number(v, COLUMNS[column]) for v in values]
+    return shown
+
+
+def number(value: object, decimals: int) -> str:
+    """Return a number as printed, or a dash where there is none."""
+    return DASH if pd.isna(value) else f"{value:.{decimals}f}"  # type: ignore[call-overload]  # any scalar will do
+
+
+def first_reference(table: Table) -> int | None:
+    """Return the position of the first reference row, or None."""
+    return next((i for i, key in enumerate(table.numbers.index) if key[0] == "reference"), None)
+
+
+def letter(i: int) -> str:
+    """Return the mark of note i: a, b, …, z, aa, …"""
+    return (letter(i // 26 - 1) if i >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[i % 26]
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line of a table."""
+    for char in "\\`*_[]<>|#":
+        text = text.replace(char, f"&#{ord(char)};" if char in "<>|" else "\\" + char)
+    return " ".join(text.split())
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX prints as it is."""
+    return "".join(LATEX.get(char, char) for char in " ".join(text.split()))

@@ -1,0 +1,118 @@
+"""Which numbers stand in Table 1? Rows are models, columns data sets; every rendering prints these."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bench.report.published import PUBLISHED
+from bench.store import Record, frame
+
+ROLES = ["model", "samples", "reference"]
+COLUMNS = {
+    "nats": 1, "seeds ±": 1, "test ±": 1, "seeds": 0, "N": 0, "σ": 4, "published": 1, "published ±": 1, "z": 1,
+    "NN ratio": 3, "copies %": 1, "epochs": 0, "minutes": 2,
+}  # fmt: skip
+"""The columns of a data set with the decimals that are printed."""
+
+Key = tuple[str, str, str]
+"""A row: (role, model, variant)."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers by row (role, model, variant) and column (data set, column of `COLUMNS`), and each row's notes."""
+
+    numbers: pd.DataFrame
+    notes: dict[Key, list[str]] = field(default_factory=dict)
+
+    @property
+    def footnotes(self) -> list[str]:
+        """Return every different note, in the order of the rows."""
+        return list(dict.fromkeys(note for key in self.numbers.index for note in self.notes.get(key, [])))
+
+
+def table1(records: Sequence[Record]) -> Table:
+    """Return the table of all records, best first within models, users' samples and reference rows."""
+    data = frame(records)
+    columns, notes = {}, {}
+    for (dataset, role, model, variant), rows in data.groupby(["dataset", "role", "model", "variant"], sort=False):
+        key = (role, model, variant)
+        columns[dataset, key], found = summarise(dataset, model, rows)
+        notes.setdefault(key, []).extend(found)
+    datasets = list(dict.fromkeys(data["dataset"]))
+    keys = list(dict.fromkeys(key for _, key in columns))
+    numbers = pd.DataFrame(
+        [[columns.get((d, key), {}).get(c) for d in datasets for c in COLUMNS] for key in keys],
+        index=pd.MultiIndex.from_tuples(keys, names=["role", "model", "variant"]),
+        columns=pd.MultiIndex.from_product([datasets, COLUMNS]),
+        dtype=object,
+    )
+    for dataset in datasets:
+        for key, note in above_real_data(numbers[dataset], dataset):
+            notes[key].append(note)
+    return Table(in_order(numbers), notes)
+
+
+def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, object], list[str]]:
+    """Return one model's numbers on one data set, from its records of all seeds, and its notes."""
+    parzen = rows[rows["metric"] == "parzen"]
+    scored = parzen[parzen["value"].notna()]
+    notes = [f"{dataset}: {status}" for status in dict.fromkeys(with_seeds(rows[rows["status"] != "ok"]))]
+    numbers: dict[str, object] = {"N": int(rows["samples"].iloc[0])}
+    if scored.empty:
+        return numbers, notes
+    count, mean = len(scored), scored["value"].mean()
+    spread = scored["value"].std(ddof=1) if count > 1 else None
+    test = scored["stderr"].mean()  # the test images are the same for every seed: their error does not average out
+    numbers |= {"nats": mean, "seeds ±": spread, "test ±": test, "seeds": count, "σ": mean_setting(scored, "sigma")}
+    numbers |= {"epochs": plain(rows["epochs"].iloc[0]), "minutes": plain(scored["fit_seconds"].mean() / 60)}
+    published = PUBLISHED.get((model, dataset))
+    if published and not rows["variant"].iloc[0]:
+        error = math.sqrt((spread or 0) ** 2 / count + test**2 + published.stderr**2)
+        numbers |= {"published": published.value, "published ±": published.stderr, "z": (mean - published.value) / error}
+    for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
+        values = rows[(rows["metric"] == "neighbours") & (rows["quantity"] == quantity)]["value"]
+        numbers[column] = plain(values.mean() * factor)
+    return numbers, notes
+
+
+def with_seeds(rows: pd.DataFrame) -> list[str]:
+    """Return the statuses of rows, each with the seeds it befell: 'parzen: warning: … (seeds 0, 1)'."""
+    found = []
+    for (metric, status), group in rows.groupby(["metric", "status"], sort=False):
+        seeds = ", ".join(str(s) for s in sorted(group["seed"].dropna().unique()))
+        found.append(f"{metric}: {status}" + (f" (seed {seeds})" if seeds else ""))
+    return found
+
+
+def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
+    """Return a note for each row whose log-likelihood exceeds that of real training images."""
+    key = ("reference", "data", "")
+    if key not in numbers.index or pd.isna(numbers.loc[key, "nats"]):
+        return []
+    real = numbers.loc[key, "nats"]
+    note = f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is at its end here"
+    return [(row, note) for row in numbers.index if not pd.isna(numbers.loc[row, "nats"]) and numbers.loc[row, "nats"] > real]
+
+
+def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by role, and within it by the log-likelihood on the first data set that has one, best first."""
+    values = numbers.xs("nats", axis=1, level=1).astype(float)
+    height = values.bfill(axis=1).iloc[:, 0].fillna(-math.inf)
+    order = sorted(range(len(numbers)), key=lambda i: (ROLES.index(numbers.index[i][0]), -height.iloc[i]))
+    return numbers.iloc[order]
+
+
+def mean_setting(rows: pd.DataFrame, name: str) -> float:
+    """Return the mean over rows of a number in their metric's settings."""
+    return float(sum(json.loads(text)[name] for text in rows["metric_settings"]) / len(rows))
+
+
+def plain(value: object) -> object:
+    """Return a missing value of pandas as None."""
+    return None if pd.isna(value) else value  # type: ignore[call-overload]  # any scalar will do

@@ -1,0 +1,246 @@
+"""How do names on the command line become rows in the table? `run` for registered models, `score` for anybody's samples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+
+from bench import harness
+from bench.cell import Cell, metric_recipe, score_key, variant_of
+from bench.data import Dataset, load
+from bench.digest import content_digest
+from bench.errors import BadOption, BadSamples, UnknownName
+from bench.execute import Outcome, machine, run_cell, score_records
+from bench.options import apply_options
+from bench.provenance import resolve_device
+from bench.report import report
+from bench.samples import as_samples, read_samples
+from bench.seeding import derive_seed
+from bench.store import Record, Store, frame
+from metrics import METRICS, Metric, Subject
+from models import MODELS, settings_for
+
+
+class Watch(Protocol):
+    """What the command line shows while cells run."""
+
+    def started(self, cell: Cell) -> None: ...
+    def progress(self, cell: Cell, progress: harness.Progress) -> None: ...
+    def finished(self, cell: Cell, outcome: Outcome) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def started(self, cell: Cell) -> None: ...
+    def progress(self, cell: Cell, progress: harness.Progress) -> None: ...
+    def finished(self, cell: Cell, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells run and where they read and write: what a worker process needs besides its cell."""
+
+    dataset: str
+    data: Path | None
+    results: Path
+    device: str
+    force: bool
+
+
+def run(
+    models: Sequence[str] | None = None,
+    *,
+    dataset: str = "digits",
+    seeds: int = 3,
+    samples: int = 10_000,
+    options: Sequence[str] = (),
+    device: str = "auto",
+    jobs: int = 1,
+    data: Path | str | None = None,
+    results: Path | str = "results",
+    force: bool = False,
+    metrics: Mapping[str, Metric] = METRICS,
+    watch: Watch | None = None,
+) -> pd.DataFrame:
+    """Train, sample and score models (None: all of `MODELS`) on a data set, and write its table; return the records of the cells.
+
+    `seeds` runs of each, with base seeds 0, 1, …; `samples` draws each; `options` like "gan-ns.epochs=100". Finished cells under
+    `results` are reused, interrupted ones go on; `force` does them anew. Scores are in the units of their metric, see `metrics`.
+    Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
+    """
+    watch = watch or Silent()
+    place = Place(dataset, Path(data) if data else None, Path(results), device, force)
+    if jobs < 1:
+        raise BadOption(f"--jobs: got {jobs}, expected at least 1")
+    checked_device(device)
+    content = load(dataset, root=data)
+    cells = plan(content, models, seeds=seeds, samples=samples, options=options, metrics=metrics)
+    store = Store(place.results, dataset)
+    store.records()  # an unreadable table is an error now, not after the first training
+    records: list[Record] = []
+    outcomes = in_turn(cells, content, place, metrics, watch) if jobs == 1 else side_by_side(cells, place, metrics, watch, jobs)
+    for cell, outcome in outcomes:
+        if not outcome.reused:
+            store.append(outcome.records)
+        records += outcome.records
+        watch.finished(cell, outcome)
+    report(place.results)
+    return frame(records)
+
+
+def plan(
+    data: Dataset,
+    models: Sequence[str] | None = None,
+    *,
+    seeds: int = 3,
+    samples: int = 10_000,
+    options: Sequence[str] = (),
+    metrics: Mapping[str, Metric] = METRICS,
+) -> list[Cell]:
+    """Return the cells of a run, models in the order given, seeds innermost. Raises UnknownName and BadOption."""
+    names = list(dict.fromkeys(models)) if models else list(MODELS)
+    for name in names:
+        if name not in MODELS:
+            raise UnknownName("model", name, MODELS)
+    fewest = max(metric.min_samples for metric in metrics.values())
+    if samples < fewest:
+        raise BadOption(f"--samples: got {samples}, expected at least {fewest}: a bandwidth cannot be chosen from fewer")
+    if seeds < 1:
+        raise BadOption(f"--seeds: got {seeds}, expected at least 1")
+    usual = {name: settings_for(name, data.name) for name in MODELS}
+    configs = apply_options(usual, options)
+    return [
+        Cell(data.name, data.digest, name, configs[name], seed, samples, variant_of(configs[name], usual[name]))
+        for name in names
+        for seed in range(seeds)
+    ]
+
+
+def in_turn(
+    cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
+) -> Iterator[tuple[Cell, Outcome]]:
+    """Yield each cell with its outcome, run one after another in this process."""
+    device = resolve_device(place.device)
+    data, store = data.to(device), Store(place.results, place.dataset)
+    for cell in cells:
+        watch.started(cell)
+
+        def tell(progress: harness.Progress, cell: Cell = cell) -> None:
+            watch.progress(cell, progress)
+
+        yield cell, run_cell(cell, data, store, metrics, device=device, force=place.force, watch=tell)
+
+
+def side_by_side(
+    cells: Sequence[Cell], place: Place, metrics: Mapping[str, Metric], watch: Watch, jobs: int
+) -> Iterator[tuple[Cell, Outcome]]:
+    """Yield each cell with its outcome as it comes, run in `jobs` processes that share the threads."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
+    ) as pool:
+        futures = {pool.submit(run_in_worker, cell, place, dict(metrics)): cell for cell in cells}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run_in_worker(cell: Cell, place: Place, metrics: Mapping[str, Metric]) -> Outcome:
+    """Run one cell in a process of its own."""
+    device = resolve_device(place.device)
+    data = load(place.dataset, root=place.data).to(device)
+    store = Store(place.results, place.dataset)
+    return run_cell(cell, data, store, metrics, device=device, force=place.force)
+
+
+def score(
+    samples: Any,
+    *,
+    dataset: str,
+    name: str | None = None,
+    device: str = "auto",
+    data: Path | str | None = None,
+    results: Path | str = "results",
+    metrics: Mapping[str, Metric] = METRICS,
+) -> dict[str, Any]:
+    """Score anybody's samples of a data set and put them in its table as the row `name`; return the scores as plain values.
+
+    samples: a path (.npy, .npz, .pt, .safetensors, a folder of images) or an array (n, d), (n, h, w) or (n, c, h, w), float in
+    [0, 1] or uint8. Returns {"name", "dataset", "n", "metrics": {metric: {"value", "stderr", "unit", "status", …}}}, the headline
+    score of a metric at its top, its settings and other scores beside it. Raises BenchError.
+    """
+    where = checked_device(device)
+    content = load(dataset, root=data)
+    path = Path(samples) if isinstance(samples, (str, Path)) else None
+    name = checked_name(name or (path.resolve().stem if path else "samples"))
+    x = as_samples(samples, content.shape) if path is None else read_samples(path, content.shape)
+    for key, metric in metrics.items():
+        if len(x) < metric.min_samples:
+            raise BadSamples(
+                f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}"
+            )
+    content, store = content.to(where), Store(Path(results), dataset)
+    digest = content_digest("given", hashlib.sha256(x.numpy().tobytes()).hexdigest())
+    row = Record(
+        dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **machine(where)
+    )
+    records: list[Record] = []
+    for key, metric in metrics.items():
+        recipe = content_digest("recipe", digest, content.digest, metric_recipe(key, metric))
+        seeded = derive_seed(0, dataset, name, key)
+        this = replace(row, recipe=recipe, score_key=score_key(digest, content.digest, key, metric))
+        records += score_records(this, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
+    store.append(records)
+    report(Path(results))
+    return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
+
+
+def checked_device(name: str) -> torch.device:
+    """Return the device of that name. Raises BadOption."""
+    try:
+        return resolve_device(name)
+    except ValueError as error:
+        raise BadOption(str(error)) from error
+
+
+def checked_name(name: str) -> str:
+    """Return a name for a user's row that no registered model has and that prints on one line. Raises BadOption."""
+    if name in MODELS:
+        raise BadOption(f"--name: {name!r} is a registered model; choose another name for your samples")
+    if not name.strip() or not name.isprintable():
+        raise BadOption(f"--name: got {name!r}, expected printable text")
+    return name
+
+
+def summary(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the records of one subject by metric: the headline score's fields, then the other scores by name."""
+    found: dict[str, Any] = {}
+    for r in records:
+        if r.metric not in found:
+            found[r.metric] = {
+                "quantity": r.quantity,
+                "value": r.value,
+                "stderr": r.stderr,
+                "stderr_over": r.stderr_over,
+                "n": r.n,
+                "unit": r.unit,
+                "status": r.status,
+                **json.loads(r.metric_settings),
+            }
+        else:
+            found[r.metric][r.quantity] = r.value
+    return found

@@ -1,0 +1,117 @@
+"""How does a user's file of samples become an array that can be scored? Nothing in it is ever unpickled or run."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data import read_images
+from bench.errors import BadSamples, BenchError
+
+SUFFIXES = (".npy", ".npz", ".pt", ".safetensors")
+
+
+def read_samples(path: Path, shape: tuple[int, int, int]) -> Tensor:
+    """Return the samples in a file or a folder of images as (n, c, h, w), float32 in [0, 1], for images of `shape`.
+
+    Accepts .npy, .npz, .pt and .safetensors with one array, and image folders. Raises BadSamples.
+    """
+    if path.is_dir():
+        try:
+            return as_samples(read_images(path), shape, who=str(path))
+        except BenchError as error:
+            raise BadSamples(str(error)) from error
+    if path.suffix not in SUFFIXES:
+        raise BadSamples(f"{path}: expected a file ending in {', '.join(SUFFIXES)}, or a folder of images")
+    if not path.is_file():
+        raise BadSamples(f"{path}: no such file")
+    try:
+        content = READERS[path.suffix](path)
+    except BadSamples:
+        raise
+    except (OSError, ValueError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise BadSamples(f"{path}: cannot be read as {path.suffix} of plain numbers ({first_line(error)})") from error
+    return as_samples(only_array(content, path), shape, who=str(path))
+
+
+def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples") -> Tensor:
+    """Return an array (n, d), (n, h, w), (n, c, h, w), float in [0, 1] or uint8, as (n, c, h, w) float32. Raises BadSamples."""
+    if not isinstance(array, (np.ndarray, Tensor)):
+        raise BadSamples(f"{who}: expected an array, got {type(array).__name__}")
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "fu":
+        raise BadSamples(f"{who}: dtype {array.dtype}, expected float in [0, 1] or uint8")
+    x = torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array.detach().cpu()
+    if not (x.is_floating_point() or x.dtype == torch.uint8):
+        raise BadSamples(f"{who}: dtype {str(x.dtype).removeprefix('torch.')}, expected float in [0, 1] or uint8")
+    c, h, w = shape
+    fits = {2: (math.prod(shape),), 3: (h, w) if c == 1 else (), 4: shape}
+    if x.ndim not in fits or tuple(x.shape[1:]) != fits[x.ndim]:
+        kinds = [f"(n, {math.prod(shape)})", *([f"(n, {h}, {w})"] if c == 1 else []), f"(n, {c}, {h}, {w})"]
+        raise BadSamples(f"{who}: shape {tuple(x.shape)}, expected {', '.join(kinds[:-1])} or {kinds[-1]}")
+    if len(x) == 0:
+        raise BadSamples(f"{who}: holds no samples")
+    x = x.reshape(-1, *shape)
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    check_values(x, who)
+    return x.float()
+
+
+def check_values(x: Tensor, who: str) -> None:
+    """Raise BadSamples unless every value of x: (n, ...) is finite and in [0, 1]."""
+    flat = x.flatten(1)
+    for bad, what in ((~flat.isfinite(), "are not finite"), ((flat < 0) | (flat > 1), "leave [0, 1]")):
+        rows = bad.any(1).nonzero()[:, 0]
+        if len(rows):
+            span = "" if "finite" in what else f", values span [{float(flat.min()):.4g}, {float(flat.max()):.4g}]"
+            raise BadSamples(f"{who}: {len(rows)} of {len(x)} rows {what} (first: row {int(rows[0])}{span})")
+
+
+def only_array(content: Any, path: Path) -> Any:
+    """Return the one array of a file that may hold several by name."""
+    if not isinstance(content, dict):
+        return content
+    arrays = {k: v for k, v in content.items() if isinstance(v, (np.ndarray, Tensor))}
+    if "samples" in arrays:
+        return arrays["samples"]
+    if len(arrays) != 1:
+        names = ", ".join(map(repr, arrays)) or "none"
+        raise BadSamples(f"{path}: expected one array, or one named 'samples'; got {names}")
+    return next(iter(arrays.values()))
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of an .npz file by name."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors file by name."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise BadSamples(f"{path}: cannot be read as .safetensors ({first_line(error)})") from error
+
+
+READERS: dict[str, Any] = {
+    ".npy": lambda path: np.load(path, allow_pickle=False),
+    ".npz": read_npz,
+    ".pt": lambda path: torch.load(path, map_location="cpu", weights_only=True),
+    ".safetensors": read_safetensors,
+}
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,173 @@
+"""What does the terminal show: progress of the running cell, the table as it grows, lists and scores?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+from rich.text import Text
+
+from bench.cell import Cell
+from bench.execute import Outcome
+from bench.harness import Progress as Position
+from bench.report.render import printed
+from bench.report.table import table1
+from bench.store import Record, Store
+
+BRIEF = ("model", "nats", "seeds ±", "test ±", "seeds", "N", "σ", "published", "z", "NN ratio", "copies %", "epochs", "minutes")
+
+
+class Screen:
+    """Shows a run: live on a terminal, one line per cell elsewhere, and the table at the end on both."""
+
+    def __init__(self, results: Path, dataset: str) -> None:
+        self.console = Console()
+        self.store = Store(results, dataset)
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        self.bars = Progress(*columns, console=self.console)
+        self.tasks: dict[Cell, Any] = {}
+        self.live = Live(Group(self.bars), console=self.console, auto_refresh=True, refresh_per_second=4)
+        self.last = time.monotonic()
+
+    def __enter__(self) -> Screen:
+        if self.console.is_terminal:
+            self.live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self.console.is_terminal:
+            self.live.update(Group(*self.tables()) if kind is None else Group(self.bars), refresh=True)
+            self.live.__exit__(None, None, None)
+        elif kind is None:
+            self.console.print(*self.tables())
+
+    def started(self, cell: Cell) -> None:
+        """Begin the bar of a cell."""
+        self.last = time.monotonic()
+        self.tasks[cell] = self.bars.add_task(title(cell), total=None)
+
+    def progress(self, cell: Cell, progress: Position) -> None:
+        """Move the bar of a cell, at most some times a second."""
+        if progress.done == progress.total or time.monotonic() - self.last > 0.2:
+            self.last = time.monotonic()
+            name = f"{title(cell)} {progress.stage}"
+            self.bars.update(self.tasks[cell], description=name, completed=progress.done, total=progress.total)
+
+    def finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Replace the bar of a cell by its line."""
+        if cell in self.tasks:
+            self.bars.remove_task(self.tasks.pop(cell))
+        self.console.print(Text(line(cell, outcome)), soft_wrap=True)
+        if self.console.is_terminal:
+            self.live.update(Group(*self.tables(), self.bars))
+
+    def tables(self) -> list[Grid]:
+        """Return the table of the data set's records so far."""
+        records = self.store.records()
+        return [grid(records)] if records else []
+
+
+def title(cell: Cell) -> str:
+    """Return the name of a cell."""
+    return f"{cell.dataset} {cell.model}{f' ({cell.variant})' if cell.variant else ''} seed {cell.seed}"
+
+
+def line(cell: Cell, outcome: Outcome) -> str:
+    """Return what is said of a finished cell: the headline score of each metric, or what went wrong."""
+    parts = []
+    for metric in dict.fromkeys(r.metric for r in outcome.records):
+        r = next(r for r in outcome.records if r.metric == metric)
+        value = "" if r.value is None else f"{r.value:.4g} ± {r.stderr:.2g} {r.unit}".rstrip()
+        parts.append(f"{metric} {' '.join([value, '' if r.status == 'ok' else r.status]).strip()}")
+    seconds = outcome.records[0].fit_seconds
+    cost = "reused" if outcome.reused else f"trained in {seconds:.1f} s" if seconds is not None else "not trained"
+    return f"{title(cell)}: {'; '.join(parts)} [{cost}]"
+
+
+def grid(records: Sequence[Record]) -> Grid:
+    """Return Table 1 of some records for the terminal."""
+    shown = printed(table1(records), lambda text: text, lambda marks: f" ({marks})")
+    table = Grid()
+    for name in shown.columns:
+        if name.split(": ")[-1] in BRIEF:
+            table.add_column(Text(name), justify="left" if name == "model" else "right")
+    for _, row in shown.iterrows():
+        table.add_row(*(Text(row[name]) for name in shown.columns if name.split(": ")[-1] in BRIEF))
+    return table
+
+
+def print_scores(found: dict[str, Any], results: Path) -> None:
+    """Print the scores of somebody's samples, then the table they are in."""
+    console = Console()
+    for name, metric in found["metrics"].items():
+        if metric["value"] is None:
+            console.print(Text(f"{name}: {metric['status']}"))
+            continue
+        notes = [f"{k} {metric[k]:.4g}" for k in ("sigma", "exact_copies", "near_copies") if k in metric]
+        console.print(
+            Text(
+                f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} over {metric['stderr_over']}, "
+                f"N = {found['n']}, {', '.join(notes)}; {metric['status']}"
+            )
+        )
+    console.print(grid(Store(results, found["dataset"]).records()))
+
+
+def print_plan(
+    models: Sequence[str] | None,
+    *,
+    dataset: str,
+    seeds: int,
+    samples: int,
+    options: Sequence[str],
+    data: Path | None,
+    results: Path,
+) -> None:
+    """Print the cells of a run, and what of each is there already."""
+    from bench.data import load
+    from bench.execute import reusable
+    from bench.run import plan
+    from metrics import METRICS
+
+    store = Store(results, dataset)
+    records = store.records()
+    cells = plan(load(dataset, root=data), models, seeds=seeds, samples=samples, options=options)
+    for cell in cells:
+        keys = {name: cell.score_key(name, metric) for name, metric in METRICS.items()}
+        there = reusable(records, cell, keys)
+        if len(there) == len(keys):
+            state = "finished"
+        elif store.artefact("samples", cell.sample_key + ".safetensors").exists():
+            state = "sampled, to be scored"
+        elif store.artefact("fits", cell.fit_key).exists():
+            state = "partly trained"
+        else:
+            state = "to be trained"
+        Console().print(Text(f"{cell.id} {title(cell)}: {state}"), soft_wrap=True)
+
+
+def print_registry(kind: str) -> None:
+    """Print the names of a registry with what each is, and the options of a model or metric."""
+    from bench.data import DATASETS
+    from metrics import METRICS
+    from models import MODELS
+
+    console = Console()
+    if kind == "datasets":
+        for name, function in [*DATASETS.items(), ("folder:PATH", None)]:
+            doc = getattr(function, "func", function).__doc__ if function else "Any folder of images of one size."
+            console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
+        return
+    registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
+    for name, entry in registry.items():
+        console.print(Text(f"{name:12} {(type(entry).__doc__ or '').splitlines()[0]}"), soft_wrap=True)
+        for field in fields(entry):
+            if field.name != "needs":
+                console.print(Text(f"{'':14} {field.name} = {getattr(entry, field.name)}"), soft_wrap=True)

@@ -1,0 +1,37 @@
+"""Where does randomness come from? From names, not from order: adding a metric moves no other number."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import numpy as np
+import torch
+
+
+def derive_seed(base: int, *names: str) -> int:
+    """Return a seed in [0, 2⁶³) from a base seed and names, by SHA-256."""
+    text = "\0".join([str(base), *names])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the default generators of Python, NumPy and torch (every device)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # libraries that models call may use the global generator
+    torch.manual_seed(seed)
+
+
+def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of torch's default generators in use, for a checkpoint."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_generators(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Set torch's default generators to `states`."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

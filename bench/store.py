@@ -1,0 +1,151 @@
+"""Where do results live, and how is a row written so that none is lost, torn or stale?
+
+`DIR/<dataset>/runs.csv` holds one row per number. It is rewritten whole, under a lock, by write-and-rename. Rows of one label
+(model, variant, number of samples, metric) always come from one recipe: a row from an edited model, other data or another setting of the
+metric replaces those it outdates. Heavy artefacts lie beside it in `DIR/.cache`, which git ignores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+from filelock import FileLock
+
+from bench.atomic import write_atomically
+from bench.errors import BadRecords
+
+
+@dataclass(frozen=True)
+class Record:
+    """One number with everything that is known about it; the fields are the columns of runs.csv, in this order.
+
+    `status` is "ok", "warning: why", "n/a: why", "diverged: why" or "failed: why"; `value` is None in the last three. `role` is
+    "model", "reference" or "samples" (a user's own). Seconds are wall time, memory is MiB at the peak of training.
+    """
+
+    dataset: str
+    model: str
+    variant: str = ""
+    role: str = "model"
+    seed: int | None = None
+    metric: str = ""
+    quantity: str = ""
+    value: float | None = None
+    stderr: float | None = None
+    stderr_over: str = ""
+    n: int | None = None
+    unit: str = ""
+    better: str = ""
+    status: str = "ok"
+    samples: int = 0
+    epochs: int | None = None
+    metric_settings: str = "{}"
+    model_settings: str = "{}"
+    fit_seconds: float | None = None
+    sample_seconds: float | None = None
+    score_seconds: float | None = None
+    parameters: int | None = None
+    peak_memory_mib: float | None = None
+    device: str = ""
+    threads: int = 0
+    python: str = ""
+    versions: str = ""
+    commit: str = ""
+    created: str = ""
+    dataset_digest: str = ""
+    cell: str = ""
+    recipe: str = ""
+    score_key: str = ""
+
+    @property
+    def label(self) -> tuple[str, str, int, str]:
+        """Return what a table calls this row's line: its rows must share one recipe."""
+        return self.model, self.variant, self.samples, self.metric
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the row holds a value that may be used again."""
+        return self.value is not None and self.status.startswith(("ok", "warning"))
+
+
+COLUMNS = [f.name for f in fields(Record)]
+INTEGERS = ("seed", "n", "samples", "epochs", "parameters", "threads")
+TEXTS = tuple(f.name for f in fields(Record) if f.type == "str")
+
+
+class Store:
+    """The records and artefacts of one data set under a results folder."""
+
+    def __init__(self, results: Path, dataset: str) -> None:
+        self.folder = results / folder_name(dataset)
+        self.path = self.folder / "runs.csv"
+        self.cache = results / ".cache"
+
+    def artefact(self, kind: str, key: str) -> Path:
+        """Return the path of a heavy artefact; its folder is made and hidden from git."""
+        if not (self.cache / ".gitignore").exists():
+            write_atomically(self.cache / ".gitignore", b"*\n")
+        return self.cache / kind / key
+
+    def records(self) -> list[Record]:
+        """Return every row. Raises BadRecords."""
+        return read_records(self.path) if self.path.exists() else []
+
+    def append(self, new: Sequence[Record]) -> None:
+        """Add rows durably, in place of those of the same number and of those they outdate."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name("runs.csv.lock")):
+            kept = [r for r in self.records() if not _replaced(r, new)]
+            write_atomically(self.path, to_csv([*kept, *new]).encode())
+
+
+def _replaced(old: Record, new: Iterable[Record]) -> bool:
+    """Return whether a row of `new` is the same number as `old` measured again, or makes it stale."""
+    return any(old.label == r.label and (old.recipe != r.recipe or old.seed == r.seed) for r in new)
+
+
+def folder_name(dataset: str) -> str:
+    """Return a data set's name as one component of a path: 'folder:/a b' -> 'folder%3A%2Fa%20b'."""
+    return quote(dataset, safe="").replace(".", "%2E")
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the records as a table with one column for each field."""
+    table = pd.DataFrame([asdict(r) for r in records], columns=COLUMNS)
+    return table.astype({name: "Int64" for name in INTEGERS})
+
+
+def to_csv(records: Iterable[Record]) -> str:
+    """Return the records as CSV; floats are written so that they are read back to the last bit."""
+    return frame(records).to_csv(index=False, lineterminator="\n")
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the rows of a runs.csv. Raises BadRecords for a file of another form."""
+    try:
+        dtypes: Any = {name: str for name in TEXTS} | {name: "Int64" for name in INTEGERS}
+        table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise BadRecords(f"{path}: cannot be read as records ({str(error).splitlines()[0]}); move it away") from error
+    if list(table.columns) != COLUMNS:
+        odd = sorted(set(table.columns) ^ set(COLUMNS))
+        raise BadRecords(f"{path}: columns of another version ({', '.join(odd[:5]) or 'order'}); move it away")
+    table[list(TEXTS)] = table[list(TEXTS)].fillna("")
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [Record(**{str(k): v for k, v in row.items()}) for row in rows]
+
+
+def read_results(results: Path) -> list[Record]:
+    """Return the rows of every data set under a results folder."""
+    return [record for path in sorted(results.glob("*/runs.csv")) for record in read_records(path)]
+
+
+def as_json(values: Any) -> str:
+    """Return settings as compact JSON, keys in order."""
+    return json.dumps(values, sort_keys=True, default=str, ensure_ascii=False)

@@ -1,0 +1,15 @@
+"""Which metrics are there? One line each, in the order of the tables; the first one is Table 1's.
+
+A new metric is one new file and one line here.
+"""
+
+from metrics.base import Metric, Reference, Result, Score, Subject
+from metrics.neighbours import Neighbours
+from metrics.parzen import Parzen
+
+__all__ = ["METRICS", "Metric", "Reference", "Result", "Score", "Subject"]
+
+METRICS: dict[str, Metric] = {
+    "parzen": Parzen(),
+    "neighbours": Neighbours(),
+}

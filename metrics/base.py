@@ -1,0 +1,69 @@
+"""What does a metric need, and what does it return?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is scored: samples (n, c, h, w), float32 in [0, 1], and the model that made them where there is one."""
+
+    samples: Tensor
+    model: object = None
+
+
+class Reference(Protocol):
+    """The real images a metric may compare with, each (n, c, h, w), float32 in [0, 1], on the samples' device."""
+
+    @property
+    def train(self) -> Tensor: ...
+    @property
+    def valid(self) -> Tensor: ...
+    @property
+    def test(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with what it takes to read it.
+
+    `stderr` is the standard error over `stderr_over` ("test examples", "samples"), of which there are `n`.
+    `better` is the direction; `warning` says in one line why the number is not to be trusted, or is empty.
+    `settings` hold what makes two scores comparable, and what the metric chose.
+    """
+
+    value: float
+    stderr: float
+    stderr_over: str
+    n: int
+    unit: str
+    better: Literal["higher", "lower", "neither"]
+    warning: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The scores of one metric, the headline first, and the arrays behind them (per example, for figures and comparisons)."""
+
+    scores: Mapping[str, Score]
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Metric(Protocol):
+    """A frozen dataclass of settings that turns a subject into scores.
+
+    `needs` are runtime-checkable Protocols that the subject's model must fit; a model that does not gets the row "n/a".
+    Randomness comes from torch's default generator of the samples' device, which the caller seeds.
+    """
+
+    @property
+    def needs(self) -> tuple[type, ...]: ...
+    @property
+    def min_samples(self) -> int: ...
+    def __call__(self, subject: Subject, reference: Reference) -> Result: ...

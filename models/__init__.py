@@ -1,0 +1,31 @@
+"""Which models are there? One line each, in the order of the tables.
+
+A new model is one new file and one line here; a variant of one is a value: `gan.Config(loss="minimax")`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from models import dbn, gan, references, vae
+from models.base import Config, Model, Schedule, Shape, Stage
+
+__all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
+
+MODELS: dict[str, Config] = {
+    "dbn": dbn.Config(),
+    "gan-ns": gan.Config(),
+    "gan-mm": gan.Config(loss="minimax"),
+    "vae": vae.Config(),
+    "data": references.Data(),
+    "kmeans": references.KMeans(),
+    "gaussian": references.Gaussian(),
+    "mean": references.Gaussian(rank=0),
+}
+
+
+def settings_for(name: str, dataset: str) -> Any:
+    """Return the Config of model `name` as it is run on `dataset`. Raises KeyError for an unknown name."""
+    config = MODELS[name]
+    return replace(config, **config.SETTINGS.get(dataset, {}))  # type: ignore[type-var]  # a Protocol of dataclasses

@@ -1,0 +1,123 @@
+"""How does a deep belief net train and sample?
+
+A stack of RBMs learned greedily: each models the hidden probabilities of the one below. The whole is a generative model whose top
+two layers are the top RBM and whose lower layers are directed downwards. A sample runs a Gibbs chain in the top RBM, then passes
+down the means. Each RBM ascends the log-likelihood of its input (see `models/rbm.py`).
+
+Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets; as a baseline of Table 1: Bengio, Mesnil,
+Dauphin and Rifai (2013), Better Mixing via Deep Representations, arXiv 1207.4404.
+Differs from the paper: a re-implementation, since sizes, epochs and chain lengths of the published baseline cannot be recovered; no
+up-down fine-tuning. The top RBM learns by persistent chains, and a sample's chain goes on from a random one of them. Samples are
+conditional means, which the Parzen metric favours over draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models.base import Schedule, Shape, Stage, pick
+from models.layers import pixel_logits
+from models.optim import Momentum
+from models.rbm import RBM
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters: `hidden` sizes from the bottom up; `sample_steps` Gibbs steps between the last update and a sample.
+
+    `persistent`: whether the top RBM learns by PCD with `chains` chains (CD otherwise); the ones below learn by CD.
+    The learning rate falls linearly to 0 within each RBM; momentum rises after `warm_up` epochs.
+    """
+
+    hidden: tuple[int, ...] = (1000, 1000)
+    epochs: int = 50
+    batch_size: int = 100
+    lr: float = 0.05
+    weight_decay: float = 2e-4
+    momentum: float = 0.5
+    momentum_final: float = 0.9
+    warm_up: int = 5
+    gibbs_steps: int = 1
+    persistent: bool = True
+    chains: int = 100
+    sample_steps: int = 1000
+
+    REFERENCE: ClassVar[bool] = False
+    SETTINGS: ClassVar = {
+        "digits": {"hidden": (128, 128), "epochs": 150, "batch_size": 50, "sample_steps": 100},
+    }
+
+    def __post_init__(self) -> None:
+        if not self.hidden:
+            raise ValueError("dbn: hidden needs at least one layer, got ()")
+
+    def build(self, shape: Shape) -> DBN:
+        """Return an untrained stack for images of `shape`: (c, h, w)."""
+        return DBN(self, shape)
+
+
+class DBN(nn.Module):
+    """The RBMs of a `Config`, the bottom one over the pixels of `shape`."""
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+        sizes = [math.prod(shape), *config.hidden]
+        self.rbms = nn.ModuleList(
+            RBM(a, b, chains=config.chains) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Set the bottom visible bias to the logit of the pixel means (Hinton 2010, section 8.1)."""
+        self.rbms[0].b.copy_(pixel_logits(x, eps=1e-3))
+
+    def stages(self) -> Sequence[Stage]:
+        """Return one stage for each RBM, from the bottom up."""
+        return [self.stage(i) for i in range(len(self.rbms))]
+
+    def stage(self, i: int) -> Stage:
+        """Return the training phase of RBM i: its inputs are the codes of the layers below."""
+        c = self.config
+        optimiser = Momentum(self.rbms[i].parameters(), lr=c.lr, momentum=c.momentum)
+        schedules = [
+            Schedule(optimiser.lr, lambda step, epoch: c.lr * (1 - epoch / c.epochs)),
+            Schedule(optimiser.momentum, lambda step, epoch: c.momentum if epoch < c.warm_up else c.momentum_final),
+        ]
+        step = partial(self.step, i, optimiser)
+        inputs = partial(self.codes, layer=i)
+        return Stage(f"rbm{i + 1}", c.epochs, c.batch_size, step, [optimiser], schedules, inputs)
+
+    @torch.no_grad()
+    def codes(self, x: Tensor, *, layer: int) -> Tensor:
+        """Return the probabilities that reach RBM `layer` from below: (n, c, h, w) -> (n, size)."""
+        v = x.flatten(1)
+        for rbm in self.rbms[:layer]:
+            v = rbm.hidden(v)
+        return v
+
+    @torch.no_grad()
+    def step(self, i: int, optimiser: Momentum, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Update RBM i on its input x: (n, size) by CD or PCD."""
+        c, rbm = self.config, self.rbms[i]
+        persistent = c.persistent and i == len(self.rbms) - 1
+        up_W, up_b, up_c = rbm.gradients(x, steps=c.gibbs_steps, persistent=persistent)
+        optimiser.apply([c.weight_decay * rbm.W - up_W, -up_b, -up_c])
+        return {"reconstruction": (rbm.visible(rbm.hidden(x)) - x).square().sum(1).mean()}
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return the means at the end of n parallel Gibbs chains of the top RBM, (n, c, h, w)."""
+        *below, top = self.rbms
+        h = top.gibbs(pick(top.chains, n), self.config.sample_steps)
+        v = top.visible(h)
+        for rbm in reversed(below):
+            v = rbm.visible(v)
+        return v.unflatten(1, self.shape)  # (n, d) -> (n, c, h, w)

@@ -1,0 +1,47 @@
+"""Which layers and activations do several models share?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Maxout(nn.Module):
+    """Maximum over `pieces` linear maps per unit: (n, n_in) -> (n, n_out).
+
+    h_j = max_p (x W_jp + b_jp). Source: Goodfellow et al. (2013), Maxout Networks, arXiv 1302.4389, eq. 1.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+        self.linear = nn.Linear(n_in, n_out * pieces)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return h: (n, n_out) for x: (n, n_in)."""
+        # (n, n_out * pieces) -> (n, n_out, pieces) -> (n, n_out)
+        return self.linear(x).unflatten(-1, (-1, self.pieces)).amax(-1)
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Return linear layers of the given sizes with `activation` between them and none after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+@torch.no_grad()
+def uniform_weights_(module: nn.Module, r: float) -> None:
+    """Draw every linear weight of `module` from U(−r, r) and set every bias to 0, in place."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.uniform_(-r, r)
+            layer.bias.zero_()
+
+
+def pixel_logits(x: Tensor, *, eps: float) -> Tensor:
+    """Return the logit of each pixel's mean over images x: (n, c, h, w) -> (d,), means clipped to [eps, 1 − eps]."""
+    return x.flatten(1).mean(0).clamp(eps, 1 - eps).logit()

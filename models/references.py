@@ -1,0 +1,127 @@
+"""Which rows calibrate a metric?
+
+Four "models" whose quality is known beforehand: real training images, the best few prototypes of them, the best Gaussian, one
+constant image. A metric that ranks one of the last three above the first measures something other than the quality of samples
+(Theis, van den Oord and Bethge, 2016, A note on the evaluation of generative models, arXiv 1511.01844).
+They have no stages: `initialise` fits them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models.base import Shape, Stage, pick
+
+
+@dataclass(frozen=True)
+class Data:
+    """Real training images, returned as samples: what a perfect memory scores."""
+
+    REFERENCE: ClassVar[bool] = True
+    SETTINGS: ClassVar = {}
+
+    def build(self, shape: Shape) -> Prototypes:
+        """Return a model that will draw from the training images."""
+        return Prototypes(clusters=None)
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """k-means centroids of the training images: prototypes, sharper in number than any model, and no model of the data."""
+
+    clusters: int = 10_000
+    iterations: int = 20
+
+    REFERENCE: ClassVar[bool] = True
+    SETTINGS: ClassVar = {"digits": {"clusters": 600}, "olivetti": {"clusters": 120}}
+
+    def build(self, shape: Shape) -> Prototypes:
+        """Return a model that will draw from the centroids."""
+        return Prototypes(clusters=self.clusters, iterations=self.iterations)
+
+
+class Prototypes(nn.Module):
+    """Draws from a finite set of images, each once before any twice."""
+
+    def __init__(self, *, clusters: int | None, iterations: int = 20) -> None:
+        super().__init__()
+        self.clusters, self.iterations = clusters, iterations
+
+    def initialise(self, x: Tensor) -> None:
+        """Keep x: (n, c, h, w), or its `clusters` centroids by Lloyd's algorithm from random images."""
+        self.prototypes = x if self.clusters is None else self.centroids(x, min(self.clusters, len(x)))
+
+    def centroids(self, x: Tensor, k: int) -> Tensor:
+        """Return k centroids of x, (k, c, h, w)."""
+        from sklearn.cluster import KMeans as Lloyd  # here: half a second at import that no other model needs
+
+        seed = int(torch.randint(2**31, ()))
+        fit = Lloyd(k, init="random", n_init=1, max_iter=self.iterations, random_state=seed).fit
+        centres = fit(x.flatten(1).cpu().numpy()).cluster_centers_
+        # (k, d) -> (k, c, h, w); a mean of values in [0, 1] can leave it by rounding
+        return torch.from_numpy(centres).to(x).unflatten(1, x.shape[1:]).clamp(0, 1)
+
+    def stages(self) -> Sequence[Stage]:
+        """Return no stage: `initialise` has fitted everything."""
+        return []
+
+    def sample(self, n: int) -> Tensor:
+        """Return n prototypes, (n, c, h, w)."""
+        return pick(self.prototypes, n)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian with the mean and covariance of the training images, samples clipped to [0, 1].
+
+    `rank` 0 is the mean image alone; None the full covariance.
+    """
+
+    rank: int | None = None
+
+    REFERENCE: ClassVar[bool] = True
+    SETTINGS: ClassVar = {}
+
+    def build(self, shape: Shape) -> GaussianFit:
+        """Return a model that will be fitted by its moments."""
+        return GaussianFit(self, shape)
+
+
+class GaussianFit(nn.Module):
+    """x = mean + A eps, eps ~ N(0, I), A Aᵀ the covariance, clipped to [0, 1]."""
+
+    def __init__(self, config: Gaussian, shape: Shape) -> None:
+        super().__init__()
+        d = math.prod(shape)
+        self.config, self.shape = config, shape
+        self.register_buffer("mean", torch.zeros(d))
+        self.register_buffer("factor", torch.zeros(d, d if config.rank is None else config.rank))
+        self.mean: Tensor
+        self.factor: Tensor
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Fit mean and covariance to x: (n, c, h, w), in float64."""
+        x = x.flatten(1).double()  # (n, c, h, w) -> (n, d)
+        self.mean.copy_(x.mean(0))
+        # The covariance is singular where a pixel is constant: eigenvalues below 0 are rounding.
+        values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
+        k = self.factor.shape[1]
+        self.factor.copy_((vectors * values.clamp_min(0).sqrt())[:, len(values) - k :])
+
+    def stages(self) -> Sequence[Stage]:
+        """Return no stage: `initialise` has fitted everything."""
+        return []
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return n draws, (n, c, h, w)."""
+        eps = torch.randn(n, self.factor.shape[1], device=self.factor.device)
+        x = self.mean + eps @ self.factor.T
+        return x.clamp(0, 1).unflatten(1, self.shape)  # (n, d) -> (n, c, h, w)
