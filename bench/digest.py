@@ -25,7 +25,8 @@ def content_digest(*parts: Any) -> str:
 def code_digest(*modules: str) -> str:
     """Return a digest of the modules' source and of all they import from this project.
 
-    It is taken of the syntax tree without docstrings: comments and layout change nothing. A package's `__init__` counts only where
+    It is taken of the syntax tree without docstrings: comments and layout change nothing. Assignments to SETTINGS are left out:
+    hyper-parameters by data set reach a fit through its Config, which is hashed by value. A package's `__init__` counts only where
     it is itself imported from, so that a new line in a registry changes no model's digest.
     """
     return content_digest([[name, _normal_source(name)] for name in _closure(modules)])
@@ -75,7 +76,16 @@ def _normal_source(module: str) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            # Docstrings, and the strings that document a constant
-            kept = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+            kept = [n for n in body if not (_is_text(n) or _is_settings(n))]
             node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]  # it has one, as just read
     return ast.unparse(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Return whether a statement is a docstring, or a string that documents a constant."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_settings(node: ast.stmt) -> bool:
+    """Return whether a statement assigns the hyper-parameters by data set."""
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "SETTINGS"

@@ -103,8 +103,15 @@ class _Training:
 
     def finish(self) -> None:
         """Run every stage from the current position on."""
+        if self.stage == len(self.stages):
+            return
         while self.stage < len(self.stages):
-            self.run_stage(self.stages[self.stage])
+            stage = self.stages[self.stage]
+            try:
+                self.run_stage(stage)
+            except Exception as error:
+                error.add_note(f"(in stage {stage.name}, epoch {self.epoch + 1}, minibatch {self.batch + 1})")
+                raise
             self.stage += 1
             self.epoch = self.batch = self.step = 0
         self.save()
@@ -156,12 +163,11 @@ class _Training:
     def end_epoch(self, stage: Any, batches: int) -> None:
         """Log the epoch's means and stop at the first that is not finite."""
         means = {name: float(total) / batches for name, total in self.sums.items()}
-        where = f"{stage.name}, epoch {self.epoch + 1}"
         for name, mean in means.items():
             if not math.isfinite(mean):
-                raise Diverged(f"{where}: {name} is {mean}")
+                raise Diverged(f"{name} is {mean}")
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            raise Diverged(f"{where}: a weight is not finite")
+            raise Diverged("a weight is not finite")
         self.log.history.append({"stage": stage.name, "epoch": self.epoch + 1, **means})
         self.epoch += 1
         self.batch = 0

@@ -32,7 +32,7 @@ class Stage:
     `step(x, y)` takes one minibatch, x: (batch_size, c, h, w) or whatever `inputs` returns,
     y: (batch_size,) int64 or None; it updates the model and returns named 0-d tensors to log. It neither
     synchronises with the host nor branches on data, so that it can be captured as a CUDA graph.
-    `inputs` maps the training images to what the stage trains on, once, before its first epoch.
+    `inputs` maps the training images to what the stage trains on, once, before its first epoch; it draws nothing.
     `optimisers` are listed so that a checkpoint holds their state.
     """
 

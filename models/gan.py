@@ -67,7 +67,7 @@ class Config:
     REFERENCE: ClassVar[bool] = False
     SETTINGS: ClassVar = {
         "digits": {
-            "generator": (256, 256), "discriminator": (64, 64), "latent": 32, "epochs": 400, "batch_size": 50,
+            "generator": (256, 256), "discriminator": (64, 64), "latent": 32, "epochs": 300,
             "discriminator_range": 0.05, "momentum_epochs": 100,
         },
     }  # fmt: skip

@@ -22,7 +22,7 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return h: (n, n_out) for x: (n, n_in)."""
         # (n, n_out * pieces) -> (n, n_out, pieces) -> (n, n_out)
-        return self.linear(x).unflatten(-1, (-1, self.pieces)).amax(-1)
+        return self.linear(x).unflatten(-1, (-1, self.pieces)).max(-1).values
 
 
 def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
