@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,7 +117,9 @@ def load_olivetti(name: str, root: Path) -> Dataset:
     from torch.nn.functional import interpolate
 
     try:
-        bunch = fetch_olivetti_faces(data_home=str(root))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of every retry; the last failure is an error
+            bunch = fetch_olivetti_faces(data_home=str(root))
     except OSError as error:
         raise missing(name, root, "olivetti_py3.pkz", error) from error
     images = torch.from_numpy(bunch.images).float().unsqueeze(1)  # (400, 64, 64) -> (400, 1, 64, 64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,16 @@ def only_array(content: Any, path: Path) -> Any:
 
 def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Return the arrays of an .npz file by name."""
-    with np.load(path, allow_pickle=False) as archive:
+    # A file of our own: NumPy leaves its own open when the archive turns out to be damaged.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def read_pt(path: Path) -> Any:
+    """Return the content of a .pt file of tensors and plain values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's remarks on the pickle's protocol; what it cannot read it refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -107,7 +116,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 READERS: dict[str, Any] = {
     ".npy": lambda path: np.load(path, allow_pickle=False),
     ".npz": read_npz,
-    ".pt": lambda path: torch.load(path, map_location="cpu", weights_only=True),
+    ".pt": read_pt,
     ".safetensors": read_safetensors,
 }
 

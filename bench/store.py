@@ -127,18 +127,23 @@ def to_csv(records: Iterable[Record]) -> str:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Return the rows of a runs.csv. Raises BadRecords for a file of another form."""
+    """Return the rows of a runs.csv, floats to the last bit. Raises BadRecords for a file of another form."""
     try:
-        dtypes: Any = {name: str for name in TEXTS} | {name: "Int64" for name in INTEGERS}
-        table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], float_precision="round_trip")
-    except (ValueError, pd.errors.ParserError) as error:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if list(table.columns) != COLUMNS:
+            odd = sorted(set(table.columns) ^ set(COLUMNS))
+            raise BadRecords(f"{path}: columns of another version ({', '.join(odd[:5]) or 'order'}); move it away")
+        return [Record(**{name: parsed(name, text) for name, text in row.items()}) for row in table.to_dict("records")]
+    except ValueError as error:
         raise BadRecords(f"{path}: cannot be read as records ({str(error).splitlines()[0]}); move it away") from error
-    if list(table.columns) != COLUMNS:
-        odd = sorted(set(table.columns) ^ set(COLUMNS))
-        raise BadRecords(f"{path}: columns of another version ({', '.join(odd[:5]) or 'order'}); move it away")
-    table[list(TEXTS)] = table[list(TEXTS)].fillna("")
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [Record(**{str(k): v for k, v in row.items()}) for row in rows]
+
+
+def parsed(name: Any, text: str) -> Any:
+    """Return a field's value from its text in the CSV."""
+    if name in TEXTS:
+        return text
+    kind = int if name in INTEGERS else float
+    return kind(text) if text else None
 
 
 def read_results(results: Path) -> list[Record]:

@@ -52,8 +52,8 @@ def parzen_log_probs(x: Tensor, centres: Tensor, sigmas: Sequence[float]) -> Ten
             mass = torch.mul(d2, scale).exp_().sum(1, dtype=torch.float64)  # (rows,), in [1, columns]
             total[k, rows] = torch.logaddexp(total[k, rows], mass.log() + scale * closest[:, 0].double())
     d = x.shape[1]
-    norm = torch.tensor([math.log(len(centres)) + d * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas])
-    return total - norm.to(total)[:, None]
+    norm = [math.log(len(centres)) + d * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas]
+    return total - torch.tensor(norm, dtype=total.dtype, device=total.device)[:, None]
 
 
 def parzen_log_prob(x: Tensor, centres: Tensor, sigma: float) -> Tensor:

@@ -1,0 +1,34 @@
+import os
+
+os.environ["NO_COLOR"] = "1"
+
+import pytest
+import torch
+
+from bench.data import Dataset, assemble, load
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def few(digits) -> Dataset:
+    """200 training, 40 validation and 40 test images of digits: enough for a law, fast enough for every entry."""
+    images = torch.cat([digits.train[:200], digits.valid[:40], digits.test[:40]])
+    labels = torch.cat([digits.labels["train"][:200], digits.labels["valid"][:40], digits.labels["test"][:40]])
+    return assemble("digits", images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)])
+
+
+def tiny(config):
+    """The same kind of model, trained for two epochs of small batches."""
+    from dataclasses import fields, replace
+
+    small = {"epochs": 2, "batch_size": 20, "clusters": 30, "sample_steps": 5, "hidden": (16, 12), "chains": 20}
+    return replace(config, **{f.name: small[f.name] for f in fields(config) if f.name in small})

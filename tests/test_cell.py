@@ -1,0 +1,105 @@
+"""What a result depends on changes its key; what it does not depend on leaves it."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from bench.cell import Cell, metric_recipe, variant_of
+from bench.digest import code_digest, content_digest
+from metrics import METRICS
+from models import MODELS, gan, vae
+
+CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
+
+
+@pytest.mark.parametrize(
+    ("change", "fit", "samples"),
+    [
+        ({"dataset_digest": "abd"}, True, True),
+        ({"dataset": "mnist"}, True, True),
+        ({"model": "gan-mm"}, True, True),
+        ({"config": gan.Config(lr=0.2)}, True, True),
+        ({"config": vae.Config()}, True, True),
+        ({"seed": 1}, True, True),
+        ({"samples": 101}, False, True),
+        ({"variant": "lr=0.2"}, False, False),
+    ],
+)
+def test_one_ingredient_changes_what_depends_on_it(change, fit, samples):
+    other = replace(CELL, **change)
+    assert (other.fit_key != CELL.fit_key) == fit
+    assert (other.sample_key != CELL.sample_key) == samples
+    assert (other.id != CELL.id) == samples
+    metric = METRICS["parzen"]
+    assert (other.score_key("parzen", metric) != CELL.score_key("parzen", metric)) == samples
+
+
+def test_a_metrics_settings_change_its_scores_alone():
+    metric = METRICS["parzen"]
+    other = replace(metric, sigmas=(0.1, 0.2, 0.3))
+    assert CELL.score_key("parzen", other) != CELL.score_key("parzen", metric)
+    assert metric_recipe("parzen", other) != metric_recipe("parzen", metric)
+
+
+def test_variant_names_what_differs():
+    assert variant_of(gan.Config(), gan.Config()) == ""
+    assert variant_of(gan.Config(epochs=3, lr=0.2), gan.Config()) == "epochs=3, lr=0.2"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_models_code_is_followed(name):
+    assert len(code_digest(type(MODELS[name]).__module__)) == 16
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A package of one model file and one it imports; returns a function that gives the digest after an edit."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    files = {
+        "__init__": "",
+        "part": '"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 1\n',
+        "model": 'from plain import part\nfrom plain.part import f\n\nclass C:\n    SETTINGS: dict = {"lr": 1}\n',
+        "other": "x = 1\n",
+    }
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("bench.digest.HOME", ("plain",))
+
+    def digest(module=None, old="", new=""):
+        if module:
+            path = folder / f"{module}.py"
+            assert old in path.read_text()
+            path.write_text(path.read_text().replace(old, new))
+        code_digest.cache_clear()
+        for name in [m for m in sys.modules if m.startswith("plain")]:
+            del sys.modules[name]
+        return code_digest("plain.model")
+
+    yield digest
+    code_digest.cache_clear()
+
+
+def test_code_of_the_module_and_of_its_imports_counts(project):
+    before = project()
+    assert project("part", "x + 1", "x + 2") != before
+    assert project("part", "x + 2", "x + 1") == before
+    assert project("model", "class C", "class D") != before
+
+
+def test_comments_docstrings_settings_and_strangers_do_not_count(project):
+    before = project()
+    assert project("part", '"""Doc."""', '"""Another."""') == before
+    assert project("part", "return", "# why\n    return") == before
+    assert project("model", '"lr": 1', '"lr": 2') == before
+    assert project("other", "x = 1", "x = 2") == before
+
+
+def test_content_digest_is_of_values():
+    assert content_digest({"a": 1, "b": (1, 2)}) == content_digest({"b": [1, 2], "a": 1})
+    assert content_digest(1) != content_digest(1.0)
+    assert content_digest(0.1) != content_digest(0.1 + 1e-17 * 10)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        content_digest(float("nan"))

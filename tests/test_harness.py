@@ -1,0 +1,167 @@
+"""One loop for every family: what it promises is tested on all of them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import tiny
+from torch import nn
+
+from bench import checkpoint, harness
+from models import MODELS, Schedule, Stage, settings_for
+
+TRAINED = [name for name in MODELS if not MODELS[name].REFERENCE]
+
+
+class Killed(Exception):
+    pass
+
+
+def fit(name, x, folder=None, *, stop=None, every=0.0):
+    torch.manual_seed(7)
+    model = replace(tiny(settings_for(name, "digits")), epochs=3).build(tuple(x.shape[1:]))
+
+    def watch(progress):
+        if progress.done == stop:
+            raise Killed
+
+    log = harness.train(model, x, folder=folder, watch=watch, every=every)
+    return model, log
+
+
+def same(a, b):
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("stop", [1, 9, 10, 11, 25])
+def test_a_killed_run_ends_with_the_same_bits(name, stop, few, tmp_path):
+    whole, log = fit(name, few.train)
+    with pytest.raises(Killed):
+        fit(name, few.train, tmp_path, stop=stop)
+    resumed, resumed_log = fit(name, few.train, tmp_path)
+    assert same(whole, resumed)
+    assert resumed_log.history == log.history
+
+
+def test_a_finished_run_is_not_trained_again(few, tmp_path):
+    model, log = fit("vae", few.train, tmp_path)
+    seen = []
+    torch.manual_seed(99)
+    again = replace(tiny(settings_for("vae", "digits")), epochs=3).build(few.shape)
+    log_again = harness.train(again, few.train, folder=tmp_path, watch=seen.append)
+    assert seen == []
+    assert same(model, again)
+    assert log_again.history == log.history
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(few, tmp_path):
+    whole, _ = fit("vae", few.train)
+    with pytest.raises(Killed):
+        fit("vae", few.train, tmp_path, stop=15)
+    before, last = sorted(tmp_path.glob("*.pt"))
+    last.write_bytes(last.read_bytes()[:-100])
+    with pytest.warns(RuntimeWarning, match="is damaged: set aside"):
+        resumed, _ = fit("vae", few.train, tmp_path)
+    assert same(whole, resumed)
+    assert last.with_suffix(".damaged").exists()
+    assert before != last
+
+
+def test_only_the_last_two_checkpoints_stay(tmp_path):
+    for i in range(5):
+        checkpoint.save(tmp_path, i, {"i": i})
+    assert len(list(tmp_path.iterdir())) == checkpoint.KEPT == 2
+    assert checkpoint.load_latest(tmp_path, torch.device("cpu")) == {"i": 4}
+
+
+class Recorder(nn.Module):
+    """Counts what it is shown."""
+
+    def __init__(self, batch_size=4, epochs=3, bad=None):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(1))
+        self.rate = torch.zeros(())
+        self.args, self.bad = (epochs, batch_size), bad
+        self.batches, self.rates, self.labels = [], [], []
+
+    def initialise(self, x):
+        pass
+
+    def stages(self):
+        return [Stage("look", *self.args, self.step, schedules=[Schedule(self.rate, lambda step, epoch: step + 100 * epoch)])]
+
+    def step(self, x, y):
+        self.batches.append(x.flatten().clone())
+        self.rates.append(float(self.rate))
+        self.labels.append(y)
+        if self.bad == "loss" and len(self.batches) == 5:
+            return {"loss": torch.tensor(float("nan"))}
+        if self.bad == "weight" and len(self.batches) == 5:
+            self.w.data.fill_(float("inf"))
+        if self.bad == "raise" and len(self.batches) == 5:
+            raise ValueError("out of luck")
+        return {"loss": x.mean()}
+
+    def sample(self, n):
+        return torch.zeros(n, 1, 1, 1)
+
+
+def test_every_epoch_shows_every_image_once_in_a_new_order():
+    x = torch.arange(12.0).view(12, 1, 1, 1)
+    model = Recorder()
+    log = harness.train(model, x, torch.arange(12))
+    epochs = [torch.cat(model.batches[i : i + 3]) for i in (0, 3, 6)]
+    assert all(torch.equal(e.sort().values, x.flatten()) for e in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+    assert torch.equal(torch.cat(model.labels), torch.cat(epochs).long())
+    assert [entry["loss"] for entry in log.history] == pytest.approx([5.5] * 3)
+    assert log.steps == 9
+
+
+def test_a_partial_batch_sits_out():
+    model = Recorder()
+    harness.train(model, torch.rand(11, 1, 1, 1))
+    assert [len(b) for b in model.batches] == [4] * 6
+
+
+def test_schedules_see_step_and_epoch():
+    model = Recorder()
+    harness.train(model, torch.rand(12, 1, 1, 1))
+    assert model.rates == [0, 1, 2, 103, 104, 105, 206, 207, 208]
+
+
+@pytest.mark.parametrize("bad", ["loss", "weight"])
+def test_divergence_is_an_error_with_its_place(bad):
+    with pytest.raises(harness.Diverged) as error:
+        harness.train(Recorder(bad=bad), torch.rand(12, 1, 1, 1))
+    assert error.value.__notes__ == ["(in stage look, epoch 2, minibatch 4)"]
+
+
+def test_an_exception_of_the_model_is_given_its_place():
+    with pytest.raises(ValueError, match="out of luck") as error:
+        harness.train(Recorder(bad="raise"), torch.rand(12, 1, 1, 1))
+    assert error.value.__notes__ == ["(in stage look, epoch 2, minibatch 2)"]
+
+
+def test_a_batch_larger_than_the_data_raises():
+    with pytest.raises(ValueError, match="look: batch size 20 and 3 epochs do not fit 12 training images"):
+        harness.train(Recorder(batch_size=20), torch.rand(12, 1, 1, 1))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_captured_step_equals_the_eager_one(name, few, monkeypatch):
+    x = few.train.cuda()
+
+    def run():
+        torch.manual_seed(7)
+        model = replace(tiny(settings_for(name, "digits")), epochs=3).build(few.shape).cuda()
+        harness.train(model, x)
+        return model.state_dict()
+
+    graph = run()
+    monkeypatch.setattr(harness, "captured", lambda stage, *rest: stage.step)
+    eager = run()
+    for key, value in eager.items():
+        torch.testing.assert_close(graph[key], value, atol=1e-4, rtol=1e-3, msg=key)

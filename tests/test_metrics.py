@@ -1,0 +1,80 @@
+"""Laws that every registered metric keeps: a new entry is tested before its author writes a test."""
+
+import math
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+
+import pytest
+import torch
+
+from metrics import METRICS, Score, Subject
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metric_is_a_frozen_dataclass_of_plain_settings(name):
+    metric = METRICS[name]
+    assert is_dataclass(metric)
+    assert metric.min_samples >= 1
+    with pytest.raises(FrozenInstanceError):
+        setattr(metric, fields(metric)[0].name, 0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_scores_are_finite_and_say_what_they_are(name, few):
+    scores = METRICS[name](Subject(torch.rand(150, *few.shape)), few).scores
+    assert scores
+    for score in scores.values():
+        assert isinstance(score, Score)
+        assert math.isfinite(score.value)
+        assert math.isfinite(score.stderr)
+        assert score.stderr >= 0
+        assert score.stderr_over
+        assert score.unit
+        assert score.n > 0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_inputs_are_not_modified(name, few):
+    samples = torch.rand(150, *few.shape)
+    given = samples.clone()
+    before = [t.clone() for t in (few.train, few.valid, few.test)]
+    METRICS[name](Subject(samples), few)
+    assert torch.equal(samples, given)
+    assert all(torch.equal(a, b) for a, b in zip(before, (few.train, few.valid, few.test), strict=True))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_one_seed_gives_one_score(name, few):
+    subject = Subject(torch.rand(150, *few.shape))
+    scores = []
+    for _ in range(2):
+        torch.manual_seed(4)
+        scores.append(METRICS[name](subject, few).scores)
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_thread_count_moves_nothing_beyond_rounding(name, threads, few):
+    subject = Subject(few.train)
+    before = torch.get_num_threads()
+    values = []
+    try:
+        for count in (before, threads):
+            torch.set_num_threads(count)
+            torch.manual_seed(4)
+            values.append([score.value for score in METRICS[name](subject, few).scores.values()])
+    finally:
+        torch.set_num_threads(before)
+    # float32 products in another order of summation: 1e-7 relative of ‖x‖², times 1/2σ² ≤ 50
+    assert values[0] == pytest.approx(values[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_tf32_stays_off_and_the_callers_setting_is_kept(name, few):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        METRICS[name](Subject(torch.rand(150, *few.shape)), few)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from metrics import Subject
+from metrics.parzen import PAPER_SIGMAS, Parzen, parzen_log_prob, parzen_log_probs
+
+
+def oracle(x, centres, sigma):
+    """The definition, in float64 and by explicit differences."""
+    x, centres = np.asarray(x, np.float64), np.asarray(centres, np.float64)
+    exponents = -((x[:, None, :] - centres[None]) ** 2).sum(-1) / (2 * sigma**2)
+    return logsumexp(exponents, axis=1) - math.log(len(centres)) - x.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (7, 3, 2), (5, 200, 784), (50, 20, 64)])
+@pytest.mark.parametrize("sigma", [0.1, 0.2154, 1.0])
+def test_float64_equals_the_oracle(n, m, d, sigma):
+    x, s = torch.rand(n, d, dtype=torch.float64), torch.rand(m, d, dtype=torch.float64)
+    # 1e-9: sums of d ≤ 784 terms of order 1, scaled by 1/2σ² ≤ 50, at 2e-16 each
+    np.testing.assert_allclose(parzen_log_prob(x, s, sigma).numpy(), oracle(x, s, sigma), atol=1e-9, rtol=1e-12)
+
+
+@pytest.mark.parametrize("d", [64, 784, 2304])
+def test_float32_is_within_five_thousandths_of_a_nat(d):
+    x, s = torch.rand(40, d), torch.rand(500, d)
+    s[:20] = x[:20]  # copies: where the difference of large terms is worst
+    for sigma in (0.1, 0.1668):
+        # ‖x‖² ~ d/12 after centring, relative rounding ~1e-7·√d, times 1/2σ² ≤ 50
+        np.testing.assert_allclose(parzen_log_prob(x, s, sigma).numpy(), oracle(x, s, sigma), atol=5e-3)
+
+
+def test_float32_is_within_five_thousandths_of_a_nat_on_digits(digits):
+    x, s = digits.test.flatten(1), digits.train.flatten(1)
+    np.testing.assert_allclose(parzen_log_prob(x, s, 0.13).numpy(), oracle(x, s, 0.13), atol=5e-3)
+
+
+def test_one_sample_is_a_gaussian():
+    x, s, sigma = torch.rand(9, 5, dtype=torch.float64), torch.rand(1, 5, dtype=torch.float64), 0.3
+    expected = torch.distributions.Normal(s[0], sigma).log_prob(x).sum(1)
+    torch.testing.assert_close(parzen_log_prob(x, s, sigma), expected, atol=1e-10, rtol=0)
+
+
+def test_many_gaussian_samples_approach_the_convolved_gaussian():
+    # N → ∞ samples of N(0, 1) under a window of width σ: the density of N(0, 1 + σ²). With N = 200,000 and σ = 0.5 the relative
+    # error of the mean of the kernel at |x| ≤ 1 is under 4/√N · (spread/mean ≈ 1) ≈ 0.009.
+    s, sigma = torch.randn(200_000, 1, dtype=torch.float64), 0.5
+    x = torch.linspace(-1, 1, 11, dtype=torch.float64)[:, None]
+    expected = torch.distributions.Normal(0, math.sqrt(1 + sigma**2)).log_prob(x[:, 0])
+    expected = expected.double()
+    torch.testing.assert_close(parzen_log_prob(x, s, sigma), expected, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_chunk_size_moves_nothing_beyond_rounding(block, monkeypatch):
+    import metrics.distances as distances
+
+    x, s = torch.rand(30, 16, dtype=torch.float64), torch.rand(50, 16, dtype=torch.float64)
+    whole = parzen_log_probs(x, s, [0.1, 0.5])
+    monkeypatch.setattr(distances.squared_distance_blocks, "__kwdefaults__", {"block": block})
+    torch.testing.assert_close(parzen_log_probs(x, s, [0.1, 0.5]), whole, atol=1e-10, rtol=0)
+
+
+def test_far_points_do_not_underflow():
+    x, s = torch.zeros(1, 784), torch.ones(10, 784)
+    expected = -784 / (2 * 0.01**2) - 784 * math.log(0.01 * math.sqrt(2 * math.pi))
+    assert float(parzen_log_prob(x, s, 0.01)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_order_of_samples_and_of_points_does_not_matter():
+    x, s = torch.rand(20, 8, dtype=torch.float64), torch.rand(30, 8, dtype=torch.float64)
+    turned = parzen_log_prob(x.flip(0), s[torch.randperm(30)], 0.2).flip(0)
+    torch.testing.assert_close(turned, parzen_log_prob(x, s, 0.2), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("x", "s", "sigma"),
+    [((0, 3), (2, 3), 0.1), ((2, 3), (0, 3), 0.1), ((2, 3), (2, 4), 0.1), ((2, 3), (2, 3), 0.0), ((2, 3), (2, 3), -1.0)],
+)
+def test_what_makes_no_sense_raises(x, s, sigma):
+    with pytest.raises(ValueError, match=r"^parzen: "):
+        parzen_log_prob(torch.rand(x), torch.rand(s), sigma)
+
+
+def test_sigma_comes_from_validation_alone(few):
+    from dataclasses import replace
+
+    first = Parzen()(Subject(few.train), few).scores["log_likelihood"]
+    other_test = replace(few, test=torch.rand_like(few.test))
+    second = Parzen()(Subject(few.train), other_test).scores["log_likelihood"]
+    assert first.settings["sigma"] == second.settings["sigma"]
+    assert first.value != second.value
+    curve = [oracle(few.valid.flatten(1), few.train.flatten(1), s).mean() for s in PAPER_SIGMAS]
+    assert first.settings["sigma"] == PAPER_SIGMAS[int(np.argmax(curve))]
+
+
+def test_score_and_error_are_the_definition(few):
+    score = Parzen()(Subject(few.train), few).scores["log_likelihood"]
+    expected = oracle(few.test.flatten(1), few.train.flatten(1), score.settings["sigma"])
+    assert score.value == pytest.approx(expected.mean(), abs=5e-3)
+    assert score.stderr == pytest.approx(expected.std() / math.sqrt(len(expected)), abs=5e-3)
+    assert score.n == 40
+    assert score.settings["samples"] == 200
+
+
+def test_sigma_on_the_edge_of_the_grid_is_a_warning(few):
+    inside = Parzen()(Subject(few.train), few).scores["log_likelihood"]
+    assert inside.warning == ""
+    edge = Parzen(sigmas=(0.01, 0.02))(Subject(few.train), few).scores["log_likelihood"]
+    assert "edge" in edge.warning
+
+
+def test_the_grid_is_the_papers():
+    np.testing.assert_allclose(PAPER_SIGMAS, np.logspace(-1, 0, 10))
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_at_any_number_of_samples():
+    import resource
+
+    parzen_log_prob(torch.rand(100, 16), torch.rand(100, 16), 0.2)
+    s = torch.rand(1_000_000, 16)
+    x = torch.rand(1000, 16)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    parzen_log_prob(x, s, 0.2)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < 512, f"{grown} MiB more than before; all distances at once would be 3,800"

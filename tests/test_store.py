@@ -1,0 +1,79 @@
+import threading
+from dataclasses import replace
+
+import pytest
+
+from bench.errors import BadRecords
+from bench.store import COLUMNS, Record, Store, folder_name, read_records, to_csv
+
+ROW = Record(
+    "mnist", "gan-ns", seed=0, metric="parzen", quantity="log_likelihood", value=225.0, stderr=2.0, n=10_000, samples=100, recipe="r"
+)
+
+
+def test_rows_are_read_back_to_the_last_bit(tmp_path):
+    rows = [
+        replace(ROW, value=0.1 + 0.2, stderr=1e-300, status='warning: "quoted", with\nline', variant="a=(1, 2)"),
+        replace(ROW, seed=1, value=None, stderr=None, n=None, status="failed: none", epochs=None, fit_seconds=None),
+        replace(ROW, seed=None, model="NA", commit="0012e5", role="samples", peak_memory_mib=1.5, recipe="00"),
+    ]
+    store = Store(tmp_path, "mnist")
+    store.append(rows)
+    assert store.records() == rows
+    assert read_records(store.path) == rows
+
+
+def test_columns_are_the_documented_ones():
+    assert to_csv([ROW]).splitlines()[0].split(",") == COLUMNS
+    for name in ("dataset", "model", "seed", "metric", "value", "stderr", "stderr_over", "n", "unit", "status"):
+        assert name in COLUMNS
+
+
+def test_a_new_value_takes_the_place_of_the_old(tmp_path):
+    store = Store(tmp_path, "mnist")
+    store.append([ROW, replace(ROW, seed=1)])
+    store.append([replace(ROW, value=226.0)])
+    assert sorted((r.seed, r.value) for r in store.records()) == [(0, 226.0), (1, 225.0)]
+
+
+def test_another_recipe_removes_every_row_of_the_label(tmp_path):
+    store = Store(tmp_path, "mnist")
+    others = [replace(ROW, variant="lr=1"), replace(ROW, samples=7), replace(ROW, metric="neighbours"), replace(ROW, model="vae")]
+    store.append([ROW, replace(ROW, seed=1), *others])
+    new = replace(ROW, recipe="s")
+    store.append([new])
+    assert store.records() == [*others, new]
+
+
+def test_names_stay_inside_the_results_folder(tmp_path):
+    for name in ("folder:/etc/passwd", "folder:../../x", "..", "a/b"):
+        assert "/" not in folder_name(name)
+        assert ".." not in folder_name(name)
+        assert Store(tmp_path, name).path.resolve().is_relative_to(tmp_path)
+
+
+def test_rows_of_many_writers_are_all_there(tmp_path):
+    threads = [
+        threading.Thread(target=Store(tmp_path, "mnist").append, args=([replace(ROW, model=f"m{i}")],)) for i in range(12)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(r.model for r in Store(tmp_path, "mnist").records()) == sorted(f"m{i}" for i in range(12))
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", 'dataset,"model\n', "\0\0"])
+def test_a_foreign_file_is_one_line_and_kept(tmp_path, text):
+    store = Store(tmp_path, "mnist")
+    store.folder.mkdir()
+    store.path.write_text(text)
+    with pytest.raises(BadRecords, match="move it away"):
+        store.append([ROW])
+    assert store.path.read_text() == text
+
+
+def test_artefacts_are_hidden_from_git(tmp_path):
+    path = Store(tmp_path, "mnist").artefact("samples", "x")
+    assert path == tmp_path / ".cache" / "samples" / "x"
+    assert (tmp_path / ".cache" / ".gitignore").read_text() == "*\n"
