@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,14 +20,12 @@ app = typer.Typer(
 )
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA")
-]
+Data = Annotated[Path | None, typer.Option("--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What can be listed."""
 
     models = "models"
@@ -42,9 +40,7 @@ def run(
     dataset: DatasetName = "digits",
     seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
     samples: Annotated[int, typer.Option(help="Samples drawn from each and scored.")] = 10_000,
-    options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")
-    ] = None,
+    options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
     device: Device = "auto",
     jobs: Annotated[int, typer.Option(help="Cells run at once, in processes that share the device.")] = 1,
     data: Data = None,
@@ -55,7 +51,7 @@ def run(
     """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
     if bool(models) == everything:
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
-    from bench.run import run as run_models
+    from bench.pipeline import run as run_models
     from bench.screen import Screen, print_plan
 
     chosen = None if everything else models
@@ -91,7 +87,7 @@ def score(
     results: Results = Path("results"),
 ) -> None:
     """Score your own samples and put them in the table."""
-    from bench.run import score as score_samples
+    from bench.pipeline import score as score_samples
 
     found = score_samples(samples, dataset=dataset, name=name, device=device, data=data, results=results)
     failed = any(metric["value"] is None for metric in found["metrics"].values())

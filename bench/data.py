@@ -200,9 +200,7 @@ def assemble(name: str, images: Tensor, labels: Tensor | None, splits: Sequence[
 DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
     "digits": load_digits,
     "mnist": partial(load_torchvision, cls="MNIST", files="MNIST/raw/train-images-idx3-ubyte", valid=10_000),
-    "fashion-mnist": partial(
-        load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000
-    ),
+    "fashion-mnist": partial(load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000),
     "cifar10": partial(load_torchvision, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000),
     "olivetti": load_olivetti,
 }

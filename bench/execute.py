@@ -77,7 +77,7 @@ def run_cell(
         subject, failure = None, f"failed: {one_line(error)}"
     records = list(kept)
     for name, metric in todo.items():
-        row = replace(blank, **recipe_fields(cell, name, metric), score_key=keys[name])
+        row = replace(blank, recipe=recipe(cell, name, metric), score_key=keys[name])
         if subject is None:
             records.append(replace(row, metric=name, quantity="", status=failure))
         else:
@@ -95,9 +95,7 @@ def reusable(records: Sequence[Record], cell: Cell, keys: Mapping[str, str]) -> 
     return {name: rows for name, rows in found.items() if all(r.ok or r.status.startswith("n/a") for r in rows)}
 
 
-def subject_of(
-    cell: Cell, data: Dataset, store: Store, device: torch.device, watch: harness.Watcher, force: bool
-) -> tuple[Subject, Fit]:
+def subject_of(cell: Cell, data: Dataset, store: Store, device: torch.device, watch: harness.Watcher, force: bool) -> tuple[Subject, Fit]:
     """Return the cell's samples, and its model where it had to be made; from the cache if it holds them."""
     path = store.artefact("samples", cell.sample_key + ".safetensors")
     if path.exists() and not force:
@@ -123,9 +121,7 @@ def subject_of(
     return Subject(samples, model), fit
 
 
-def fitted(
-    cell: Cell, data: Dataset, folder: Path, device: torch.device, watch: harness.Watcher
-) -> tuple[Any, Fit]:
+def fitted(cell: Cell, data: Dataset, folder: Path, device: torch.device, watch: harness.Watcher) -> tuple[Any, Fit]:
     """Return the trained model and what training took; an interrupted one goes on."""
     seed_everything(derive_seed(cell.seed, cell.dataset, cell.model, "fit"))
     with provenance.Cost(device) as cost:
@@ -181,10 +177,9 @@ def check_finite(result: Result) -> None:
             raise ValueError(f"{quantity}: value {score.value}, standard error {score.stderr} are not finite")
 
 
-def recipe_fields(cell: Cell, name: str, metric: Metric) -> dict[str, str]:
+def recipe(cell: Cell, name: str, metric: Metric) -> str:
     """Return the digest that rows of one label share: what a score depends on, the seed excepted."""
-    unseeded = replace(cell, seed=0)
-    return {"recipe": content_digest("recipe", unseeded.sample_key, metric_recipe(name, metric))}
+    return content_digest("recipe", replace(cell, seed=0).sample_key, metric_recipe(name, metric))
 
 
 def blank_record(cell: Cell, device: torch.device) -> Record:
@@ -220,5 +215,3 @@ def one_line(error: BaseException) -> str:
     """Return an error's text and notes as one line."""
     text = " ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
     return " ".join(text.split())
-
-

@@ -133,7 +133,7 @@ def print_plan(
     """Print the cells of a run, and what of each is there already."""
     from bench.data import load
     from bench.execute import reusable
-    from bench.run import plan
+    from bench.pipeline import plan
     from metrics import METRICS
 
     store = Store(results, dataset)

@@ -18,7 +18,7 @@ def derive_seed(base: int, *names: str) -> int:
 def seed_everything(seed: int) -> None:
     """Seed the default generators of Python, NumPy and torch (every device)."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  # libraries that models call may use the global generator
+    np.random.seed(seed % 2**32)  # libraries that models call may use the global generator
     torch.manual_seed(seed)
 
 

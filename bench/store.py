@@ -123,7 +123,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def to_csv(records: Iterable[Record]) -> str:
     """Return the records as CSV; floats are written so that they are read back to the last bit."""
-    return frame(records).to_csv(index=False, lineterminator="\n")
+    return str(frame(records).to_csv(index=False, lineterminator="\n"))
 
 
 def read_records(path: Path) -> list[Record]:

@@ -21,11 +21,16 @@ class Reference(Protocol):
     """The real images a metric may compare with, each (n, c, h, w), float32 in [0, 1], on the samples' device."""
 
     @property
-    def train(self) -> Tensor: ...
+    def train(self) -> Tensor:
+        """What the models were trained on."""
+
     @property
-    def valid(self) -> Tensor: ...
+    def valid(self) -> Tensor:
+        """What a metric may choose its settings on."""
+
     @property
-    def test(self) -> Tensor: ...
+    def test(self) -> Tensor:
+        """What is scored."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,12 @@ class Metric(Protocol):
     """
 
     @property
-    def needs(self) -> tuple[type, ...]: ...
+    def needs(self) -> tuple[type, ...]:
+        """What the subject's model must be an instance of."""
+
     @property
-    def min_samples(self) -> int: ...
-    def __call__(self, subject: Subject, reference: Reference) -> Result: ...
+    def min_samples(self) -> int:
+        """The fewest samples that can be scored."""
+
+    def __call__(self, subject: Subject, reference: Reference) -> Result:
+        """Score the subject."""

@@ -62,5 +62,5 @@ def nearest(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         closer = value < best[rows]
         best[rows] = torch.where(closer, value, best[rows])
         index[rows] = torch.where(closer, j + columns.start, index[rows])
-    distance = torch.cat([(a - s[i]).norm(dim=1) for a, i in zip(x.split(4096), index.split(4096), strict=True)])
-    return distance, index
+    pairs = ((x[i : i + 4096], s[index[i : i + 4096]]) for i in range(0, len(x), 4096))
+    return torch.cat([(a - b).norm(dim=1) for a, b in pairs]), index

@@ -13,7 +13,7 @@ from models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
 
-MODELS: dict[str, Config] = {
+MODELS: dict[str, Any] = {  # each a Config; mypy does not match a dataclass's class variables with a Protocol's
     "dbn": dbn.Config(),
     "gan-ns": gan.Config(),
     "gan-mm": gan.Config(loss="minimax"),
@@ -28,4 +28,4 @@ MODELS: dict[str, Config] = {
 def settings_for(name: str, dataset: str) -> Any:
     """Return the Config of model `name` as it is run on `dataset`. Raises KeyError for an unknown name."""
     config = MODELS[name]
-    return replace(config, **config.SETTINGS.get(dataset, {}))  # type: ignore[type-var]  # a Protocol of dataclasses
+    return replace(config, **config.SETTINGS.get(dataset, {}))

@@ -70,9 +70,7 @@ class DBN(nn.Module):
         super().__init__()
         self.config, self.shape = config, shape
         sizes = [math.prod(shape), *config.hidden]
-        self.rbms = nn.ModuleList(
-            RBM(a, b, chains=config.chains) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.rbms = nn.ModuleList(RBM(a, b, chains=config.chains) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:

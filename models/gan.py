@@ -105,9 +105,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: Config, d: int) -> None:
         super().__init__()
         sizes = [d, *config.discriminator]
-        self.hidden = nn.ModuleList(
-            Maxout(a, b, pieces=config.pieces) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.hidden = nn.ModuleList(Maxout(a, b, pieces=config.pieces) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         self.out = nn.Linear(sizes[-1], 1)
         self.rates = [config.dropout_input] + [config.dropout_hidden] * len(config.discriminator)
         uniform_weights_(self, config.discriminator_range)

@@ -115,10 +115,10 @@ def test_folder_errors_are_one_line(tmp_path):
     with pytest.raises(BenchError, match="9 images are too few"):
         load(f"folder:{tmp_path}")
     Image.new("L", (9, 9)).save(tmp_path / "zz.png")
-    with pytest.raises(BenchError, match="9×9 pixels where 000.png is 5×4"):
+    with pytest.raises(BenchError, match=r"9×9 pixels where 000\.png is 5×4"):
         load(f"folder:{tmp_path}")
     (tmp_path / "zz.png").write_bytes((tmp_path / "000.png").read_bytes()[:40])
-    with pytest.raises(BenchError, match="zz.png: cannot be read as an image"):
+    with pytest.raises(BenchError, match=r"zz\.png: cannot be read as an image"):
         load(f"folder:{tmp_path}")
 
 

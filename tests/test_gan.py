@@ -92,7 +92,7 @@ def test_alternating_update_shows_the_generator_the_new_discriminator():
 
 
 def test_k_takes_k_minibatches_for_one_generator_update():
-    model, stage = built(replace(SMALL, k=3))
+    _, stage = built(replace(SMALL, k=3))
     assert stage.batch_size == 30
     calls = []
     opt_g, opt_d = stage.optimisers

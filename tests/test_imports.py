@@ -31,7 +31,12 @@ def test_models_and_metrics_import_neither_each_other_nor_bench(package, forbidd
 
 
 def test_the_report_and_what_it_reads_know_no_torch():
-    for path in [*(ROOT / "bench" / "report").glob("*.py"), ROOT / "bench" / "store.py", ROOT / "bench" / "cell.py", ROOT / "bench" / "cli.py"]:
+    for path in [
+        *(ROOT / "bench" / "report").glob("*.py"),
+        ROOT / "bench" / "store.py",
+        ROOT / "bench" / "cell.py",
+        ROOT / "bench" / "cli.py",
+    ]:
         assert not {"torch", "torchvision"} & set(imports(path)), path
 
 

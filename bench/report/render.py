@@ -9,9 +9,9 @@ import pandas as pd
 from bench.report.table import COLUMNS, Table
 
 LEGEND = (
-    "Parzen-window log-likelihood of the test images in nats, higher is better: mean over training seeds; 'seeds ±' is the standard "
-    "deviation over them (– for one seed: unknown, not zero), 'test ±' the standard error over test images. N: samples scored. "
-    "σ: bandwidth, chosen on validation images. published: Goodfellow et al. (2014), Table 1; z: our mean minus the published one, over the "
+    "Parzen-window log-likelihood of the test images in nats, higher is better: mean over training seeds; 'seeds ±' is the "
+    "standard deviation over them (– for one seed: unknown, not zero), 'test ±' the standard error over test images. N: samples scored. "
+    "σ: bandwidth, chosen on validation images. published: Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the "
     "root of the summed squared standard errors (seeds, test, published). NN ratio: median distance from a sample to its nearest training "
     "image over the same for test images. copies %: samples equal to a training image. minutes: training time of one seed."
 )
@@ -23,7 +23,7 @@ def to_csv(table: Table) -> str:
     flat = table.numbers.copy()
     flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
-    return flat.reset_index().to_csv(index=False, lineterminator="\n")
+    return str(flat.reset_index().to_csv(index=False, lineterminator="\n"))
 
 
 def to_markdown(table: Table) -> str:
@@ -42,7 +42,7 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""Return a booktabs tabular with a \midrule above the reference rows; needs the package booktabs."""
-    shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$")
+    shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$").replace(DASH, LATEX[DASH])
     shown.columns = pd.Index([escape_latex(str(c)) for c in shown.columns])
     columns = "l" + "r" * (shown.shape[1] - 1)
     lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=columns).splitlines()
@@ -72,7 +72,7 @@ def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[s
 
 def number(value: object, decimals: int) -> str:
     """Return a number as printed, or a dash where there is none."""
-    return DASH if pd.isna(value) else f"{value:.{decimals}f}"  # type: ignore[call-overload]  # any scalar will do
+    return DASH if pd.isna(value) else f"{value:.{decimals}f}"
 
 
 def first_reference(table: Table) -> int | None:
@@ -81,15 +81,14 @@ def first_reference(table: Table) -> int | None:
 
 
 def letter(i: int) -> str:
-    """Return the mark of note i: a, b, …, z, aa, …"""
+    """Return the mark of note i: a to z, then aa and so on."""
     return (letter(i // 26 - 1) if i >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[i % 26]
 
 
 def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is, on one line of a table."""
-    for char in "\\`*_[]<>|#":
-        text = text.replace(char, f"&#{ord(char)};" if char in "<>|" else "\\" + char)
-    return " ".join(text.split())
+    marked = {char: f"\\{char}" for char in "\\`*_[]"} | {char: f"&#{ord(char)};" for char in "<>|&"}
+    return "".join(marked.get(char, char) for char in " ".join(text.split()))
 
 
 LATEX = {

@@ -39,7 +39,8 @@ class Table:
 def table1(records: Sequence[Record]) -> Table:
     """Return the table of all records, best first within models, users' samples and reference rows."""
     data = frame(records)
-    columns, notes = {}, {}
+    columns: dict[tuple[str, Key], dict[str, object]] = {}
+    notes: dict[Key, list[str]] = {}
     for (dataset, role, model, variant), rows in data.groupby(["dataset", "role", "model", "variant"], sort=False):
         key = (role, model, variant)
         columns[dataset, key], found = summarise(dataset, model, rows)
@@ -72,7 +73,7 @@ def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, o
     numbers |= {"nats": mean, "seeds ±": spread, "test ±": test, "seeds": count, "σ": mean_setting(scored, "sigma")}
     numbers |= {"epochs": plain(rows["epochs"].iloc[0]), "minutes": plain(scored["fit_seconds"].mean() / 60)}
     published = PUBLISHED.get((model, dataset))
-    if published and not rows["variant"].iloc[0]:
+    if published:
         error = math.sqrt((spread or 0) ** 2 / count + test**2 + published.stderr**2)
         numbers |= {"published": published.value, "published ±": published.stderr, "z": (mean - published.value) / error}
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
@@ -115,4 +116,4 @@ def mean_setting(rows: pd.DataFrame, name: str) -> float:
 
 def plain(value: object) -> object:
     """Return a missing value of pandas as None."""
-    return None if pd.isna(value) else value  # type: ignore[call-overload]  # any scalar will do
+    return None if pd.isna(value) else value

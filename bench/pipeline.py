@@ -32,19 +32,23 @@ from models import MODELS, settings_for
 
 
 class Watch(Protocol):
-    """What the command line shows while cells run."""
+    """What is told of cells while they run; the command line shows it."""
 
-    def started(self, cell: Cell) -> None: ...
-    def progress(self, cell: Cell, progress: harness.Progress) -> None: ...
-    def finished(self, cell: Cell, outcome: Outcome) -> None: ...
+    def started(self, cell: Cell) -> None:
+        """Hear that a cell begins."""
+        return None
+
+    def progress(self, cell: Cell, progress: harness.Progress) -> None:
+        """Hear where its training stands."""
+        return None
+
+    def finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Hear what came of it; its rows are stored already."""
+        return None
 
 
-class Silent:
-    """Shows nothing."""
-
-    def started(self, cell: Cell) -> None: ...
-    def progress(self, cell: Cell, progress: harness.Progress) -> None: ...
-    def finished(self, cell: Cell, outcome: Outcome) -> None: ...
+class Silent(Watch):
+    """Listens to nothing."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,7 @@ def side_by_side(
 ) -> Iterator[tuple[Cell, Outcome]]:
     """Yield each cell with its outcome as it comes, run in `jobs` processes that share the threads."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    ) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         futures = {pool.submit(run_in_worker, cell, place, dict(metrics)): cell for cell in cells}
         try:
             for future in as_completed(futures):
@@ -190,14 +192,10 @@ def score(
     x = as_samples(samples, content.shape) if path is None else read_samples(path, content.shape)
     for key, metric in metrics.items():
         if len(x) < metric.min_samples:
-            raise BadSamples(
-                f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}"
-            )
+            raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}")
     content, store = content.to(where), Store(Path(results), dataset)
     digest = content_digest("given", hashlib.sha256(x.numpy().tobytes()).hexdigest())
-    row = Record(
-        dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **machine(where)
-    )
+    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **machine(where))
     records: list[Record] = []
     for key, metric in metrics.items():
         recipe = content_digest("recipe", digest, content.digest, metric_recipe(key, metric))

@@ -1,0 +1,122 @@
+"""The command line, run as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def bench(*args, code=0, **env):
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, args)],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **env}, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+TINY = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--set", "vae.epochs=2", "--set", "gan-ns.epochs=2"]
+
+
+def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
+    first = bench("run", "vae", "mean", *TINY, "--results", tmp_path)
+    assert "vae (epochs=2)" in first.stdout
+    folder = tmp_path / "digits"
+    for name in ("runs.csv", "table1.csv", "table1.md", "table1.tex", "figures/samples-vae_epochs_2.png"):
+        assert (folder / name).stat().st_size > 100, name
+    rows = (folder / "runs.csv").read_bytes()
+    second = bench("run", "vae", "mean", *TINY, "--results", tmp_path)
+    assert second.stdout.count("[reused]") == 2
+    assert (folder / "runs.csv").read_bytes() == rows
+
+    dry = bench("run", "vae", "mean", "gan-ns", *TINY, "--results", tmp_path, "--dry-run")
+    assert [line.rpartition(": ")[2] for line in dry.stdout.splitlines()] == ["finished", "finished", "to be trained"]
+
+    before = {path: path.read_bytes() for path in folder.glob("table1.*")}
+    for path in before:
+        path.unlink()
+    printed = bench("report", "--results", tmp_path).stdout.splitlines()
+    assert {Path(line) for line in printed} >= set(before)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_score_prints_one_json_object(tmp_path):
+    samples = np.random.default_rng(0).random((150, 64), dtype=np.float32)
+    np.save(tmp_path / "noise.npy", samples)
+    done = bench("score", tmp_path / "noise.npy", "--dataset", "digits", "--json", "--results", tmp_path / "r", "--device", "cpu")
+    found = json.loads(done.stdout)
+    assert set(found) == {"name", "dataset", "n", "metrics"}
+    assert (found["name"], found["dataset"], found["n"]) == ("noise", "digits", 150)
+    assert {"value", "stderr", "sigma", "status"} <= set(found["metrics"]["parzen"])
+    assert {"value", "exact_copies", "near_copies", "generated_median", "held_out_median"} <= set(found["metrics"]["neighbours"])
+    plain = bench("score", tmp_path / "noise.npy", "--dataset", "digits", "--results", tmp_path / "r", "--device", "cpu")
+    assert f"{found['metrics']['parzen']['value']:.2f}" in plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["run"], "expected names of models or --all"),
+        (["run", "vae", "--all"], "expected names of models or --all"),
+        (["run", "gan-nss"], "unknown model 'gan-nss'; did you mean 'gan-ns'? known: dbn, gan-ns, gan-mm"),
+        (["run", "vae", "--set", "vae.latnt=3"], "vae: no option 'latnt'; did you mean 'latent'?"),
+        (["run", "vae", "--dataset", "mnst"], "unknown data set 'mnst'; did you mean 'mnist'?"),
+        (["run", "vae", "--device", "cuda:99"], "torch sees"),
+        (["score", "absent.npy", "--dataset", "digits"], "absent.npy: no such file"),
+        (["report"], "no records under"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_two(args, message, tmp_path):
+    done = bench(*args, "--results", tmp_path / "r", code=2)
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_diverged_row_is_exit_code_one(tmp_path):
+    done = bench("run", "vae", *TINY, "--set", "vae.lr=1e30", "--results", tmp_path, code=1)
+    assert "diverged" in done.stdout
+
+
+def test_list_names_every_entry():
+    models = bench("list", "models").stdout
+    assert all(name in models for name in ("gan-ns", "gan-mm", "vae", "dbn", "data", "kmeans", "gaussian", "mean"))
+    assert "parzen" in bench("list", "metrics").stdout
+    assert "folder:PATH" in bench("list", "datasets").stdout
+
+
+def test_help_imports_no_torch():
+    # The half second itself is a benchmark; what makes it possible is a law.
+    code = "import sys; sys.argv = ['bench', '--help']\ntry:\n    from bench.cli import main; main()\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path):
+    args = ["run", "gan-ns", "--seeds", "1", "--samples", "150", "--device", "cpu", "--set", "gan-ns.epochs=400"]
+    bench(*args, "--results", tmp_path / "whole")
+    cut = subprocess.Popen([sys.executable, "-m", "bench", *args, "--results", str(tmp_path / "cut")], cwd=ROOT, stdout=subprocess.DEVNULL)
+    folder = tmp_path / "cut" / ".cache" / "fits"
+    for _ in range(600):
+        time.sleep(0.1)
+        if list(folder.glob("*/*.pt")) or cut.poll() is not None:
+            break
+    assert cut.poll() is None, "ended before its first checkpoint: nothing was tested"
+    cut.kill()
+    cut.wait()
+    bench(*args, "--results", tmp_path / "cut")
+
+    def numbers(folder):
+        import pandas as pd
+
+        return pd.read_csv(folder / "digits" / "runs.csv", dtype=str)[["metric", "quantity", "value", "stderr"]]
+
+    assert numbers(tmp_path / "cut").equals(numbers(tmp_path / "whole"))

@@ -1,0 +1,182 @@
+import csv
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.report import report
+from bench.report.pictures import FRAME, figure2, file_name
+from bench.report.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
+from bench.report.table import table1
+from bench.store import Record, Store
+
+ROW = Record(
+    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000,
+    epochs=100, fit_seconds=90.0, recipe="r", metric_settings=json.dumps({"sigma": 0.2154}),
+)  # fmt: skip
+
+
+def parzen(model, values, *, role="model", stderr=2.0, dataset="mnist", **changes):
+    return [
+        replace(ROW, dataset=dataset, model=model, role=role, seed=seed, value=value, stderr=stderr, recipe=model, **changes)
+        for seed, value in enumerate(values)
+    ]
+
+
+RECORDS = [
+    *parzen("dbn", [130.0]),
+    *parzen("gan-ns", [220.0, 224.0, 228.0]),
+    *parzen("data", [243.0], role="reference"),
+    *parzen("kmeans", [330.0], role="reference"),
+    *parzen("mean", [-59.0], role="reference"),
+    *parzen("mine & <b>", [250.0], role="samples"),
+    replace(ROW, model="vae", seed=0, status="failed: no | luck", recipe="v"),
+]
+
+
+def numbers(records=RECORDS):
+    return table1(records).numbers["mnist"]
+
+
+def test_mean_spread_and_standard_error_over_seeds():
+    row = numbers().loc[("model", "gan-ns", "")]
+    assert row["nats"] == 224
+    assert row["seeds ±"] == pytest.approx(4)
+    assert row["test ±"] == 2
+    assert row["seeds"] == 3
+    assert row["σ"] == pytest.approx(0.2154)
+    assert row["minutes"] == 1.5
+
+
+def test_z_is_over_every_named_uncertainty():
+    row = numbers().loc[("model", "gan-ns", "")]
+    assert (row["published"], row["published ±"]) == (225, 2)
+    assert row["z"] == pytest.approx((224 - 225) / math.sqrt(4**2 / 3 + 2**2 + 2**2))
+
+
+def test_one_seed_has_no_spread_and_never_a_zero():
+    assert numbers().loc[("model", "dbn", "")]["seeds ±"] is None
+    line = next(line for line in to_markdown(table1(RECORDS)).splitlines() if line.startswith("| dbn"))
+    assert [cell.strip() for cell in line.split("|")][3] == "–"
+
+
+def test_rows_are_best_first_within_models_samples_and_references():
+    assert [key[1] for key in numbers().index] == ["gan-ns", "dbn", "vae", "mine & <b>", "kmeans", "data", "mean"]
+
+
+def test_what_beats_real_data_says_so():
+    notes = table1(RECORDS).notes
+    above = {key[1] for key, texts in notes.items() if any("above real training images (243.0 nats)" in t for t in texts)}
+    assert above == {"kmeans", "mine & <b>"}
+
+
+def test_a_failed_row_has_its_reason_and_no_number():
+    table = table1(RECORDS)
+    assert table.numbers["mnist"].loc[("model", "vae", "")]["nats"] is None
+    assert table.notes["model", "vae", ""] == ["mnist: parzen: failed: no | luck (seed 0)"]
+
+
+def test_variants_are_rows_of_their_own():
+    rows = numbers([*RECORDS, *parzen("gan-ns", [100.0], variant="epochs=10")])
+    assert rows.loc[("model", "gan-ns", "epochs=10")]["nats"] == 100
+    assert rows.loc[("model", "gan-ns", "")]["nats"] == 224
+    assert rows.loc[("model", "gan-ns", "epochs=10")]["published"] == 225
+
+
+def test_csv_markdown_and_latex_print_the_same_numbers():
+    table = table1(RECORDS)
+    exact = list(csv.DictReader(io.StringIO(to_csv(table))))
+    markdown = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
+    header = [cell.strip() for cell in markdown[0].split("|")[1:-1]]
+    body = [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown[2:] if "reference rows" not in line]
+    tabular = to_latex(table).split(r"\bottomrule")[0]
+    latex = [line.rstrip(" \\").split(" & ") for line in tabular.splitlines() if " & " in line][1:]
+    assert len(exact) == len(body) == 7
+    assert len(latex) == 7
+    for row, md, tex in zip(exact, body, latex, strict=True):
+        for title, cell, tex_cell in zip(header[1:], md[1:], tex[-len(md) + 1 :], strict=True):
+            assert cell.replace("–", "--") == tex_cell
+            value = row[f"mnist: {title}"]
+            assert (cell == "–") == (value == "")
+            if value:
+                decimals = len(cell.partition(".")[2])
+                assert f"{float(value):.{decimals}f}" == cell
+
+
+def test_reference_rows_stand_under_a_rule():
+    lines = to_markdown(table1(RECORDS)).splitlines()
+    rule = next(i for i, line in enumerate(lines) if "reference rows" in line)
+    assert [line.split("|")[1].split()[0] for line in lines[rule + 1 : rule + 4]] == ["kmeans", "data", "mean"]
+    latex = to_latex(table1(RECORDS))
+    assert latex.count(r"\midrule") == 2
+    assert all(part in latex for part in (r"\toprule", r"\bottomrule", r"\begin{tabular}{l"))
+    assert latex.index("mine") < latex.rindex(r"\midrule") < latex.index("kmeans")
+
+
+def test_several_data_sets_stand_side_by_side():
+    table = table1([*RECORDS, *parzen("gan-ns", [20.0], dataset="digits")])
+    assert list(table.numbers.columns.unique(0)) == ["mnist", "digits"]
+    assert table.numbers["digits"].loc[("model", "gan-ns", "")]["nats"] == 20
+    assert "digits: nats" in to_markdown(table)
+
+
+def test_names_of_strangers_are_escaped():
+    assert escape_markdown("a|b*<script>") == r"a&#124;b\*&#60;script&#62;"
+    assert escape_latex("50% & _x_ σ ± \\") == r"50\% \& \_x\_ $\sigma$ $\pm$ \textbackslash{}"
+    text = to_markdown(table1(RECORDS))
+    assert "<b>" not in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_letters_go_on_after_z():
+    assert [letter(i) for i in (0, 25, 26, 51, 52)] == ["a", "z", "aa", "az", "ba"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
+def test_the_latex_compiles(tmp_path):
+    body = to_latex(table1(RECORDS))
+    text = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "t.tex").write_text(text)
+    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_report_is_a_function_of_the_records_alone(tmp_path):
+    Store(tmp_path, "mnist").append(RECORDS)
+    first = {path: path.read_bytes() for path in report(tmp_path)}
+    assert {path.name for path in first} == {"table1.csv", "table1.md", "table1.tex"}
+    assert {path: path.read_bytes() for path in report(tmp_path)} == first
+
+
+def test_report_of_nothing_writes_nothing(tmp_path):
+    assert report(tmp_path) == []
+
+
+def test_figure_shows_the_first_twenty_draws_and_the_neighbour_of_each_rows_last():
+    samples = np.linspace(0, 1, 100, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 24, 24), np.float32)
+    neighbours = 1 - samples
+    picture = np.asarray(Image.open(io.BytesIO(figure2(samples, neighbours))))
+    assert picture.shape == (4 * 52, 6 * 52, 3)
+    centres = picture[26::52, 26::52, 0].astype(float) / 255
+    np.testing.assert_allclose(centres[:, :5].flatten(), samples[:20, 0, 0, 0], atol=1 / 255)
+    np.testing.assert_allclose(centres[:, 5], neighbours[4:20:5, 0, 0, 0], atol=1 / 255)
+    assert tuple(picture[0, -1]) == FRAME
+    assert tuple(picture[0, 0]) == (255, 255, 255)
+
+
+def test_colour_images_keep_their_colours():
+    red = np.zeros((5, 3, 8, 8), np.float32)
+    red[:, 0] = 1
+    picture = np.asarray(Image.open(io.BytesIO(figure2(red, red))))
+    assert tuple(picture[10, 10]) == (255, 0, 0)
+
+
+def test_file_names_are_harmless():
+    for name in ("../../x", "/etc/passwd", "a b (c=1)", "<script>", ""):
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", file_name(name))

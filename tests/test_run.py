@@ -1,0 +1,291 @@
+"""The straight line from names to rows, and what is reused of it."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import pytest
+import torch
+
+import bench
+from bench import BadOption, BadSamples, UnknownName, harness
+from bench.pipeline import plan, run, score
+from bench.store import Store
+from metrics import METRICS, Result, Score
+from models import MODELS, vae
+
+QUICK = ["vae.epochs=2", "vae.hidden=16", "gan-ns.epochs=2", "dbn.epochs=2", "dbn.sample_steps=3"]
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """A metric of the test's own: the mean pixel."""
+
+    offset: float = 0.0
+    min_samples: int = 1
+    needs: tuple = ()
+
+    def __call__(self, subject, reference):
+        value = float(subject.samples.mean()) + self.offset
+        return Result({"brightness": Score(value, 0.0, "samples", len(subject.samples), "share", "neither")})
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The names of the cells that were trained."""
+    names = []
+    real = harness.train
+
+    def train(model, *args, **kwargs):
+        names.append(type(model).__name__)
+        return real(model, *args, **kwargs)
+
+    monkeypatch.setattr(harness, "train", train)
+    return names
+
+
+def quick(results, models=("vae",), **kwargs):
+    usual = {"models": list(models), "device": "cpu", "seeds": 1, "samples": 200, "options": QUICK}
+    return run(results=results, **{**usual, **kwargs})
+
+
+def values(records):
+    return {(r.model, r.seed, r.metric, r.quantity): (r.value, r.stderr) for r in records.itertuples()}
+
+
+def test_the_same_cell_gives_the_same_bits_in_any_company(tmp_path):
+    one = values(quick(tmp_path / "a", ["vae", "mean"]))
+    other = values(quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **METRICS}))
+    assert one
+    assert all(other[key] == value for key, value in one.items())
+
+
+def test_a_finished_cell_is_reused_and_new_seeds_alone_are_trained(tmp_path, trained):
+    first = quick(tmp_path)
+    assert trained == ["VAE"]
+    second = quick(tmp_path)
+    assert trained == ["VAE"]
+    assert values(first) == values(second)
+    third = quick(tmp_path, seeds=3)
+    assert trained == ["VAE"] * 3
+    assert values(third).items() >= values(first).items()
+    assert len(Store(tmp_path, "digits").records()) == len(third)
+
+
+def test_a_new_metric_trains_nothing_and_moves_nothing(tmp_path, trained):
+    first = quick(tmp_path)
+    second = quick(tmp_path, metrics={**METRICS, "brightness": Brightness()})
+    assert trained == ["VAE"]
+    assert values(second).items() >= values(first).items()
+    assert ("vae", 0, "brightness", "brightness") in values(second)
+
+
+def test_a_metrics_setting_scores_again_without_training(tmp_path, trained):
+    first = quick(tmp_path, metrics={"brightness": Brightness()})
+    second = quick(tmp_path, metrics={"brightness": Brightness(offset=1.0)})
+    assert trained == ["VAE"]
+    assert second["value"][0] == pytest.approx(first["value"][0] + 1)
+    assert len(Store(tmp_path, "digits").records()) == 1
+
+
+def test_an_option_trains_a_row_of_its_own(tmp_path, trained):
+    quick(tmp_path)
+    quick(tmp_path, options=[*QUICK, "vae.epochs=3"])
+    assert trained == ["VAE"] * 2
+    variants = {r.variant for r in Store(tmp_path, "digits").records()}
+    assert variants == {"hidden=(16,), epochs=2", "hidden=(16,), epochs=3"}
+
+
+def test_more_samples_do_not_train_again(tmp_path, trained):
+    quick(tmp_path)
+    quick(tmp_path, samples=300)
+    assert trained == ["VAE", "VAE"]  # called again, to go on from its last checkpoint
+    fits = list((tmp_path / ".cache" / "fits").iterdir())
+    assert len(fits) == 1
+
+
+def test_force_trains_again_and_gives_the_same_bits(tmp_path, trained):
+    first = quick(tmp_path)
+    second = quick(tmp_path, force=True)
+    assert trained == ["VAE"] * 2
+    assert values(first) == values(second)
+
+
+def test_an_interrupted_run_goes_on(tmp_path):
+    whole = quick(tmp_path / "whole")
+
+    class Impatient:
+        def started(self, cell): ...
+        def finished(self, cell, outcome): ...
+        def progress(self, cell, progress):
+            if progress.done == 30:
+                raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(harness.train, "__kwdefaults__", {**harness.train.__kwdefaults__, "every": 0.0})
+        quick(tmp_path / "cut", watch=Impatient())
+    assert list((tmp_path / "cut" / ".cache" / "fits").glob("*/*.pt"))
+    assert values(quick(tmp_path / "cut")) == values(whole)
+
+
+class Broken(torch.nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def initialise(self, x):
+        if self.how == "raise":
+            raise RuntimeError("no luck\ntoday")
+
+    def stages(self):
+        return []
+
+    def sample(self, n):
+        samples = torch.rand(n, 1, 8, 8)
+        return {"nan": samples / 0, "range": samples * 2, "shape": samples[:5]}[self.how]
+
+
+@dataclass(frozen=True)
+class BrokenConfig:
+    how: str = "raise"
+    REFERENCE: ClassVar = False
+    SETTINGS: ClassVar = {}
+
+    def build(self, shape):
+        return Broken(self.how)
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ("raise", "failed: no luck today"),
+        ("nan", "failed: sample: 200 of 200 rows are not finite (first: row 0)"),
+        ("range", "failed: sample: 200 of 200 rows leave [0, 1]"),
+        ("shape", "failed: sample: got (5, 1, 8, 8) torch.float32, expected (200, 1, 8, 8) torch.float32"),
+    ],
+)
+def test_a_failure_is_a_row_and_never_a_value_and_the_others_go_on(tmp_path, monkeypatch, how, status):
+    monkeypatch.setitem(MODELS, "broken", BrokenConfig(how))
+    records = quick(tmp_path, ["broken", "mean"])
+    rows = records[records["model"] == "broken"]
+    assert list(rows["metric"]) == list(METRICS)
+    assert rows["status"].str.startswith(status).all()
+    assert rows["value"].isna().all()
+    assert records[records["model"] == "mean"]["value"].notna().all()
+    assert "failed" in (tmp_path / "digits" / "table1.md").read_text()
+
+
+def test_a_failure_is_tried_again(tmp_path, monkeypatch, trained):
+    monkeypatch.setitem(MODELS, "broken", BrokenConfig())
+    quick(tmp_path, ["broken"])
+    quick(tmp_path, ["broken"])
+    assert trained == ["Broken", "Broken"]
+    assert len(Store(tmp_path, "digits").records()) == len(METRICS)
+
+
+def test_divergence_is_a_status(tmp_path):
+    records = quick(tmp_path, options=["vae.epochs=3", "vae.lr=1e30"])
+    assert records["status"].str.startswith("diverged: loss is nan (in stage elbo, epoch ").all()
+    assert records["value"].isna().all()
+
+
+@runtime_checkable
+class Density(Protocol):
+    def log_prob(self, x): ...
+
+
+def test_a_metric_that_needs_what_a_model_has_not_is_not_applicable(tmp_path):
+    needy = replace(Brightness(), needs=(Density,))
+    records = quick(tmp_path, metrics={"brightness": needy})
+    assert list(records["status"]) == ["n/a: needs Density"]
+
+
+def test_a_metric_that_raises_or_gives_nan_is_a_failed_row(tmp_path):
+    class Raising(Brightness):
+        def __call__(self, subject, reference):
+            raise ValueError("cannot")
+
+    class Infinite(Brightness):
+        def __call__(self, subject, reference):
+            return Result({"x": Score(float("inf"), 0.0, "samples", 1, "share", "neither")})
+
+    records = quick(tmp_path, metrics={"infinite": Infinite(), "raising": Raising()})
+    assert records["status"].str.startswith("failed: ").all()
+    assert records["value"].isna().all()
+
+
+def test_two_processes_give_the_same_rows(tmp_path):
+    kwargs = {"options": [*QUICK], "seeds": 2}
+    torch.set_num_threads(1)
+    try:
+        alone = values(quick(tmp_path / "a", ["mean", "vae"], **kwargs))
+    finally:
+        torch.set_num_threads(2)
+    together = values(quick(tmp_path / "b", ["mean", "vae"], jobs=2, **kwargs))
+    assert together.keys() == alone.keys()
+    for key, value in alone.items():
+        assert together[key] == pytest.approx(value, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"models": ["gan-nss"]}, UnknownName, "did you mean 'gan-ns'"),
+        ({"seeds": 0}, BadOption, "--seeds: got 0"),
+        ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
+        ({"jobs": 0}, BadOption, "--jobs: got 0"),
+        ({"device": "gpu7"}, BadOption, "--device: got 'gpu7'"),
+        ({"dataset": "minst"}, UnknownName, "did you mean 'mnist'"),
+    ],
+)
+def test_bad_requests_are_one_line_and_leave_nothing(tmp_path, kwargs, error, message):
+    with pytest.raises(error) as caught:
+        quick(tmp_path / "r", **kwargs)
+    assert message in str(caught.value)
+    assert not (tmp_path / "r").exists()
+
+
+def test_plan_puts_models_in_order_and_seeds_innermost(digits):
+    cells = plan(digits, ["vae", "data"], seeds=2)
+    assert [(c.model, c.seed) for c in cells] == [("vae", 0), ("vae", 1), ("data", 0), ("data", 1)]
+    assert isinstance(cells[0].config, vae.Config)
+    assert cells[0].variant == ""
+
+
+def test_score_equals_the_data_row_and_joins_the_table(tmp_path, digits):
+    found = score(digits.train.numpy(), dataset="digits", name="mine", results=tmp_path, device="cpu")
+    assert (found["name"], found["dataset"], found["n"]) == ("mine", "digits", 1197)
+    assert found["metrics"]["neighbours"]["exact_copies"] == 1
+    assert found["metrics"]["neighbours"]["status"].startswith("warning: 100.0% of the samples are exact copies")
+    parzen = found["metrics"]["parzen"]
+    same = run(["data"], samples=1197, seeds=1, results=tmp_path / "r", device="cpu")
+    assert parzen["value"] == pytest.approx(same["value"][0], abs=1e-4)
+    assert parzen["sigma"] == json.loads(same["metric_settings"][0])["sigma"]
+    assert "| mine" in (tmp_path / "digits" / "table1.md").read_text()
+    score(digits.train.numpy()[:500], dataset="digits", name="mine", results=tmp_path, device="cpu")
+    assert {r.samples for r in Store(tmp_path, "digits").records()} == {1197, 500}
+
+
+@pytest.mark.parametrize(
+    ("samples", "name", "error", "message"),
+    [
+        (np.zeros((50, 64), np.float32), None, BadSamples, "50 samples are too few for parzen, which needs at least 100"),
+        (np.zeros((500, 63), np.float32), None, BadSamples, "shape (500, 63)"),
+        (np.zeros((500, 64), np.float32), "vae", BadOption, "'vae' is a registered model"),
+        (np.zeros((500, 64), np.float32), "a\nb", BadOption, "expected printable text"),
+        ("absent.npy", None, BadSamples, "absent.npy: no such file"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line_and_leaves_nothing(tmp_path, samples, name, error, message):
+    with pytest.raises(error) as caught:
+        score(samples, dataset="digits", name=name, results=tmp_path / "r")
+    assert message in str(caught.value)
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_python_api_is_where_the_readme_says():
+    assert bench.run is run
+    assert bench.score is score
+    with pytest.raises(AttributeError, match="no attribute 'runn'"):
+        bench.runn  # noqa: B018  # the lookup is the test
