@@ -30,7 +30,7 @@ from models.rbm import RBM
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters: `hidden` sizes from the bottom up; `sample_steps` Gibbs steps between the last update and a sample.
+    """Deep belief net: `hidden` sizes from the bottom up; `sample_steps` Gibbs steps between the last update and a sample.
 
     `persistent`: whether the top RBM learns by PCD with `chains` chains (CD otherwise); the ones below learn by CD.
     The learning rate falls linearly to 0 within each RBM; momentum rises after `warm_up` epochs.

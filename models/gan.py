@@ -35,7 +35,7 @@ from models.optim import Momentum
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters of the adversarial nets; the defaults are the released MNIST setting.
+    """Adversarial nets, a ReLU generator against a maxout discriminator; the defaults are the released MNIST setting.
 
     `loss` is the generator's. `update`: 'simultaneous' takes both gradients from the same fakes, dropout masks and pre-update
     parameters, as the released code does; 'alternating' updates D first, then G with fresh noise. `k`: updates of D
@@ -67,10 +67,17 @@ class Config:
     REFERENCE: ClassVar[bool] = False
     SETTINGS: ClassVar = {
         "digits": {
-            "generator": (256, 256), "discriminator": (64, 64), "latent": 32, "epochs": 300,
-            "discriminator_range": 0.05, "momentum_epochs": 100,
+            "latent": 32,
+            "generator": (256, 256),
+            "discriminator": (64, 64),
+            "discriminator_range": 0.05,
+            "dropout_input": 0.0,
+            "dropout_hidden": 0.2,
+            "epochs": 200,
+            "batch_size": 50,
+            "momentum_epochs": 100,
         },
-    }  # fmt: skip
+    }
 
     def __post_init__(self) -> None:
         if self.k < 1:

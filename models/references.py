@@ -78,9 +78,9 @@ class Prototypes(nn.Module):
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian with the mean and covariance of the training images, samples clipped to [0, 1].
+    """Gaussian of the training images' mean and covariance, clipped to [0, 1]; of rank 0 the mean image alone.
 
-    `rank` 0 is the mean image alone; None the full covariance.
+    `rank` None is the full covariance.
     """
 
     rank: int | None = None

@@ -31,7 +31,7 @@ from models.optim import adam
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters: `latent` sizes z, `hidden` the layers of encoder and (mirrored) decoder."""
+    """Variational auto-encoder: `latent` sizes z, `hidden` the layers of encoder and (mirrored) decoder."""
 
     latent: int = 20
     hidden: tuple[int, ...] = (500, 500)
