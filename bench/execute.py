@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +24,19 @@ from bench.store import Record, Store, as_json
 from metrics.base import Metric, Result, Subject
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fit:
-    """What the records tell of how a cell's samples were made."""
+    """What the records tell of how, where and by which code a cell's samples were made; it is kept with them."""
 
-    fit_seconds: float = 0.0
-    sample_seconds: float = 0.0
-    parameters: int = 0
-    peak_memory_mib: float | None = None
-    device: str = ""
+    fit_seconds: float
+    sample_seconds: float
+    parameters: int
+    peak_memory_mib: float | None
+    device: str
+    threads: int
+    python: str
+    versions: str
+    commit: str
 
 
 @dataclass
@@ -69,7 +71,7 @@ def run_cell(
     blank = blank_record(cell, device)
     try:
         subject, fit = subject_of(cell, data, store, device, watch, force)
-        blank = replace(blank, **{k: v for k, v in asdict(fit).items() if v != ""})
+        blank = replace(blank, **asdict(fit))
         failure = ""
     except harness.Diverged as error:
         subject, failure = None, f"diverged: {one_line(error)}"
@@ -131,7 +133,7 @@ def fitted(cell: Cell, data: Dataset, folder: Path, device: torch.device, watch:
     parameters = sum(p.numel() for p in model.parameters())
     # A resumed run's log counts the seconds before the interruption too.
     seconds = max(cost.seconds, log.seconds)
-    return model, Fit(seconds, 0.0, parameters, cost.peak_mib, provenance.device_name(device))
+    return model, Fit(seconds, 0.0, parameters, cost.peak_mib, **provenance.machine(device))
 
 
 def score_records(
@@ -195,20 +197,9 @@ def blank_record(cell: Cell, device: torch.device) -> Record:
         model_settings=as_json(cell.settings),
         dataset_digest=cell.dataset_digest,
         cell=cell.id,
-        **machine(device),
+        created=provenance.now(),
+        **provenance.machine(device),
     )
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Return the fields of a record that tell where and when it was made."""
-    return {
-        "device": provenance.device_name(device),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": provenance.package_versions(),
-        "commit": provenance.git_commit(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def one_line(error: BaseException) -> str:

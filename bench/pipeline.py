@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +21,9 @@ from bench.cell import Cell, metric_recipe, score_key, variant_of
 from bench.data import Dataset, load
 from bench.digest import content_digest
 from bench.errors import BadOption, BadSamples, UnknownName
-from bench.execute import Outcome, machine, run_cell, score_records
+from bench.execute import Outcome, run_cell, score_records
 from bench.options import apply_options
-from bench.provenance import resolve_device
+from bench.provenance import machine, now, resolve_device
 from bench.report import report
 from bench.samples import as_samples, read_samples
 from bench.seeding import derive_seed
@@ -161,10 +162,16 @@ def side_by_side(
             raise
 
 
+@lru_cache(maxsize=1)
+def worker_data(dataset: str, root: Path | None, device: torch.device) -> Dataset:
+    """Return the data set on the device, read once by a process that runs many cells."""
+    return load(dataset, root=root).to(device)
+
+
 def run_in_worker(cell: Cell, place: Place, metrics: Mapping[str, Metric]) -> Outcome:
     """Run one cell in a process of its own."""
     device = resolve_device(place.device)
-    data = load(place.dataset, root=place.data).to(device)
+    data = worker_data(place.dataset, place.data, device)
     store = Store(place.results, place.dataset)
     return run_cell(cell, data, store, metrics, device=device, force=place.force)
 
@@ -195,7 +202,8 @@ def score(
             raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}")
     content, store = content.to(where), Store(Path(results), dataset)
     digest = content_digest("given", hashlib.sha256(x.numpy().tobytes()).hexdigest())
-    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **machine(where))
+    made = {"created": now(), **machine(where)}
+    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made)
     records: list[Record] = []
     for key, metric in metrics.items():
         recipe = content_digest("recipe", digest, content.digest, metric_recipe(key, metric))

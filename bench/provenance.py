@@ -6,8 +6,10 @@ import os
 import platform
 import subprocess
 import time
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,6 +34,22 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return the device's own name: 'NVIDIA H100 80GB HBM3', or 'cpu (x86_64)'."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Return the fields of a record that tell where and with what a number is made."""
+    return {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": package_versions(),
+        "commit": git_commit(),
+    }
+
+
+def now() -> str:
+    """Return the time as ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def package_versions() -> str:

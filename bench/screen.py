@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,14 +22,14 @@ from bench.report.render import printed
 from bench.report.table import table1
 from bench.store import Record, Store
 
-BRIEF = ("model", "nats", "seeds ±", "test ±", "seeds", "N", "σ", "published", "z", "NN ratio", "copies %", "epochs", "minutes")
-
 
 class Screen:
     """Shows a run: live on a terminal, one line per cell elsewhere, and the table at the end on both."""
 
     def __init__(self, results: Path, dataset: str) -> None:
         self.console = Console()
+        if not self.console.is_terminal:
+            self.console = Console(width=160)  # a log or a pipe
         self.store = Store(results, dataset)
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
         self.bars = Progress(*columns, console=self.console)
@@ -54,11 +55,14 @@ class Screen:
         self.tasks[cell] = self.bars.add_task(title(cell), total=None)
 
     def progress(self, cell: Cell, progress: Position) -> None:
-        """Move the bar of a cell, at most some times a second."""
-        if progress.done == progress.total or time.monotonic() - self.last > 0.2:
-            self.last = time.monotonic()
-            name = f"{title(cell)} {progress.stage}"
-            self.bars.update(self.tasks[cell], description=name, completed=progress.done, total=progress.total)
+        """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
+        if time.monotonic() - self.last < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
+            return
+        self.last = time.monotonic()
+        name = f"{title(cell)} {progress.stage}"
+        self.bars.update(self.tasks[cell], description=name, completed=progress.done, total=progress.total)
+        if not self.console.is_terminal and progress.done < progress.total:
+            self.console.print(Text(f"{name}: step {progress.done} of {progress.total}"), soft_wrap=True)
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
         """Replace the bar of a cell by its line."""
@@ -94,12 +98,11 @@ def line(cell: Cell, outcome: Outcome) -> str:
 def grid(records: Sequence[Record]) -> Grid:
     """Return Table 1 of some records for the terminal."""
     shown = printed(table1(records), lambda text: text, lambda marks: f" ({marks})")
-    table = Grid()
+    table = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in shown.columns:
-        if name.split(": ")[-1] in BRIEF:
-            table.add_column(Text(name), justify="left" if name == "model" else "right")
+        table.add_column(Text(name), justify="left" if name == "model" else "right", no_wrap=name != "model", min_width=5)
     for _, row in shown.iterrows():
-        table.add_row(*(Text(row[name]) for name in shown.columns if name.split(": ")[-1] in BRIEF))
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 

@@ -50,24 +50,18 @@ class Neighbours:
         held_out, _ = nearest(reference.test.flatten(1), train)
         threshold = held_out.double().quantile(self.near)
         exact, near = float((ours == 0).double().mean()), float((ours.double() < threshold).double().mean())
-        warning = self.warning(exact, near)
-        n = len(ours)
-
-        def medians(name: str, value: float, stderr: float, over: str, count: int, unit: str = "pixel distance") -> Score:
-            return Score(value, stderr, over, count, unit, "neither", warning if name == "ratio" else "")
-
-        def share(value: float) -> Score:
-            return Score(value, math.sqrt(value * (1 - value) / n), "samples", n, "share", "lower")
-
+        n, m = len(ours), len(held_out)
         ours_medians, held_medians = self.bootstrap(ours), self.bootstrap(held_out)
         ours_median, held_median = float(ours.median()), float(held_out.median())
-        ratio_stderr = float((ours_medians / held_medians).std())
+
+        ratios = float((ours_medians / held_medians).std())
+        over, unit = "samples and test examples", "pixel distance"
         scores = {
-            "ratio": medians("ratio", ours_median / held_median, ratio_stderr, "samples and test examples", n, "ratio"),
-            "exact_copies": share(exact),
-            "near_copies": share(near),
-            "generated_median": medians("generated", ours_median, float(ours_medians.std()), "samples", n),
-            "held_out_median": medians("held-out", held_median, float(held_medians.std()), "test examples", len(held_out)),
+            "ratio": Score(ours_median / held_median, ratios, over, n, "ratio", "neither", self.warning(exact, near)),
+            "exact_copies": Score(exact, share_error(exact, n), "samples", n, "share", "lower"),
+            "near_copies": Score(near, share_error(near, n), "samples", n, "share", "lower"),
+            "generated_median": Score(ours_median, float(ours_medians.std()), "samples", n, unit, "neither"),
+            "held_out_median": Score(held_median, float(held_medians.std()), "test examples", m, unit, "neither"),
         }
         shown = {"shown_samples": subject.samples[:SHOWN], "shown_neighbours": reference.train[index[:SHOWN]]}
         return Result(scores, {"distance": ours, "index": index, "held_out_distance": held_out, **shown})
@@ -84,3 +78,8 @@ class Neighbours:
         """Return the median of each of `resamples` draws with replacement from values: (n,) -> (resamples,)."""
         n = len(values)
         return torch.stack([values[torch.randint(n, (n,), device=values.device)].median() for _ in range(self.resamples)])
+
+
+def share_error(p: float, n: int) -> float:
+    """Return the standard error of a share p among n independent samples."""
+    return math.sqrt(p * (1 - p) / n)

@@ -46,7 +46,7 @@ def numbers(records=RECORDS):
 
 
 def test_mean_spread_and_standard_error_over_seeds():
-    row = numbers().loc[("model", "gan-ns", "")]
+    row = numbers().loc[("model", "gan-ns", "", 10_000)]
     assert row["nats"] == 224
     assert row["seeds ±"] == pytest.approx(4)
     assert row["test ±"] == 2
@@ -56,13 +56,13 @@ def test_mean_spread_and_standard_error_over_seeds():
 
 
 def test_z_is_over_every_named_uncertainty():
-    row = numbers().loc[("model", "gan-ns", "")]
+    row = numbers().loc[("model", "gan-ns", "", 10_000)]
     assert (row["published"], row["published ±"]) == (225, 2)
     assert row["z"] == pytest.approx((224 - 225) / math.sqrt(4**2 / 3 + 2**2 + 2**2))
 
 
 def test_one_seed_has_no_spread_and_never_a_zero():
-    assert numbers().loc[("model", "dbn", "")]["seeds ±"] is None
+    assert numbers().loc[("model", "dbn", "", 10_000)]["seeds ±"] is None
     line = next(line for line in to_markdown(table1(RECORDS)).splitlines() if line.startswith("| dbn"))
     assert [cell.strip() for cell in line.split("|")][3] == "–"
 
@@ -79,15 +79,26 @@ def test_what_beats_real_data_says_so():
 
 def test_a_failed_row_has_its_reason_and_no_number():
     table = table1(RECORDS)
-    assert table.numbers["mnist"].loc[("model", "vae", "")]["nats"] is None
-    assert table.notes["model", "vae", ""] == ["mnist: parzen: failed: no | luck (seed 0)"]
+    assert table.numbers["mnist"].loc[("model", "vae", "", 10_000)]["nats"] is None
+    assert table.notes["model", "vae", "", 10_000] == ["mnist: parzen: failed: no | luck (seed 0)"]
 
 
 def test_variants_are_rows_of_their_own():
     rows = numbers([*RECORDS, *parzen("gan-ns", [100.0], variant="epochs=10")])
-    assert rows.loc[("model", "gan-ns", "epochs=10")]["nats"] == 100
-    assert rows.loc[("model", "gan-ns", "")]["nats"] == 224
-    assert rows.loc[("model", "gan-ns", "epochs=10")]["published"] == 225
+    assert rows.loc[("model", "gan-ns", "epochs=10", 10_000)]["nats"] == 100
+    assert rows.loc[("model", "gan-ns", "", 10_000)]["nats"] == 224
+    assert rows.loc[("model", "gan-ns", "epochs=10", 10_000)]["published"] == 225
+
+
+def test_different_numbers_of_samples_do_not_mix():
+    table = table1([*RECORDS, *parzen("gan-ns", [150.0], samples=1000), *parzen("data", [120.0], role="reference", samples=1000)])
+    rows = table.numbers["mnist"]
+    assert rows.loc[("model", "gan-ns", "", 1000)]["nats"] == 150
+    assert rows.loc[("model", "gan-ns", "", 10_000)]["nats"] == 224
+    notes = table.notes["model", "gan-ns", "", 1000]
+    assert any("above real training images (120.0 nats)" in note for note in notes)
+    assert any("not comparable with rows of another N" in note for note in notes)
+    assert not table.notes["model", "gan-ns", "", 10_000]
 
 
 def test_csv_markdown_and_latex_print_the_same_numbers():
@@ -123,7 +134,7 @@ def test_reference_rows_stand_under_a_rule():
 def test_several_data_sets_stand_side_by_side():
     table = table1([*RECORDS, *parzen("gan-ns", [20.0], dataset="digits")])
     assert list(table.numbers.columns.unique(0)) == ["mnist", "digits"]
-    assert table.numbers["digits"].loc[("model", "gan-ns", "")]["nats"] == 20
+    assert table.numbers["digits"].loc[("model", "gan-ns", "", 10_000)]["nats"] == 20
     assert "digits: nats" in to_markdown(table)
 
 

@@ -23,7 +23,7 @@ def to_csv(table: Table) -> str:
     flat = table.numbers.copy()
     flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
-    return str(flat.reset_index().to_csv(index=False, lineterminator="\n"))
+    return str(flat.reset_index(level=[0, 1, 2]).to_csv(index=False, lineterminator="\n"))
 
 
 def to_markdown(table: Table) -> str:
@@ -58,7 +58,7 @@ def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[s
     several = len(table.numbers.columns.unique(0)) > 1
     names = []
     for key in table.numbers.index:
-        _, model, variant = key
+        _, model, variant, _ = key
         marks = ",".join(letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, []))
         names.append(escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else ""))
     shown = pd.DataFrame({"model": names})

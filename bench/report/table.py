@@ -12,6 +12,7 @@ import pandas as pd
 from bench.report.published import PUBLISHED
 from bench.store import Record, frame
 
+KEY = ["role", "model", "variant", "samples"]
 ROLES = ["model", "samples", "reference"]
 COLUMNS = {
     "nats": 1, "seeds ±": 1, "test ±": 1, "seeds": 0, "N": 0, "σ": 4, "published": 1, "published ±": 1, "z": 1,
@@ -19,13 +20,13 @@ COLUMNS = {
 }  # fmt: skip
 """The columns of a data set with the decimals that are printed."""
 
-Key = tuple[str, str, str]
-"""A row: (role, model, variant)."""
+Key = tuple[str, str, str, int]
+"""A row: (role, model, variant, number of samples): log-likelihoods from different numbers of samples do not mix."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers by row (role, model, variant) and column (data set, column of `COLUMNS`), and each row's notes."""
+    """Numbers by row (a `Key`) and column (data set, column of `COLUMNS`), and each row's notes."""
 
     numbers: pd.DataFrame
     notes: dict[Key, list[str]] = field(default_factory=dict)
@@ -41,20 +42,21 @@ def table1(records: Sequence[Record]) -> Table:
     data = frame(records)
     columns: dict[tuple[str, Key], dict[str, object]] = {}
     notes: dict[Key, list[str]] = {}
-    for (dataset, role, model, variant), rows in data.groupby(["dataset", "role", "model", "variant"], sort=False):
-        key = (role, model, variant)
+    for (dataset, *key_parts), rows in data.groupby(["dataset", *KEY], sort=False):
+        role, model, variant, n = key_parts
+        key = (role, model, variant, int(n))
         columns[dataset, key], found = summarise(dataset, model, rows)
         notes.setdefault(key, []).extend(found)
     datasets = list(dict.fromkeys(data["dataset"]))
     keys = list(dict.fromkeys(key for _, key in columns))
     numbers = pd.DataFrame(
         [[columns.get((d, key), {}).get(c) for d in datasets for c in COLUMNS] for key in keys],
-        index=pd.MultiIndex.from_tuples(keys, names=["role", "model", "variant"]),
+        index=pd.MultiIndex.from_tuples(keys, names=KEY),
         columns=pd.MultiIndex.from_product([datasets, COLUMNS]),
         dtype=object,
     )
     for dataset in datasets:
-        for key, note in above_real_data(numbers[dataset], dataset):
+        for key, note in [*above_real_data(numbers[dataset], dataset), *other_sample_sizes(numbers[dataset], dataset)]:
             notes[key].append(note)
     return Table(in_order(numbers), notes)
 
@@ -93,12 +95,24 @@ def with_seeds(rows: pd.DataFrame) -> list[str]:
 
 def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
     """Return a note for each row whose log-likelihood exceeds that of real training images."""
-    key = ("reference", "data", "")
-    if key not in numbers.index or pd.isna(numbers.loc[key, "nats"]):
+    found = []
+    for key, value in numbers["nats"].dropna().items():
+        data = ("reference", "data", "", key[3])  # of as many samples
+        real = numbers["nats"].get(data)
+        if real is not None and value > real:
+            found.append((key, f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is at its end here"))
+    return found
+
+
+def other_sample_sizes(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
+    """Return a note for each row that was scored with another number of samples than most."""
+    scored = numbers["nats"].dropna().index
+    sizes = pd.Series([key[3] for key in scored], dtype=int)
+    if sizes.nunique() < 2:
         return []
-    real = numbers.loc[key, "nats"]
-    note = f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is at its end here"
-    return [(row, note) for row in numbers.index if not pd.isna(numbers.loc[row, "nats"]) and numbers.loc[row, "nats"] > real]
+    usual = int(sizes.mode().max())
+    note = f"{dataset}: not comparable with rows of another N: the log-likelihood grows with the number of samples"
+    return [(key, note) for key in scored if key[3] != usual]
 
 
 def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
