@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -20,7 +21,7 @@ from bench import harness
 from bench.cell import Cell, metric_recipe, score_key, variant_of
 from bench.data import Dataset, load
 from bench.digest import content_digest
-from bench.errors import BadOption, BadSamples, UnknownName
+from bench.errors import BadOption, BadSamples, BenchError, UnknownName
 from bench.execute import Outcome, run_cell, score_records
 from bench.options import apply_options
 from bench.provenance import machine, now, resolve_device
@@ -157,6 +158,8 @@ def side_by_side(
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise BenchError("run: a worker process was killed; what is finished is kept, the same command goes on from here") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
