@@ -57,6 +57,10 @@ class Config:
     def __post_init__(self) -> None:
         if not self.hidden:
             raise ValueError("dbn: hidden needs at least one layer, got ()")
+        if min(self.gibbs_steps, self.chains) < 1 or self.sample_steps < 0:
+            raise ValueError(
+                f"dbn: expected gibbs_steps, chains ≥ 1 and sample_steps ≥ 0, got {self.gibbs_steps}, {self.chains}, {self.sample_steps}"
+            )
 
     def build(self, shape: Shape) -> DBN:
         """Return an untrained stack for images of `shape`: (c, h, w)."""

@@ -1,6 +1,7 @@
 """The straight line from names to rows, and what is reused of it."""
 
 import json
+import os
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import bench
-from bench import BadOption, BadSamples, UnknownName, harness
+from bench import BadOption, BadSamples, BenchError, UnknownName, harness
 from bench.pipeline import plan, run, score
 from bench.store import Store
 from metrics import METRICS, Result, Score
@@ -137,6 +138,8 @@ class Broken(torch.nn.Module):
     def initialise(self, x):
         if self.how == "raise":
             raise RuntimeError("no luck\ntoday")
+        if self.how == "exit":
+            os._exit(9)
 
     def stages(self):
         return []
@@ -226,6 +229,16 @@ def test_two_processes_give_the_same_rows(tmp_path):
     assert together.keys() == alone.keys()
     for key, value in alone.items():
         assert together[key] == pytest.approx(value, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_one_line_and_what_is_finished_stays(tmp_path, monkeypatch):
+    quick(tmp_path, ["mean"])
+    before = Store(tmp_path, "digits").records()
+    monkeypatch.setitem(MODELS, "broken", BrokenConfig("exit"))
+    with pytest.raises(BenchError, match="a worker process was killed"):
+        quick(tmp_path, ["broken", "mean"], jobs=2)
+    assert Store(tmp_path, "digits").records() == before
 
 
 @pytest.mark.parametrize(
