@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bench.digest import code_digest, content_digest
@@ -54,6 +54,11 @@ class Cell:
         """Return what the samples depend on: the fit and their number."""
         return content_digest("samples", self.fit_key, self.samples)
 
+    @property
+    def recipe(self) -> str:
+        """Return what the samples of every seed depend on: rows of one line of a table share it."""
+        return replace(self, seed=0).sample_key
+
     def score_key(self, name: str, metric: Any) -> str:
         """Return what a metric's scores depend on: the samples, the metric's settings and its code."""
         return score_key(self.sample_key, self.dataset_digest, name, metric)
@@ -67,11 +72,11 @@ def score_key(samples: str, dataset: str, name: str, metric: Any) -> str:
     return content_digest("score", samples, dataset, metric_recipe(name, metric))
 
 
-def metric_recipe(name: str, metric: Any) -> list[Any]:
-    """Return what makes two scores of a metric comparable: its name, settings and code."""
+def metric_recipe(name: str, metric: Any) -> str:
+    """Return the digest of what makes two scores of a metric comparable: its name, settings and code."""
     # `needs` holds classes: what a metric needs decides whether it runs, not what it returns.
     settings = {f.name: getattr(metric, f.name) for f in fields(metric) if f.name != "needs"}
-    return [name, settings, code_digest(type(metric).__module__)]
+    return content_digest("metric", name, settings, code_digest(type(metric).__module__))
 
 
 def variant_of(config: Any, usual: Any) -> str:

@@ -58,20 +58,24 @@ def run(
     if dry_run:
         print_plan(chosen, dataset=dataset, seeds=seeds, samples=samples, options=options or (), data=data, results=results)
         return
-    with Screen(results, dataset) as screen:
-        records = run_models(
-            chosen,
-            dataset=dataset,
-            seeds=seeds,
-            samples=samples,
-            options=options or (),
-            device=device,
-            jobs=jobs,
-            data=data,
-            results=results,
-            force=force,
-            watch=screen,
-        )
+    try:
+        with Screen(results, dataset) as screen:
+            records = run_models(
+                chosen,
+                dataset=dataset,
+                seeds=seeds,
+                samples=samples,
+                options=options or (),
+                device=device,
+                jobs=jobs,
+                data=data,
+                results=results,
+                force=force,
+                watch=screen,
+            )
+    except KeyboardInterrupt:
+        typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
     if records["status"].str.startswith(("failed", "diverged")).any():
         raise typer.Exit(1)
 
@@ -122,12 +126,9 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
 
 
 def main() -> None:
-    """Run the command line; a BenchError is one line on stderr and exit code 2."""
+    """Run the command line; a mistake, or a file that cannot be read or written, is one line on stderr and exit code 2."""
     try:
         app()
-    except BenchError as error:
+    except (BenchError, OSError) as error:
         typer.echo(f"bench: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
-        sys.exit(130)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,12 +59,20 @@ def load(name: str, *, root: Path | str | None = None) -> Dataset:
 
     Raises UnknownName, and DataMissing when the files are neither there nor to be downloaded.
     """
-    root = Path(root or os.environ.get("BENCH_DATA") or DEFAULT_ROOT).expanduser()
+    root = in_home(str(root or os.environ.get("BENCH_DATA") or DEFAULT_ROOT))
     if name.startswith("folder:"):
         return load_folder(name)
     if name not in DATASETS:
         raise UnknownName("data set", name, [*DATASETS, "folder:PATH"])
     return DATASETS[name](name, root)
+
+
+def in_home(path: str) -> Path:
+    """Return a path with '~' resolved. Raises DataMissing for the home of nobody."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataMissing(f"{path}: {error}") from error
 
 
 def load_digits(name: str, root: Path) -> Dataset:
@@ -100,7 +109,7 @@ def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int)
     make = getattr(torchvision.datasets, cls)
     try:
         both = [make(root, train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise missing(name, root, files, error) from error
     images = torch.cat([torch.as_tensor(part.data) for part in both])
     labels = torch.cat([torch.as_tensor(part.targets) for part in both]).long()
@@ -120,7 +129,7 @@ def load_olivetti(name: str, root: Path) -> Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of every retry; the last failure is an error
             bunch = fetch_olivetti_faces(data_home=str(root))
-    except OSError as error:
+    except Exception as error:  # a damaged file may raise anything: it is a pickle
         raise missing(name, root, "olivetti_py3.pkz", error) from error
     images = torch.from_numpy(bunch.images).float().unsqueeze(1)  # (400, 64, 64) -> (400, 1, 64, 64)
     images = interpolate(images, size=(48, 48), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
@@ -134,10 +143,10 @@ def load_folder(name: str) -> Dataset:
 
     Grey if all are grey, else RGB. The split is a fixed permutation of the files in the order of their names.
     """
-    images = read_images(Path(name.removeprefix("folder:")).expanduser())
+    images = read_images(in_home(name.removeprefix("folder:")))
     n = len(images)
-    if n < 10:
-        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 10")
+    if n < 20:
+        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 20")
     order = torch.from_numpy(np.random.RandomState(0).permutation(n))
     held_out = n // 10
     return assemble(name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]])
@@ -145,41 +154,41 @@ def load_folder(name: str) -> Dataset:
 
 def read_images(folder: Path) -> Tensor:
     """Return the images directly in `folder`, sorted by name: (n, c, h, w), float32 in [0, 1]. Raises BenchError."""
-    from PIL import Image, UnidentifiedImageError
-
     if not folder.is_dir():
         raise DataMissing(f"{folder}: no such folder; expected a folder of images")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     if not paths:
         raise DataMissing(f"{folder}: no images there; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
-    pictures = []
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                # 16-bit greys are modes of their own; Pillow would clip them to 255.
-                if picture.mode.startswith("I;16"):
-                    grey = np.asarray(picture, dtype=np.float32)[..., None] / 65535
-                    pictures.append(grey)
-                else:
-                    mode = "L" if picture.mode in ("L", "1", "LA") else "RGB"
-                    pixels = np.asarray(picture.convert(mode), dtype=np.float32) / 255
-                    pictures.append(pixels.reshape(*pixels.shape[:2], -1))
-        except (OSError, UnidentifiedImageError, ValueError) as error:
-            raise BenchError(f"{path}: cannot be read as an image ({error}); remove or repair it") from error
-        if pictures[-1].shape[:2] != pictures[0].shape[:2]:
-            h, w = pictures[-1].shape[:2]
-            h0, w0 = pictures[0].shape[:2]
+    pictures = [read_image(path) for path in paths]
+    for path, picture in zip(paths, pictures, strict=True):
+        (h, w), (h0, w0) = picture.shape[:2], pictures[0].shape[:2]
+        if (h, w) != (h0, w0):
             raise BenchError(f"{path}: is {w}×{h} pixels where {paths[0].name} is {w0}×{h0}; expected one size")
-    c = max(p.shape[2] for p in pictures)
-    stacked = np.stack([np.broadcast_to(p, (*p.shape[:2], c)) for p in pictures])
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()  # (n, h, w, c) -> (n, c, h, w)
+    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # (n, h, w, 3) -> (n, 3, h, w)
+    grey = bool((images == images[:, :1]).all())
+    return (images[:, :1] if grey else images).contiguous()
+
+
+def read_image(path: Path) -> np.ndarray[Any, Any]:
+    """Return one image as (h, w, 3), float32 in [0, 1]; transparency is dropped. Raises BenchError."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode.startswith("I;16"):  # 16-bit grey, which Pillow would clip to 255
+                return np.asarray(picture, dtype=np.float32)[..., None].repeat(3, axis=2) / np.float32(65535)
+            if picture.mode in ("I", "F"):
+                raise ValueError(f"its pixels are of kind {picture.mode!r}, whose range is not known")
+            return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BenchError(f"{path}: cannot be read as an image ({error}); remove or repair it") from error
 
 
 def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:
     """Return the error that says what is missing, where it was looked for and how to get it."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataMissing(
-        f"{name}: {files} not found under {root}, and the download failed ({reason}); go online, or put the files there, "
+        f"{name}: {files} not found whole under {root}, and the download failed ({reason}); go online, or put the files there, "
         "or name their folder with --data DIR or BENCH_DATA; the data set 'digits' needs nothing"
     )
 

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
+
 HOME = ("bench", "models", "metrics")
 """The packages whose code is followed; other packages are named by version in the records."""
 
@@ -45,9 +47,9 @@ def _closure(modules: tuple[str, ...]) -> list[str]:
 
 
 def _tree(module: str) -> ast.Module:
-    spec = find_spec(module)
+    spec = None if module == "__main__" else find_spec(module)
     if spec is None or spec.origin is None:
-        raise RuntimeError(f"digest: module {module!r} has no source file")
+        raise BenchError(f"digest: {module!r} has no source file to hash; define models and metrics in a module that can be imported")
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from bench import harness, provenance
 from bench.atomic import write_atomically
 from bench.cell import Cell, metric_recipe
 from bench.data import Dataset
-from bench.digest import content_digest
 from bench.samples import check_values
 from bench.seeding import derive_seed, seed_everything
 from bench.store import Record, Store, as_json
@@ -64,13 +64,15 @@ def run_cell(
     keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
     there = {} if force else reusable(store.records(), cell, keys)
     todo = {name: metric for name, metric in metrics.items() if name not in there}
-    kept = [r for name in metrics for r in there.get(name, ())]
+    # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
+    kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
     if not todo:
         return Outcome(kept, reused=True)
 
     blank = blank_record(cell, device)
+    needs_model = any(metric.needs for metric in todo.values())
     try:
-        subject, fit = subject_of(cell, data, store, device, watch, force)
+        subject, fit = subject_of(cell, data, store, device, watch, force=force, needs_model=needs_model)
         blank = replace(blank, **asdict(fit))
         failure = ""
     except harness.Diverged as error:
@@ -79,7 +81,7 @@ def run_cell(
         subject, failure = None, f"failed: {one_line(error)}"
     records = list(kept)
     for name, metric in todo.items():
-        row = replace(blank, recipe=recipe(cell, name, metric), score_key=keys[name])
+        row = replace(blank, metric_recipe=metric_recipe(name, metric), score_key=keys[name])
         if subject is None:
             records.append(replace(row, metric=name, quantity="", status=failure))
         else:
@@ -97,18 +99,29 @@ def reusable(records: Sequence[Record], cell: Cell, keys: Mapping[str, str]) -> 
     return {name: rows for name, rows in found.items() if all(r.ok or r.status.startswith("n/a") for r in rows)}
 
 
-def subject_of(cell: Cell, data: Dataset, store: Store, device: torch.device, watch: harness.Watcher, force: bool) -> tuple[Subject, Fit]:
-    """Return the cell's samples, and its model where it had to be made; from the cache if it holds them."""
+def subject_of(
+    cell: Cell,
+    data: Dataset,
+    store: Store,
+    device: torch.device,
+    watch: harness.Watcher,
+    *,
+    force: bool,
+    needs_model: bool,
+) -> tuple[Subject, Fit]:
+    """Return the cell's samples, from the cache if it holds them, and its model where it was made or is needed."""
     path = store.artefact("samples", cell.sample_key + ".safetensors")
-    if path.exists() and not force:
-        with safe_open(path, framework="pt") as file:
-            fit = Fit(**json.loads(file.metadata()["fit"]))
-            return Subject(file.get_tensor("samples").to(device)), fit
-
     folder = store.artefact("fits", cell.fit_key)
     if force:
+        path.unlink(missing_ok=True)
         for old in folder.glob("*.pt"):
             old.unlink()
+    cached = cached_samples(path)
+    if cached is not None:
+        samples, fit = cached
+        model = fitted(cell, data, folder, device, watch)[0].eval() if needs_model else None
+        return Subject(samples.to(device), model), fit
+
     model, fit = fitted(cell, data, folder, device, watch)
     seed_everything(derive_seed(cell.seed, cell.dataset, cell.model, "sample"))
     with provenance.Cost(device) as cost:
@@ -121,6 +134,15 @@ def subject_of(cell: Cell, data: Dataset, store: Store, device: torch.device, wa
     check_values(samples, "sample")
     write_atomically(path, save({"samples": samples.cpu().contiguous()}, {"fit": json.dumps(asdict(fit))}))
     return Subject(samples, model), fit
+
+
+def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
+    """Return stored samples and how they were made; None where there are none that can be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor("samples"), Fit(**json.loads(file.metadata()["fit"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def fitted(cell: Cell, data: Dataset, folder: Path, device: torch.device, watch: harness.Watcher) -> tuple[Any, Fit]:
@@ -179,11 +201,6 @@ def check_finite(result: Result) -> None:
             raise ValueError(f"{quantity}: value {score.value}, standard error {score.stderr} are not finite")
 
 
-def recipe(cell: Cell, name: str, metric: Metric) -> str:
-    """Return the digest that rows of one label share: what a score depends on, the seed excepted."""
-    return content_digest("recipe", replace(cell, seed=0).sample_key, metric_recipe(name, metric))
-
-
 def blank_record(cell: Cell, device: torch.device) -> Record:
     """Return a record of the cell with no score in it."""
     return Record(
@@ -197,6 +214,7 @@ def blank_record(cell: Cell, device: torch.device) -> Record:
         model_settings=as_json(cell.settings),
         dataset_digest=cell.dataset_digest,
         cell=cell.id,
+        recipe=cell.recipe,
         created=provenance.now(),
         **provenance.machine(device),
     )

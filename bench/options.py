@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -62,6 +63,9 @@ def parse(text: str, kind: Any) -> Any:
             raise ValueError(f"got {text!r}, expected true or false")
         return text.lower() == "true"
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         raise ValueError(f"got {text!r}, expected a value of type {kind.__name__}") from None
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"got {text!r}, expected a finite number")
+    return value

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from queue import Empty
 from typing import Any, Protocol
 
 import pandas as pd
@@ -46,6 +49,10 @@ class Watch(Protocol):
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
         """Hear what came of it; its rows are stored already."""
+        return None
+
+    def ended(self, stale: Sequence[str]) -> None:
+        """Hear that all is done, and which lines of the table other code or data made than there are now."""
         return None
 
 
@@ -93,15 +100,16 @@ def run(
     content = load(dataset, root=data)
     cells = plan(content, models, seeds=seeds, samples=samples, options=options, metrics=metrics)
     store = Store(place.results, dataset)
-    store.records()  # an unreadable table is an error now, not after the first training
+    store.prepare()
     records: list[Record] = []
     outcomes = in_turn(cells, content, place, metrics, watch) if jobs == 1 else side_by_side(cells, place, metrics, watch, jobs)
     for cell, outcome in outcomes:
-        if not outcome.reused:
+        if set(outcome.records) - set(store.records()):
             store.append(outcome.records)
         records += outcome.records
         watch.finished(cell, outcome)
     report(place.results)
+    watch.ended(stale_lines(store.records(), metrics))
     return frame(records)
 
 
@@ -124,7 +132,7 @@ def plan(
         raise BadOption(f"--samples: got {samples}, expected at least {fewest}: a bandwidth cannot be chosen from fewer")
     if seeds < 1:
         raise BadOption(f"--seeds: got {seeds}, expected at least 1")
-    usual = {name: settings_for(name, data.name) for name in MODELS}
+    usual = {name: settings_for(name, data.name) for name in names}
     configs = apply_options(usual, options)
     return [
         Cell(data.name, data.digest, name, configs[name], seed, samples, variant_of(configs[name], usual[name]))
@@ -153,16 +161,50 @@ def side_by_side(
 ) -> Iterator[tuple[Cell, Outcome]]:
     """Yield each cell with its outcome as it comes, run in `jobs` processes that share the threads."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    context = get_context("spawn")
+    news = context.Queue()
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker, initargs=(threads, news)) as pool:
         futures = {pool.submit(run_in_worker, cell, place, dict(metrics)): cell for cell in cells}
+        waiting = set(futures)
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise BenchError("run: a worker process was killed; what is finished is kept, the same command goes on from here") from error
-        except BaseException:
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                pass_on(news, watch)
+                for future in done:
+                    yield futures[future], future.result()
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                text = "run: a worker process was killed; what is finished is kept, the same command goes on from here"
+                raise BenchError(text) from error
             raise
+
+
+def pass_on(news: Any, watch: Watch) -> None:
+    """Tell `watch` what the workers have put into the queue."""
+    while True:
+        try:
+            cell, progress = news.get_nowait()
+        except Empty:
+            return
+        if progress is None:
+            watch.started(cell)
+        else:
+            watch.progress(cell, progress)
+
+
+_news: Any = None
+"""A worker's end of the queue: a queue can be handed to a process only when it starts."""
+
+
+def start_worker(threads: int, news: Any) -> None:
+    """Prepare a worker process: its share of the threads, and an end at once on Ctrl-C, which the parent hears too."""
+    global _news
+    _news = news
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)
@@ -176,7 +218,16 @@ def run_in_worker(cell: Cell, place: Place, metrics: Mapping[str, Metric]) -> Ou
     device = resolve_device(place.device)
     data = worker_data(place.dataset, place.data, device)
     store = Store(place.results, place.dataset)
-    return run_cell(cell, data, store, metrics, device=device, force=place.force)
+    last = 0.0
+
+    def tell(progress: harness.Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            _news.put((cell, progress))
+
+    _news.put((cell, None))
+    return run_cell(cell, data, store, metrics, device=device, force=place.force, watch=tell)
 
 
 def score(
@@ -204,18 +255,40 @@ def score(
         if len(x) < metric.min_samples:
             raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}")
     content, store = content.to(where), Store(Path(results), dataset)
+    store.prepare()
     digest = content_digest("given", hashlib.sha256(x.numpy().tobytes()).hexdigest())
     made = {"created": now(), **machine(where)}
-    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made)
+    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, recipe=digest, **made)
     records: list[Record] = []
     for key, metric in metrics.items():
-        recipe = content_digest("recipe", digest, content.digest, metric_recipe(key, metric))
         seeded = derive_seed(0, dataset, name, key)
-        this = replace(row, recipe=recipe, score_key=score_key(digest, content.digest, key, metric))
+        this = replace(row, metric_recipe=metric_recipe(key, metric), score_key=score_key(digest, content.digest, key, metric))
         records += score_records(this, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
     store.append(records)
     report(Path(results))
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
+
+
+def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRICS) -> list[str]:
+    """Return the names of the lines that today's code would not make as they are stored: to be run again."""
+    found = {}
+    for r in records:
+        name = f"{r.model} ({r.variant})" if r.variant else r.model
+        if r.role != "samples" and name not in found and _recipe_today(r) != r.recipe:
+            found[name] = True
+        elif r.metric not in metrics or metric_recipe(r.metric, metrics[r.metric]) != r.metric_recipe:
+            found[name] = True
+    return list(found)
+
+
+def _recipe_today(record: Record) -> str:
+    """Return the recipe of a record's cell under the code and registry as they are, or '' if it cannot be made any more."""
+    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(record.model_settings).items()}
+    try:
+        config = replace(MODELS[record.model], **settings)
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return Cell(record.dataset, record.dataset_digest, record.model, config, 0, record.samples).recipe
 
 
 def checked_device(name: str) -> torch.device:

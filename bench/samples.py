@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import pickle
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from bench.data import read_images
 from bench.errors import BadSamples, BenchError
 
+DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8")
 SUFFIXES = (".npy", ".npz", ".pt", ".safetensors")
 
 
@@ -26,7 +26,10 @@ def read_samples(path: Path, shape: tuple[int, int, int]) -> Tensor:
     """
     if path.is_dir():
         try:
-            return as_samples(read_images(path), shape, who=str(path))
+            images = read_images(path)
+            # grey pictures stand for colour ones whose channels are equal
+            colours = images.expand(-1, shape[0], -1, -1) if images.shape[1] == 1 else images
+            return as_samples(colours, shape, who=str(path))
         except BenchError as error:
             raise BadSamples(str(error)) from error
     if path.suffix not in SUFFIXES:
@@ -37,7 +40,11 @@ def read_samples(path: Path, shape: tuple[int, int, int]) -> Tensor:
         content = READERS[path.suffix](path)
     except BadSamples:
         raise
-    except (OSError, ValueError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except MemoryError as error:
+        raise BadSamples(f"{path}: says it holds more numbers than fit into memory") from error
+    except pickle.UnpicklingError as error:
+        raise BadSamples(f"{path}: cannot be read as .pt of plain tensors: it holds other objects, or is damaged") from error
+    except Exception as error:  # a damaged file may raise anything in the libraries that parse it
         raise BadSamples(f"{path}: cannot be read as {path.suffix} of plain numbers ({first_line(error)})") from error
     return as_samples(only_array(content, path), shape, who=str(path))
 
@@ -46,11 +53,13 @@ def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples")
     """Return an array (n, d), (n, h, w), (n, c, h, w), float in [0, 1] or uint8, as (n, c, h, w) float32. Raises BadSamples."""
     if not isinstance(array, (np.ndarray, Tensor)):
         raise BadSamples(f"{who}: expected an array, got {type(array).__name__}")
-    if isinstance(array, np.ndarray) and array.dtype.kind not in "fu":
-        raise BadSamples(f"{who}: dtype {array.dtype}, expected float in [0, 1] or uint8")
+    if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)  # of any width and byte order
+    if str(array.dtype).removeprefix("torch.") not in DTYPES:
+        raise BadSamples(f"{who}: dtype {str(array.dtype).removeprefix('torch.')}, expected float in [0, 1] or uint8")
+    if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_meta):
+        raise BadSamples(f"{who}: expected a dense tensor with values, got {array.layout} on {array.device}")
     x = torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array.detach().cpu()
-    if not (x.is_floating_point() or x.dtype == torch.uint8):
-        raise BadSamples(f"{who}: dtype {str(x.dtype).removeprefix('torch.')}, expected float in [0, 1] or uint8")
     c, h, w = shape
     fits = {2: (math.prod(shape),), 3: (h, w) if c == 1 else (), 4: shape}
     if x.ndim not in fits or tuple(x.shape[1:]) != fits[x.ndim]:
@@ -60,6 +69,8 @@ def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples")
         raise BadSamples(f"{who}: holds no samples")
     x = x.reshape(-1, *shape)
     if x.dtype == torch.uint8:
+        if int(x.max()) <= 1:
+            raise BadSamples(f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats")
         return x.float() / 255
     check_values(x, who)
     return x.float()

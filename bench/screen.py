@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -18,18 +19,19 @@ from rich.text import Text
 from bench.cell import Cell
 from bench.execute import Outcome
 from bench.harness import Progress as Position
-from bench.report.render import printed
+from bench.report.render import letter, printed
 from bench.report.table import table1
 from bench.store import Record, Store
+
+LEAST = ("minutes", "published ±", "epochs", "copies %", "NN ratio", "z", "published", "σ", "N", "seeds", "seeds ±", "test ±")
+"""Columns in the order in which a narrow terminal goes without them."""
 
 
 class Screen:
     """Shows a run: live on a terminal, one line per cell elsewhere, and the table at the end on both."""
 
     def __init__(self, results: Path, dataset: str) -> None:
-        self.console = Console()
-        if not self.console.is_terminal:
-            self.console = Console(width=160)  # a log or a pipe
+        self.console = terminal()
         self.store = Store(results, dataset)
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
         self.bars = Progress(*columns, console=self.console)
@@ -44,10 +46,10 @@ class Screen:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if self.console.is_terminal:
-            self.live.update(Group(*self.tables()) if kind is None else Group(self.bars), refresh=True)
+            self.live.update(self.table() if kind is None else Group(self.bars), refresh=True)
             self.live.__exit__(None, None, None)
         elif kind is None:
-            self.console.print(*self.tables())
+            self.console.print(self.table())
 
     def started(self, cell: Cell) -> None:
         """Begin the bar of a cell."""
@@ -70,12 +72,23 @@ class Screen:
             self.bars.remove_task(self.tasks.pop(cell))
         self.console.print(Text(line(cell, outcome)), soft_wrap=True)
         if self.console.is_terminal:
-            self.live.update(Group(*self.tables(), self.bars))
+            self.live.update(Group(self.table(), self.bars))
 
-    def tables(self) -> list[Grid]:
-        """Return the table of the data set's records so far."""
-        records = self.store.records()
-        return [grid(records)] if records else []
+    def ended(self, stale: Sequence[str]) -> None:
+        """Name the lines that are to be run again."""
+        if stale:
+            text = f"stale, made by other code or settings of a metric than today's: {', '.join(stale)}; `bench run` makes them anew"
+            self.console.print(Text(text), soft_wrap=True)
+
+    def table(self) -> Group:
+        """Return the table of the data set's records so far, and its notes."""
+        return grid(self.store.records(), self.console.width)
+
+
+def terminal() -> Console:
+    """Return the terminal, or a log or pipe as a wide one."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
 
 
 def title(cell: Cell) -> str:
@@ -88,27 +101,36 @@ def line(cell: Cell, outcome: Outcome) -> str:
     parts = []
     for metric in dict.fromkeys(r.metric for r in outcome.records):
         r = next(r for r in outcome.records if r.metric == metric)
-        value = "" if r.value is None else f"{r.value:.4g} ± {r.stderr:.2g} {r.unit}".rstrip()
-        parts.append(f"{metric} {' '.join([value, '' if r.status == 'ok' else r.status]).strip()}")
+        value = "" if r.value is None else f"{r.value:.4g} ± {r.stderr:.2g} {r.unit}"
+        chosen = json.loads(r.metric_settings)
+        settings = f"(N = {r.samples}, σ = {chosen['sigma']:.4g})" if "sigma" in chosen else ""
+        parts.append(" ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part))
     seconds = outcome.records[0].fit_seconds
     cost = "reused" if outcome.reused else f"trained in {seconds:.1f} s" if seconds is not None else "not trained"
     return f"{title(cell)}: {'; '.join(parts)} [{cost}]"
 
 
-def grid(records: Sequence[Record]) -> Grid:
-    """Return Table 1 of some records for the terminal."""
-    shown = printed(table1(records), lambda text: text, lambda marks: f" ({marks})")
-    table = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in shown.columns:
-        table.add_column(Text(name), justify="left" if name == "model" else "right", no_wrap=name != "model", min_width=5)
+def grid(records: Sequence[Record], width: int) -> Group:
+    """Return Table 1 and its notes for a terminal of `width` columns: numbers are whole, and columns that do not fit are left out."""
+    if not records:
+        return Group()
+    table = table1(records)
+    shown = printed(table, lambda text: text, lambda marks: f" ({marks})")
+    widths = {name: max(len(name), *(len(cell) for cell in shown[name])) for name in shown.columns}
+    for name in LEAST:
+        if sum(widths.values()) + 2 * len(widths) > width:  # two spaces to each column
+            widths.pop(name, None)
+    drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in widths:
+        drawn.add_column(Text(name), justify="left" if name == "model" else "right", no_wrap=True)
     for _, row in shown.iterrows():
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+        drawn.add_row(*(Text(row[name]) for name in widths))
+    return Group(drawn, *(Text(f"({letter(i)}) {note}") for i, note in enumerate(table.footnotes)))
 
 
 def print_scores(found: dict[str, Any], results: Path) -> None:
     """Print the scores of somebody's samples, then the table they are in."""
-    console = Console()
+    console = terminal()
     for name, metric in found["metrics"].items():
         if metric["value"] is None:
             console.print(Text(f"{name}: {metric['status']}"))
@@ -120,7 +142,7 @@ def print_scores(found: dict[str, Any], results: Path) -> None:
                 f"N = {found['n']}, {', '.join(notes)}; {metric['status']}"
             )
         )
-    console.print(grid(Store(results, found["dataset"]).records()))
+    console.print(grid(Store(results, found["dataset"]).records(), console.width))
 
 
 def print_plan(

@@ -1,13 +1,15 @@
 """Where do results live, and how is a row written so that none is lost, torn or stale?
 
-`DIR/<dataset>/runs.csv` holds one row per number. It is rewritten whole, under a lock, by write-and-rename. Rows of one label
-(model, variant, number of samples, metric) always come from one recipe: a row from an edited model, other data or another setting of the
-metric replaces those it outdates. Heavy artefacts lie beside it in `DIR/.cache`, which git ignores.
+`DIR/<dataset>/runs.csv` holds one row per number. It is rewritten whole, under a lock, by write-and-rename. Its rows are all of one
+content of the data set, those of one line (model, variant, number of samples) are of one recipe, and those of one metric in a line are
+of one setting and code of it: a new row removes those it outdates. Heavy artefacts lie beside it in `DIR/.cache`, which git ignores.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -61,12 +63,13 @@ class Record:
     dataset_digest: str = ""
     cell: str = ""
     recipe: str = ""
+    metric_recipe: str = ""
     score_key: str = ""
 
     @property
-    def label(self) -> tuple[str, str, int, str]:
-        """Return what a table calls this row's line: its rows must share one recipe."""
-        return self.model, self.variant, self.samples, self.metric
+    def line(self) -> tuple[str, str, int]:
+        """Return what names this row's line in a table: its rows share one recipe."""
+        return self.model, self.variant, self.samples
 
     @property
     def ok(self) -> bool:
@@ -75,6 +78,8 @@ class Record:
 
 
 COLUMNS = [f.name for f in fields(Record)]
+ROLES = ("model", "samples", "reference")
+"""What a row is of, in the order of the tables."""
 INTEGERS = ("seed", "n", "samples", "epochs", "parameters", "threads")
 TEXTS = tuple(f.name for f in fields(Record) if f.type == "str")
 
@@ -88,10 +93,17 @@ class Store:
         self.cache = results / ".cache"
 
     def artefact(self, kind: str, key: str) -> Path:
-        """Return the path of a heavy artefact; its folder is made and hidden from git."""
-        if not (self.cache / ".gitignore").exists():
-            write_atomically(self.cache / ".gitignore", b"*\n")
+        """Return the path of a heavy artefact, which need not exist."""
         return self.cache / kind / key
+
+    def prepare(self) -> None:
+        """Make the folders, hide the artefacts from git, and read the records once, so that trouble comes before the work.
+
+        Raises BadRecords, and OSError where nothing can be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.cache / ".gitignore", b"*\n")
+        read_results(self.folder.parent)
 
     def records(self) -> list[Record]:
         """Return every row. Raises BadRecords."""
@@ -101,18 +113,30 @@ class Store:
         """Add rows durably, in place of those of the same number and of those they outdate."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name("runs.csv.lock")):
-            kept = [r for r in self.records() if not _replaced(r, new)]
+            kept = [r for r in self.records() if not _outdated(r, new)]
             write_atomically(self.path, to_csv([*kept, *new]).encode())
 
 
-def _replaced(old: Record, new: Iterable[Record]) -> bool:
+def _outdated(old: Record, new: Iterable[Record]) -> bool:
     """Return whether a row of `new` is the same number as `old` measured again, or makes it stale."""
-    return any(old.label == r.label and (old.recipe != r.recipe or old.seed == r.seed) for r in new)
+    for r in new:
+        same_metric = old.metric == r.metric
+        if old.dataset_digest != r.dataset_digest:
+            return True
+        if same_metric and (old.model, old.cell) == (r.model, r.cell):
+            return True
+        if old.line == r.line:
+            if old.recipe != r.recipe:
+                return True
+            if same_metric and (old.metric_recipe != r.metric_recipe or old.seed == r.seed):
+                return True
+    return False
 
 
 def folder_name(dataset: str) -> str:
-    """Return a data set's name as one component of a path: 'folder:/a b' -> 'folder%3A%2Fa%20b'."""
-    return quote(dataset, safe="").replace(".", "%2E")
+    """Return a data set's name as one component of a path: 'folder:/a b' -> 'folder%3A%2Fa%20b', a long one cut and hashed."""
+    name = quote(dataset, safe="").replace(".", "%2E")
+    return name if len(name) <= 120 else f"{name[:100]}-{hashlib.sha256(dataset.encode()).hexdigest()[:16]}"
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -130,20 +154,34 @@ def read_records(path: Path) -> list[Record]:
     """Return the rows of a runs.csv, floats to the last bit. Raises BadRecords for a file of another form."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if list(table.columns) != COLUMNS:
-            odd = sorted(set(table.columns) ^ set(COLUMNS))
-            raise BadRecords(f"{path}: columns of another version ({', '.join(odd[:5]) or 'order'}); move it away")
-        return [Record(**{name: parsed(name, text) for name, text in row.items()}) for row in table.to_dict("records")]
-    except ValueError as error:
+    except (ValueError, UnicodeError) as error:
         raise BadRecords(f"{path}: cannot be read as records ({str(error).splitlines()[0]}); move it away") from error
+    if list(table.columns) != COLUMNS:
+        odd = sorted(set(table.columns) ^ set(COLUMNS))
+        raise BadRecords(f"{path}: columns of another version ({', '.join(odd[:5]) or 'order'}); move it away")
+    records = []
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        try:
+            records.append(Record(**{str(name): parsed(name, text) for name, text in row.items()}))
+        except (ValueError, TypeError) as error:
+            raise BadRecords(f"{path}: row {number} is damaged ({error}); repair it or move the file away") from error
+    return records
 
 
 def parsed(name: Any, text: str) -> Any:
-    """Return a field's value from its text in the CSV."""
+    """Return a field's value from its text in the CSV. Raises ValueError."""
+    if name == "role" and text not in ROLES:
+        raise ValueError(f"role {text!r}")
+    if name in ("metric_settings", "model_settings") and not isinstance(json.loads(text), dict):
+        raise ValueError(f"{name} {text!r}")
     if name in TEXTS:
         return text
-    kind = int if name in INTEGERS else float
-    return kind(text) if text else None
+    if name == "samples" and not text:
+        raise ValueError("no number of samples")
+    value = (int if name in INTEGERS else float)(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name} is {text}")
+    return value
 
 
 def read_results(results: Path) -> list[Record]:

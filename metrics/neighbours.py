@@ -53,6 +53,8 @@ class Neighbours:
         n, m = len(ours), len(held_out)
         ours_medians, held_medians = self.bootstrap(ours), self.bootstrap(held_out)
         ours_median, held_median = float(ours.median()), float(held_out.median())
+        if held_median == 0:
+            raise ValueError("neighbours: half of the test images are copies of training images: the ratio is not defined")
 
         ratios = float((ours_medians / held_medians).std())
         over, unit = "samples and test examples", "pixel distance"

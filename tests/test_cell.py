@@ -42,6 +42,12 @@ def test_a_metrics_settings_change_its_scores_alone():
     assert metric_recipe("parzen", other) != metric_recipe("parzen", metric)
 
 
+def test_seeds_share_a_recipe_and_nothing_else_does():
+    assert replace(CELL, seed=5).recipe == CELL.recipe
+    for change in ({"dataset_digest": "abd"}, {"config": gan.Config(lr=0.2)}, {"samples": 101}):
+        assert replace(CELL, **change).recipe != CELL.recipe
+
+
 def test_variant_names_what_differs():
     assert variant_of(gan.Config(), gan.Config()) == ""
     assert variant_of(gan.Config(epochs=3, lr=0.2), gan.Config()) == "epochs=3, lr=0.2"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ def bench(*args, code=0, **env):
     return done
 
 
-TINY = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--set", "vae.epochs=2", "--set", "gan-ns.epochs=2"]
+TINY = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--set", "vae.epochs=2"]
 
 
 def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
@@ -97,6 +98,29 @@ def test_help_imports_no_torch():
     code = "import sys; sys.argv = ['bench', '--help']\ntry:\n    from bench.cli import main; main()\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+
+
+def test_folders_that_cannot_be_are_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for command in (["run", "mean"], ["score", "pyproject.toml", "--dataset", "digits"]):
+        done = bench(*command, "--results", tmp_path / "file", code=2)
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_at_once_with_one_line(tmp_path, jobs):
+    args = [sys.executable, "-m", "bench", "run", "gan-ns", "--device", "cpu", "--jobs", str(jobs), "--results", str(tmp_path)]
+    run = subprocess.Popen(args, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(600):
+        time.sleep(0.1)
+        if list(tmp_path.glob(".cache/fits/*/*.pt")):
+            break
+    os.killpg(run.pid, signal.SIGINT)
+    _, error = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "bench: interrupted; what is finished is kept" in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.slow

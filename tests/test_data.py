@@ -99,11 +99,43 @@ def test_folder_of_images(tmp_path, mode, channels):
 
 
 def test_sixteen_bit_greys_are_not_clipped(tmp_path):
-    for i in range(10):
-        Image.fromarray(np.full((3, 3), 6553 * i, dtype=np.uint16)).save(tmp_path / f"{i}.png")
+    for i in range(20):
+        Image.fromarray(np.full((3, 3), 3276 * i, dtype=np.uint16)).save(tmp_path / f"{i}.png")
     data = load(f"folder:{tmp_path}")
     values = torch.cat([data.train, data.valid, data.test]).flatten(1)[:, 0].sort().values
-    torch.testing.assert_close(values, torch.arange(10) * 6553 / 65535)
+    torch.testing.assert_close(values, torch.arange(20) * 3276 / 65535)
+
+
+def test_grey_pictures_of_any_mode_are_grey(tmp_path):
+    write_folder(tmp_path, 20)
+    Image.open(tmp_path / "003.png").convert("RGB").save(tmp_path / "003.png")
+    Image.open(tmp_path / "004.png").convert("P").save(tmp_path / "004.png")
+    assert load(f"folder:{tmp_path}").shape == (1, 4, 5)
+
+
+def test_pixels_of_unknown_range_are_refused(tmp_path):
+    write_folder(tmp_path, 20)
+    Image.fromarray(np.random.rand(4, 5).astype(np.float32)).save(tmp_path / "100.tiff")
+    with pytest.raises(BenchError, match=r"100\.tiff: cannot be read as an image \(its pixels are of kind 'F'"):
+        load(f"folder:{tmp_path}")
+
+
+def test_a_home_of_nobody_is_one_line():
+    with pytest.raises(DataMissing, match="~nobody-at-all"):
+        load("folder:~nobody-at-all/x")
+
+
+@pytest.mark.parametrize(("name", "file"), [("olivetti", "olivetti_py3.pkz"), ("mnist", "MNIST/raw/train-images-idx3-ubyte")])
+def test_a_damaged_file_is_one_line(name, file, tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", offline)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_bytes(b"nonsense" * 100)
+    with pytest.raises(DataMissing, match="not found whole"):
+        load(name, root=tmp_path)
+
+
+def offline(*args, **kwargs):
+    raise OSError("Network is unreachable")
 
 
 def test_folder_errors_are_one_line(tmp_path):
@@ -111,8 +143,8 @@ def test_folder_errors_are_one_line(tmp_path):
         load(f"folder:{tmp_path}/absent")
     with pytest.raises(DataMissing, match="no images there"):
         load(f"folder:{tmp_path}")
-    write_folder(tmp_path, 9)
-    with pytest.raises(BenchError, match="9 images are too few"):
+    write_folder(tmp_path, 19)
+    with pytest.raises(BenchError, match="19 images are too few"):
         load(f"folder:{tmp_path}")
     Image.new("L", (9, 9)).save(tmp_path / "zz.png")
     with pytest.raises(BenchError, match=r"9×9 pixels where 000\.png is 5×4"):
@@ -129,9 +161,6 @@ def test_unknown_name_suggests():
 
 @pytest.mark.parametrize("name", [n for n in DATASETS if n != "digits"])
 def test_nothing_there_and_no_network_is_one_line(name, tmp_path, monkeypatch):
-    def offline(*args, **kwargs):
-        raise OSError("Network is unreachable")
-
     monkeypatch.setattr("socket.getaddrinfo", offline)
     with pytest.raises(DataMissing) as error:
         load(name, root=tmp_path)

@@ -70,11 +70,22 @@ def test_thread_count_moves_nothing_beyond_rounding(name, threads, few):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_tf32_stays_off_and_the_callers_setting_is_kept(name, few):
+def test_tf32_stays_off_and_the_callers_setting_is_kept(name, few, monkeypatch):
+    precisions = []
+
+    class Spy(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function.__name__ in ("mm", "addmm", "matmul", "bmm", "baddbmm", "cdist", "linear"):
+                precisions.append(torch.get_float32_matmul_precision())
+            return function(*args, **(kwargs or {}))
+
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        METRICS[name](Subject(torch.rand(150, *few.shape)), few)
+        with Spy():
+            METRICS[name](Subject(torch.rand(150, *few.shape)), few)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+    assert set(precisions) <= {"highest"}
+    assert precisions or name not in ("parzen", "neighbours")

@@ -30,6 +30,7 @@ def test_options_reach_the_config(option, key, value):
         ("gan-ns.latnt=3", "gan-ns: no option 'latnt'; did you mean 'latent'"),
         ("gan-ns.epochs=many", "gan-ns: epochs: got 'many', expected a value of type int"),
         ("gan-ns.loss=lsgan", "gan-ns: loss: got 'lsgan', expected one of non-saturating, minimax"),
+        ("gan-ns.lr=nan", "gan-ns: lr: got 'nan', expected a finite number"),
         ("gan-ns.k=0", "gan-ns: k: gan: k must be at least 1, got 0"),
         ("gan-ns.k", "expected MODEL.KEY=VALUE, got 'gan-ns.k'"),
         ("epochs=3", "expected MODEL.KEY=VALUE"),

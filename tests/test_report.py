@@ -61,6 +61,27 @@ def test_z_is_over_every_named_uncertainty():
     assert row["z"] == pytest.approx((224 - 225) / math.sqrt(4**2 / 3 + 2**2 + 2**2))
 
 
+def test_published_values_stand_beside_comparable_rows_alone():
+    rows = [
+        *parzen("gan-ns", [160.0], variant="epochs=100"),
+        *parzen("gan-ns", [130.0], variant="loss=minimax"),
+        *parzen("gan-ns", [120.0], samples=1000),
+        *parzen("deep-gsn", [200.0], role="samples"),
+    ]
+    shown = numbers(rows)["published"].dropna()
+    assert list(shown.index) == [("model", "gan-ns", "epochs=100", 10_000)]
+
+
+def test_bandwidths_that_differ_between_seeds_are_a_range():
+    rows = parzen("gan-ns", [160.0, 161.0])
+    rows[1] = replace(rows[1], metric_settings=json.dumps({"sigma": 0.1668}))
+    assert numbers(rows).loc[("model", "gan-ns", "", 10_000)]["σ"] == "0.1668 to 0.2154"
+
+
+def test_a_table_of_no_records_is_empty():
+    assert table1([]).numbers.empty
+
+
 def test_one_seed_has_no_spread_and_never_a_zero():
     assert numbers().loc[("model", "dbn", "", 10_000)]["seeds ±"] is None
     line = next(line for line in to_markdown(table1(RECORDS)).splitlines() if line.startswith("| dbn"))
@@ -87,7 +108,6 @@ def test_variants_are_rows_of_their_own():
     rows = numbers([*RECORDS, *parzen("gan-ns", [100.0], variant="epochs=10")])
     assert rows.loc[("model", "gan-ns", "epochs=10", 10_000)]["nats"] == 100
     assert rows.loc[("model", "gan-ns", "", 10_000)]["nats"] == 224
-    assert rows.loc[("model", "gan-ns", "epochs=10", 10_000)]["published"] == 225
 
 
 def test_different_numbers_of_samples_do_not_mix():
@@ -173,7 +193,7 @@ def test_figure_shows_the_first_twenty_draws_and_the_neighbour_of_each_rows_last
     samples = np.linspace(0, 1, 100, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 24, 24), np.float32)
     neighbours = 1 - samples
     picture = np.asarray(Image.open(io.BytesIO(figure2(samples, neighbours))))
-    assert picture.shape == (4 * 52, 6 * 52, 3)
+    assert picture.shape == (4 * 52, 6 * 52, 3)  # 24 pixels, twice as large, in a margin of 2
     centres = picture[26::52, 26::52, 0].astype(float) / 255
     np.testing.assert_allclose(centres[:, :5].flatten(), samples[:20, 0, 0, 0], atol=1 / 255)
     np.testing.assert_allclose(centres[:, 5], neighbours[4:20:5, 0, 0, 0], atol=1 / 255)
@@ -189,5 +209,24 @@ def test_colour_images_keep_their_colours():
 
 
 def test_file_names_are_harmless():
-    for name in ("../../x", "/etc/passwd", "a b (c=1)", "<script>", ""):
+    names = ("../../x", "/etc/passwd", "a b (c=1)", "<script>", "", "my model", "my_model", "модель", "模型", "gan-ns")
+    for name in names:
         assert re.fullmatch(r"[A-Za-z0-9_-]+", file_name(name))
+    assert len({file_name(name) for name in names}) == len(names)
+    assert file_name("gan-ns epochs=100") == "gan-ns_epochs_100"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_narrow_terminal_shows_whole_names_and_numbers(width):
+    from rich.console import Console
+
+    from bench.screen import grid
+
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(grid(RECORDS, width))
+    text = stream.getvalue()
+    for part in ("gan-ns", "kmeans", "mine & <b>", "224.0", "330.0", "-59.0"):
+        assert part in text
+    assert "above real training images" in " ".join(text.split())
+    assert "…" not in text
+    assert ("0.2154" in text) == (width >= 80)

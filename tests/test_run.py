@@ -11,12 +11,12 @@ import torch
 
 import bench
 from bench import BadOption, BadSamples, BenchError, UnknownName, harness
-from bench.pipeline import plan, run, score
-from bench.store import Store
+from bench.pipeline import Silent, plan, run, score
+from bench.store import Store, to_csv
 from metrics import METRICS, Result, Score
-from models import MODELS, vae
+from models import MODELS, settings_for, vae
 
-QUICK = ["vae.epochs=2", "vae.hidden=16", "gan-ns.epochs=2", "dbn.epochs=2", "dbn.sample_steps=3"]
+QUICK = {"vae": ["vae.epochs=2", "vae.hidden=16"], "dbn": ["dbn.epochs=2", "dbn.sample_steps=3"]}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def trained(monkeypatch):
 
 
 def quick(results, models=("vae",), **kwargs):
-    usual = {"models": list(models), "device": "cpu", "seeds": 1, "samples": 200, "options": QUICK}
+    options = [option for model in models for option in QUICK.get(model, ())]
+    usual = {"models": list(models), "device": "cpu", "seeds": 1, "samples": 200, "options": options}
     return run(results=results, **{**usual, **kwargs})
 
 
@@ -92,7 +93,7 @@ def test_a_metrics_setting_scores_again_without_training(tmp_path, trained):
 
 def test_an_option_trains_a_row_of_its_own(tmp_path, trained):
     quick(tmp_path)
-    quick(tmp_path, options=[*QUICK, "vae.epochs=3"])
+    quick(tmp_path, options=["vae.hidden=16", "vae.epochs=3"])
     assert trained == ["VAE"] * 2
     variants = {r.variant for r in Store(tmp_path, "digits").records()}
     assert variants == {"hidden=(16,), epochs=2", "hidden=(16,), epochs=3"}
@@ -100,10 +101,79 @@ def test_an_option_trains_a_row_of_its_own(tmp_path, trained):
 
 def test_more_samples_do_not_train_again(tmp_path, trained):
     quick(tmp_path)
-    quick(tmp_path, samples=300)
-    assert trained == ["VAE", "VAE"]  # called again, to go on from its last checkpoint
-    fits = list((tmp_path / ".cache" / "fits").iterdir())
-    assert len(fits) == 1
+    steps = []
+
+    class Counting(Silent):
+        def progress(self, cell, progress):
+            steps.append(progress.done)
+
+    quick(tmp_path, samples=300, watch=Counting())
+    assert trained == ["VAE", "VAE"]  # called again, it finds itself at the end of its last checkpoint
+    assert steps == []
+
+
+def test_damaged_samples_are_drawn_again(tmp_path):
+    first = quick(tmp_path)
+    (path,) = (tmp_path / ".cache" / "samples").iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    second = quick(tmp_path, metrics={**METRICS, "brightness": Brightness()})
+    assert values(second).items() >= values(first).items()
+    assert second["value"].notna().all()
+
+
+def test_a_new_default_renames_the_row_it_fits(tmp_path, monkeypatch, trained):
+    quick(tmp_path, ["mean"])
+    options = ["vae.epochs=2", "vae.hidden=16"]
+    quick(tmp_path, options=options)
+    monkeypatch.setitem(MODELS, "vae", replace(settings_for("vae", "digits"), epochs=2, hidden=(16,)))
+    monkeypatch.setattr(vae.Config, "SETTINGS", {})
+    records = quick(tmp_path, options=[])
+    assert trained == ["GaussianFit", "VAE"]
+    assert set(records["variant"]) == {""}
+    assert {(r.model, r.variant) for r in Store(tmp_path, "digits").records()} == {("mean", ""), ("vae", "")}
+
+
+def test_lines_that_other_code_made_are_named(tmp_path):
+    heard = []
+
+    class Listening(Silent):
+        def ended(self, stale):
+            heard.append(stale)
+
+    quick(tmp_path, ["mean", "vae"], watch=Listening())
+    store = Store(tmp_path, "digits")
+    aged = [replace(r, recipe="old") if r.model == "vae" else r for r in store.records()]
+    store.path.write_text(to_csv(aged))
+    quick(tmp_path, ["mean"], watch=Listening())
+    assert heard == [[], ["vae (hidden=(16,), epochs=2)"]]
+
+
+@dataclass(frozen=True)
+class NeedsDecoder:
+    """A metric of the test's own that asks more of the model than samples."""
+
+    min_samples: int = 1
+
+    @property
+    def needs(self):
+        return (Decoder,)
+
+    def __call__(self, subject, reference):
+        value = subject.model.decoder(torch.zeros(1, 8)).detach().sigmoid().mean().item()
+        return Result({"value": Score(value, 0.0, "samples", 1, "share", "neither")})
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    decoder: object
+
+
+def test_a_metric_that_needs_the_model_gets_it_early_or_late(tmp_path, trained):
+    early = quick(tmp_path / "a", metrics={"needy": NeedsDecoder()})
+    quick(tmp_path / "b")
+    late = quick(tmp_path / "b", metrics={"needy": NeedsDecoder()})
+    assert values(early) == values(late)
+    assert list(late["status"]) == ["ok"]
 
 
 def test_force_trains_again_and_gives_the_same_bits(tmp_path, trained):
@@ -116,9 +186,7 @@ def test_force_trains_again_and_gives_the_same_bits(tmp_path, trained):
 def test_an_interrupted_run_goes_on(tmp_path):
     whole = quick(tmp_path / "whole")
 
-    class Impatient:
-        def started(self, cell): ...
-        def finished(self, cell, outcome): ...
+    class Impatient(Silent):
         def progress(self, cell, progress):
             if progress.done == 30:
                 raise KeyboardInterrupt
@@ -219,13 +287,21 @@ def test_a_metric_that_raises_or_gives_nan_is_a_failed_row(tmp_path):
 
 
 def test_two_processes_give_the_same_rows(tmp_path):
-    kwargs = {"options": [*QUICK], "seeds": 2}
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = values(quick(tmp_path / "a", ["mean", "vae"], **kwargs))
+        alone = values(quick(tmp_path / "a", ["mean", "vae"], seeds=2))
     finally:
-        torch.set_num_threads(2)
-    together = values(quick(tmp_path / "b", ["mean", "vae"], jobs=2, **kwargs))
+        torch.set_num_threads(before)
+    heard = []
+
+    class Listening(Silent):
+        def started(self, cell):
+            heard.append((cell.model, cell.seed))
+
+    together = values(quick(tmp_path / "b", ["mean", "vae"], seeds=2, jobs=2, watch=Listening()))
+    assert set(heard) <= {(m, s) for m in ("mean", "vae") for s in (0, 1)}
+    assert heard
     assert together.keys() == alone.keys()
     for key, value in alone.items():
         assert together[key] == pytest.approx(value, abs=1e-3)
@@ -245,6 +321,7 @@ def test_a_killed_worker_is_one_line_and_what_is_finished_stays(tmp_path, monkey
     ("kwargs", "error", "message"),
     [
         ({"models": ["gan-nss"]}, UnknownName, "did you mean 'gan-ns'"),
+        ({"options": ["gan-ns.epochs=3"]}, UnknownName, "unknown model 'gan-ns'; known: vae"),
         ({"seeds": 0}, BadOption, "--seeds: got 0"),
         ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
         ({"jobs": 0}, BadOption, "--jobs: got 0"),

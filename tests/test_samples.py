@@ -18,7 +18,7 @@ def x():
 
 
 @pytest.mark.parametrize("shape", [(12, 20), (12, 4, 5), (12, 1, 4, 5)])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, ">f4"])
 def test_every_accepted_shape_and_dtype_gives_the_same_images(x, shape, dtype):
     samples = as_samples(x.reshape(shape).astype(dtype), SHAPE)
     assert samples.dtype == torch.float32
@@ -87,6 +87,18 @@ def test_half_a_file_is_one_line(name, x, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_header_that_promises_too_much_is_one_line(x, tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    content = (tmp_path / "x.npy").read_bytes()
+    header = content.replace(b"(12, 1, 4, 5)", b"(1234567890, 1, 4, 5)"[:13].ljust(13)).replace(b"(12, 1, 4, 5", b"(9**9, 1,4,5")
+    (tmp_path / "x.npy").write_bytes(header)
+    with pytest.raises(BadSamples, match=r"x\.npy: "):
+        read_samples(tmp_path / "x.npy", SHAPE)
+    (tmp_path / "y.npy").write_bytes(content.replace(b"(12, 1, 4, 5), }    ", b"(12000000000000,), }"))
+    with pytest.raises(BadSamples, match=r"y\.npy: (says it holds more numbers|cannot be read)"):
+        read_samples(tmp_path / "y.npy", SHAPE)
+
+
 def nan_rows(x):
     x = x.copy()
     x[3, 0, 0, 0] = np.nan
@@ -104,6 +116,10 @@ def nan_rows(x):
         (lambda x: x[:0], "holds no samples"),
         (lambda x: (x * 255).astype(np.int64), "dtype int64, expected float in"),
         (lambda x: x > 0.5, "dtype bool, expected float in"),
+        (lambda x: (x > 0.5).astype(np.uint8), "uint8 values of 0 and 1 only"),
+        (lambda x: torch.from_numpy(x).to_sparse(), "expected a dense tensor"),
+        (lambda x: torch.from_numpy(x).to("meta"), "expected a dense tensor"),
+        (lambda x: torch.from_numpy(x).to(torch.float8_e4m3fn), "dtype float8_e4m3fn, expected float in"),
         (lambda x: x.astype(complex), "dtype complex128, expected float in"),
         (lambda x: x.tolist(), "expected an array, got list"),
     ],

@@ -7,7 +7,17 @@ from bench.errors import BadRecords
 from bench.store import COLUMNS, Record, Store, folder_name, read_records, to_csv
 
 ROW = Record(
-    "mnist", "gan-ns", seed=0, metric="parzen", quantity="log_likelihood", value=225.0, stderr=2.0, n=10_000, samples=100, recipe="r"
+    "mnist",
+    "gan-ns",
+    cell="c",
+    seed=0,
+    metric="parzen",
+    quantity="log_likelihood",
+    value=225.0,
+    stderr=2.0,
+    n=10_000,
+    samples=100,
+    recipe="r",
 )
 
 
@@ -31,22 +41,54 @@ def test_columns_are_the_documented_ones():
 
 def test_a_new_value_takes_the_place_of_the_old(tmp_path):
     store = Store(tmp_path, "mnist")
-    store.append([ROW, replace(ROW, seed=1)])
+    store.append([ROW, replace(ROW, seed=1, cell="d")])
     store.append([replace(ROW, value=226.0)])
     assert sorted((r.seed, r.value) for r in store.records()) == [(0, 226.0), (1, 225.0)]
 
 
-def test_another_recipe_removes_every_row_of_the_label(tmp_path):
+OTHER_LINES = [
+    replace(ROW, variant="lr=1", cell="e"),
+    replace(ROW, samples=7, cell="f"),
+    replace(ROW, model="vae", cell="g"),
+]
+
+
+def test_another_recipe_removes_every_row_of_the_line(tmp_path):
     store = Store(tmp_path, "mnist")
-    others = [replace(ROW, variant="lr=1"), replace(ROW, samples=7), replace(ROW, metric="neighbours"), replace(ROW, model="vae")]
-    store.append([ROW, replace(ROW, seed=1), *others])
-    new = replace(ROW, recipe="s")
+    store.append([ROW, replace(ROW, seed=1), replace(ROW, metric="neighbours"), *OTHER_LINES])
+    new = replace(ROW, recipe="s", cell="d")
     store.append([new])
-    assert store.records() == [*others, new]
+    assert store.records() == [*OTHER_LINES, new]
+
+
+def test_another_metric_recipe_removes_the_lines_rows_of_that_metric(tmp_path):
+    store = Store(tmp_path, "mnist")
+    neighbours = replace(ROW, metric="neighbours")
+    store.append([ROW, replace(ROW, seed=1, cell="d"), neighbours, *OTHER_LINES])
+    new = replace(ROW, metric_recipe="s")
+    store.append([new])
+    assert store.records() == [neighbours, *OTHER_LINES, new]
+
+
+def test_another_content_of_the_data_set_removes_every_row(tmp_path):
+    store = Store(tmp_path, "mnist")
+    store.append([ROW, *OTHER_LINES])
+    new = replace(ROW, model="dbn", cell="d", dataset_digest="changed")
+    store.append([new])
+    assert store.records() == [new]
+
+
+def test_a_cell_under_a_new_label_leaves_the_old_one(tmp_path):
+    store = Store(tmp_path, "mnist")
+    old = replace(ROW, variant="epochs=2")
+    store.append([old])
+    store.append([ROW])
+    assert store.records() == [ROW]
 
 
 def test_names_stay_inside_the_results_folder(tmp_path):
-    for name in ("folder:/etc/passwd", "folder:../../x", "..", "a/b"):
+    for name in ("folder:/etc/passwd", "folder:../../x", "..", "a/b", "folder:" + "ü" * 300):
+        assert len(folder_name(name)) <= 120
         assert "/" not in folder_name(name)
         assert ".." not in folder_name(name)
         assert Store(tmp_path, name).path.resolve().is_relative_to(tmp_path)
@@ -61,12 +103,29 @@ def test_rows_of_many_writers_are_all_there(tmp_path):
     assert sorted(r.model for r in Store(tmp_path, "mnist").records()) == sorted(f"m{i}" for i in range(12))
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", 'dataset,"model\n', "\0\0"])
+HEADER = ",".join(COLUMNS)
+GOOD = to_csv([ROW]).splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a,b\n1,2\n",
+        'dataset,"model\n',
+        "\0\0",
+        f"{HEADER}\nmnist,gan-ns\n",
+        f"{HEADER}\n{GOOD.replace('225.0', 'nan')}\n",
+        f"{HEADER}\n{GOOD.replace('225.0', 'many')}\n",
+        f"{HEADER}\n{GOOD.replace(',model,', ',queen,')}\n",
+        f"{HEADER}\n{GOOD.replace(',{},', ',[],')}\n",
+    ],
+)
 def test_a_foreign_file_is_one_line_and_kept(tmp_path, text):
     store = Store(tmp_path, "mnist")
     store.folder.mkdir()
     store.path.write_text(text)
-    with pytest.raises(BadRecords, match="move it away"):
+    with pytest.raises(BadRecords, match=r"move (it|the file) away"):
         store.append([ROW])
     assert store.path.read_text() == text
 
@@ -74,4 +133,6 @@ def test_a_foreign_file_is_one_line_and_kept(tmp_path, text):
 def test_artefacts_are_hidden_from_git(tmp_path):
     path = Store(tmp_path, "mnist").artefact("samples", "x")
     assert path == tmp_path / ".cache" / "samples" / "x"
+    assert not path.parent.exists()
+    Store(tmp_path, "mnist").prepare()
     assert (tmp_path / ".cache" / ".gitignore").read_text() == "*\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterable
@@ -15,8 +16,8 @@ from bench.store import Record
 
 ROWS, COLUMNS = 4, 5
 FRAME = (255, 200, 0)
-SIZE = 48
-"""Images are enlarged by a whole factor to about this many pixels."""
+SIZE = 64
+"""Images are enlarged by a whole factor to at most this many pixels."""
 
 
 def draw_samples(records: Iterable[Record], folder: Path, cache: Path) -> list[Path]:
@@ -29,7 +30,7 @@ def draw_samples(records: Iterable[Record], folder: Path, cache: Path) -> list[P
     first: dict[str, Record] = {}
     for r in records:
         if r.metric == "neighbours" and r.quantity == "ratio" and r.ok:
-            name = file_name(f"{r.model} {r.variant}")
+            name = file_name(f"{r.model} {r.variant}".strip() + ("" if r.samples == 10_000 else f" N={r.samples}"))
             if name not in first or (r.seed or 0) < (first[name].seed or 0):
                 first[name] = r
     written = []
@@ -72,5 +73,11 @@ def tile(image: np.ndarray[Any, Any], scale: int, *, framed: bool) -> np.ndarray
 
 
 def file_name(name: str) -> str:
-    """Return a name as part of a file's: letters, digits, '-' and '_' are kept, runs of the rest become one '_'."""
-    return re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_")[:100] or "unnamed"
+    """Return a name as part of a file's: ASCII letters, digits and '-' are kept, the rest becomes '_' and a hash tells such names apart.
+
+    A name with its options, as in 'gan-ns epochs=100', is spelt so often that it goes without the hash: 'gan-ns_epochs_100'.
+    """
+    plain = re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_")[:100]
+    if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9_]+=[A-Za-z0-9]+)*", name):
+        return plain
+    return f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -72,6 +72,8 @@ def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[s
 
 def number(value: object, decimals: int) -> str:
     """Return a number as printed, or a dash where there is none."""
+    if isinstance(value, str):
+        return value
     return DASH if pd.isna(value) else f"{value:.{decimals}f}"
 
 

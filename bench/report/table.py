@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from bench.report.published import PUBLISHED
-from bench.store import Record, frame
+from bench.store import ROLES, Record, frame
 
 KEY = ["role", "model", "variant", "samples"]
-ROLES = ["model", "samples", "reference"]
 COLUMNS = {
     "nats": 1, "seeds ±": 1, "test ±": 1, "seeds": 0, "N": 0, "σ": 4, "published": 1, "published ±": 1, "z": 1,
     "NN ratio": 3, "copies %": 1, "epochs": 0, "minutes": 2,
@@ -39,6 +39,8 @@ class Table:
 
 def table1(records: Sequence[Record]) -> Table:
     """Return the table of all records, best first within models, users' samples and reference rows."""
+    if not records:
+        return Table(pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=KEY), columns=pd.MultiIndex.from_product([[], COLUMNS])))
     data = frame(records)
     columns: dict[tuple[str, Key], dict[str, object]] = {}
     notes: dict[Key, list[str]] = {}
@@ -72,10 +74,16 @@ def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, o
     count, mean = len(scored), scored["value"].mean()
     spread = scored["value"].std(ddof=1) if count > 1 else None
     test = scored["stderr"].mean()  # the test images are the same for every seed: their error does not average out
-    numbers |= {"nats": mean, "seeds ±": spread, "test ±": test, "seeds": count, "σ": mean_setting(scored, "sigma")}
+    numbers |= {
+        "nats": mean,
+        "seeds ±": spread,
+        "test ±": test,
+        "seeds": count if rows["role"].iloc[0] != "samples" else None,
+        "σ": sigma(scored),
+    }
     numbers |= {"epochs": plain(rows["epochs"].iloc[0]), "minutes": plain(scored["fit_seconds"].mean() / 60)}
     published = PUBLISHED.get((model, dataset))
-    if published:
+    if published and is_the_published_setting(rows.iloc[0]):
         error = math.sqrt((spread or 0) ** 2 / count + test**2 + published.stderr**2)
         numbers |= {"published": published.value, "published ±": published.stderr, "z": (mean - published.value) / error}
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
@@ -107,10 +115,11 @@ def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]
 def other_sample_sizes(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
     """Return a note for each row that was scored with another number of samples than most."""
     scored = numbers["nats"].dropna().index
-    sizes = pd.Series([key[3] for key in scored], dtype=int)
+    sizes = pd.Series([key[3] for key in scored], index=[key[0] == "samples" for key in scored], dtype=int)
     if sizes.nunique() < 2:
         return []
-    usual = int(sizes.mode().max())
+    ours = sizes[~sizes.index.to_numpy(dtype=bool)]  # what most of the models have, where there are models
+    usual = int((sizes if ours.empty else ours).mode().max())
     note = f"{dataset}: not comparable with rows of another N: the log-likelihood grows with the number of samples"
     return [(key, note) for key in scored if key[3] != usual]
 
@@ -123,9 +132,15 @@ def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
     return numbers.iloc[order]
 
 
-def mean_setting(rows: pd.DataFrame, name: str) -> float:
-    """Return the mean over rows of a number in their metric's settings."""
-    return float(sum(json.loads(text)[name] for text in rows["metric_settings"]) / len(rows))
+def is_the_published_setting(row: pd.Series) -> bool:
+    """Return whether a published value may stand beside a record: a model of ours, 10,000 samples, no option changed but epochs."""
+    return bool(row["role"] == "model" and row["samples"] == 10_000 and re.fullmatch(r"(epochs=\d+)?", row["variant"]))
+
+
+def sigma(rows: pd.DataFrame) -> float | str:
+    """Return the bandwidth of the rows, or its range where seeds chose differently."""
+    values = sorted({json.loads(text)["sigma"] for text in rows["metric_settings"]})
+    return values[0] if len(values) == 1 else f"{values[0]:.4f} to {values[-1]:.4f}"
 
 
 def plain(value: object) -> object:
