@@ -30,7 +30,7 @@ def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
     first = bench("run", "vae", "mean", *TINY, "--results", tmp_path)
     assert "vae (epochs=2)" in first.stdout
     folder = tmp_path / "digits"
-    for name in ("runs.csv", "table1.csv", "table1.md", "table1.tex", "figures/samples-vae_epochs_2.png"):
+    for name in ("runs.csv", "table1.csv", "table1.md", "table1.tex", "figures/samples-vae_epochs_2_N_150.png"):
         assert (folder / name).stat().st_size > 100, name
     rows = (folder / "runs.csv").read_bytes()
     second = bench("run", "vae", "mean", *TINY, "--results", tmp_path)
