@@ -71,10 +71,11 @@ class Config:
             "generator": (256, 256),
             "discriminator": (64, 64),
             "discriminator_range": 0.05,
-            "dropout_input": 0.0,
-            "dropout_hidden": 0.2,
+            "dropout_input": 0.1,
+            "dropout_hidden": 0.3,
             "epochs": 200,
             "batch_size": 50,
+            "lr": 0.2,
             "momentum_epochs": 100,
         },
     }
