@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName
 
 if TYPE_CHECKING:
-    from bench.pipeline import run, score
+    from bench.pipeline import run
+    from bench.scoring import score
 
 __all__ = ["BadOption", "BadRecords", "BadSamples", "BenchError", "DataMissing", "UnknownName", "run", "score"]
 
 
+_HOMES = {"run": "bench.pipeline", "score": "bench.scoring"}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("run", "score"):
-        return getattr(import_module("bench.pipeline"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

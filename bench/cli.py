@@ -91,7 +91,7 @@ def score(
     results: Results = Path("results"),
 ) -> None:
     """Score your own samples and put them in the table."""
-    from bench.pipeline import score as score_samples
+    from bench.scoring import score as score_samples
 
     found = score_samples(samples, dataset=dataset, name=name, device=device, data=data, results=results)
     failed = any(metric["value"] is None for metric in found["metrics"].values())

@@ -13,21 +13,23 @@ from typing import Any
 
 import torch
 
+from bench.errors import BadOption
+
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. Raises ValueError."""
+    """Return the device 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. Raises BadOption."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N") from None
+        raise BadOption(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N")
+        raise BadOption(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here")
+        raise BadOption(f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here")
     return device
 
 

@@ -11,8 +11,10 @@ import torch
 
 import bench
 from bench import BadOption, BadSamples, BenchError, UnknownName, harness
-from bench.pipeline import Silent, plan, run, score
+from bench.pipeline import plan, run
+from bench.scoring import score
 from bench.store import Store, to_csv
+from bench.watch import Silent
 from metrics import METRICS, Result, Score
 from models import MODELS, settings_for, vae
 

@@ -1,0 +1,34 @@
+"""What can be heard of cells while they run?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bench.cell import Cell
+from bench.execute import Outcome
+from bench.harness import Progress
+
+
+class Watch(Protocol):
+    """What is told of cells while they run; the command line shows it."""
+
+    def started(self, cell: Cell) -> None:
+        """Hear that a cell begins."""
+        return None
+
+    def progress(self, cell: Cell, progress: Progress) -> None:
+        """Hear where its training stands."""
+        return None
+
+    def finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Hear what came of it; its rows are stored already."""
+        return None
+
+    def ended(self, stale: Sequence[str]) -> None:
+        """Hear that all is done, and which lines of the table other code or data made than there are now."""
+        return None
+
+
+class Silent(Watch):
+    """Listens to nothing."""
