@@ -9,7 +9,8 @@ images of the data at all.
     near_copies    share of samples closer than 99 % of the held-out images; 1 % for unseen real images
 
 What it misses: copies up to a shift (Theis et al. 2016, arXiv 1511.01844: one pixel fools the pixel metric). Bias: smooth samples, such
-as conditional means, lie closer to the training images than real ones do without being copies.
+as conditional means, lie closer to the training images than real ones do without being copies. The standard errors take the samples as
+independent: they are too small where samples repeat, as of `data` and `kmeans` on a small training set.
 Reference implementation: `scipy.spatial.distance.cdist` in float64, agreed within 1e-5 relative.
 Source: the nearest-neighbour columns of Goodfellow et al. (2014), Figure 2; the ratio is ours.
 """
@@ -71,9 +72,9 @@ class Neighbours:
     def warning(self, exact: float, near: float) -> str:
         """Return one line when too many samples are copies, else nothing."""
         if exact > self.tolerated:
-            return f"{exact:.1%} of the samples are exact copies of training images"
+            return f"more than {self.tolerated:.0%} of the samples are exact copies of training images"
         if near > self.tolerated:
-            return f"{near:.1%} of the samples lie nearer to training images than {1 - self.near:.0%} of held-out images do"
+            return f"more than {self.tolerated:.0%} of the samples lie nearer to training images than {1 - self.near:.0%} of held-out images do"
         return ""
 
     def bootstrap(self, values: Tensor) -> Tensor:
