@@ -74,7 +74,8 @@ class Neighbours:
         if exact > self.tolerated:
             return f"more than {self.tolerated:.0%} of the samples are exact copies of training images"
         if near > self.tolerated:
-            return f"more than {self.tolerated:.0%} of the samples lie nearer to training images than {1 - self.near:.0%} of held-out images do"
+            nearer = f"nearer to training images than {1 - self.near:.0%} of held-out images do"
+            return f"more than {self.tolerated:.0%} of the samples lie {nearer}"
         return ""
 
     def bootstrap(self, values: Tensor) -> Tensor:
