@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from bench.report import report
 from bench.report.pictures import FRAME, figure2, file_name
 from bench.report.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
 from bench.report.table import table1
-from bench.store import Record, Store
+from bench.store import Record, Store, read_records
 
+ROOT = Path(__file__).parents[1]
 ROW = Record(
     "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000,
     epochs=100, fit_seconds=90.0, recipe="r", metric_settings=json.dumps({"sigma": 0.2154}),
@@ -183,6 +185,18 @@ def test_report_is_a_function_of_the_records_alone(tmp_path):
     first = {path: path.read_bytes() for path in report(tmp_path)}
     assert {path.name for path in first} == {"table1.csv", "table1.md", "table1.tex"}
     assert {path: path.read_bytes() for path in report(tmp_path)} == first
+
+
+def test_the_readmes_table_is_the_committed_one():
+    committed = (ROOT / "results" / "mnist" / "table1.md").read_text().split("\n\n")[0]
+    assert committed in (ROOT / "README.md").read_text()
+
+
+def test_committed_tables_are_what_their_records_give():
+    folder = ROOT / "results" / "mnist"
+    table = table1(read_records(folder / "runs.csv"))
+    for suffix, render in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+        assert render(table) == (folder / f"table1.{suffix}").read_text()
 
 
 def test_report_of_nothing_writes_nothing(tmp_path):

@@ -16,6 +16,8 @@ LEGEND = (
     "image over the same for test images. copies %: samples equal to a training image. minutes: training time of one seed."
 )
 DASH = "–"
+ALONE = ("NN ratio", "copies %", "epochs", "minutes")
+"""Columns that are printed where a data set stands alone, and left to the CSV where several stand side by side."""
 
 
 def to_csv(table: Table) -> str:
@@ -64,7 +66,7 @@ def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[s
     shown = pd.DataFrame({"model": names})
     for dataset, column in table.numbers.columns:
         values = table.numbers[dataset, column]
-        if several or values.notna().any():
+        if values.notna().any() and not (several and column in ALONE):
             title = f"{dataset}: {column}" if several else column
             shown[title] = [number(v, COLUMNS[column]) for v in values]
     return shown

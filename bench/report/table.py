@@ -125,10 +125,10 @@ def other_sample_sizes(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, s
 
 
 def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by role, and within it by the log-likelihood on the first data set that has one, best first."""
+    """Return the rows by role, and within it best first: by the mean over data sets of the rank of their log-likelihood there."""
     values = numbers.xs("nats", axis=1, level=1).astype(float)
-    height = values.bfill(axis=1).iloc[:, 0].fillna(-math.inf)
-    order = sorted(range(len(numbers)), key=lambda i: (ROLES.index(numbers.index[i][0]), -height.iloc[i]))
+    rank = values.rank(ascending=False, pct=True).mean(axis=1).fillna(math.inf)
+    order = sorted(range(len(numbers)), key=lambda i: (ROLES.index(numbers.index[i][0]), rank.iloc[i]))
     return numbers.iloc[order]
 
 
