@@ -1,16 +1,13 @@
 """The straight line from names to rows, and what is reused of it."""
 
-import json
-import os
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
 import pytest
 import torch
 
 import bench
-from bench import BadOption, BadSamples, BenchError, UnknownName, harness
+from bench import BadOption, UnknownName, harness
 from bench.pipeline import plan, run
 from bench.scoring import score
 from bench.store import Store, to_csv
@@ -200,69 +197,6 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert values(quick(tmp_path / "cut")) == values(whole)
 
 
-class Broken(torch.nn.Module):
-    def __init__(self, how):
-        super().__init__()
-        self.how = how
-
-    def initialise(self, x):
-        if self.how == "raise":
-            raise RuntimeError("no luck\ntoday")
-        if self.how == "exit":
-            os._exit(9)
-
-    def stages(self):
-        return []
-
-    def sample(self, n):
-        samples = torch.rand(n, 1, 8, 8)
-        return {"nan": samples / 0, "range": samples * 2, "shape": samples[:5]}[self.how]
-
-
-@dataclass(frozen=True)
-class BrokenConfig:
-    how: str = "raise"
-    REFERENCE: ClassVar = False
-    SETTINGS: ClassVar = {}
-
-    def build(self, shape):
-        return Broken(self.how)
-
-
-@pytest.mark.parametrize(
-    ("how", "status"),
-    [
-        ("raise", "failed: no luck today"),
-        ("nan", "failed: sample: 200 of 200 rows are not finite (first: row 0)"),
-        ("range", "failed: sample: 200 of 200 rows leave [0, 1]"),
-        ("shape", "failed: sample: got (5, 1, 8, 8) torch.float32, expected (200, 1, 8, 8) torch.float32"),
-    ],
-)
-def test_a_failure_is_a_row_and_never_a_value_and_the_others_go_on(tmp_path, monkeypatch, how, status):
-    monkeypatch.setitem(MODELS, "broken", BrokenConfig(how))
-    records = quick(tmp_path, ["broken", "mean"])
-    rows = records[records["model"] == "broken"]
-    assert list(rows["metric"]) == list(METRICS)
-    assert rows["status"].str.startswith(status).all()
-    assert rows["value"].isna().all()
-    assert records[records["model"] == "mean"]["value"].notna().all()
-    assert "failed" in (tmp_path / "digits" / "table1.md").read_text()
-
-
-def test_a_failure_is_tried_again(tmp_path, monkeypatch, trained):
-    monkeypatch.setitem(MODELS, "broken", BrokenConfig())
-    quick(tmp_path, ["broken"])
-    quick(tmp_path, ["broken"])
-    assert trained == ["Broken", "Broken"]
-    assert len(Store(tmp_path, "digits").records()) == len(METRICS)
-
-
-def test_divergence_is_a_status(tmp_path):
-    records = quick(tmp_path, options=["vae.epochs=3", "vae.lr=1e30"])
-    assert records["status"].str.startswith("diverged: loss is nan (in stage elbo, epoch ").all()
-    assert records["value"].isna().all()
-
-
 @runtime_checkable
 class Density(Protocol):
     def log_prob(self, x): ...
@@ -309,16 +243,6 @@ def test_two_processes_give_the_same_rows(tmp_path):
         assert together[key] == pytest.approx(value, abs=1e-3)
 
 
-@pytest.mark.slow
-def test_a_killed_worker_is_one_line_and_what_is_finished_stays(tmp_path, monkeypatch):
-    quick(tmp_path, ["mean"])
-    before = Store(tmp_path, "digits").records()
-    monkeypatch.setitem(MODELS, "broken", BrokenConfig("exit"))
-    with pytest.raises(BenchError, match="a worker process was killed"):
-        quick(tmp_path, ["broken", "mean"], jobs=2)
-    assert Store(tmp_path, "digits").records() == before
-
-
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
@@ -343,37 +267,6 @@ def test_plan_puts_models_in_order_and_seeds_innermost(digits):
     assert [(c.model, c.seed) for c in cells] == [("vae", 0), ("vae", 1), ("data", 0), ("data", 1)]
     assert isinstance(cells[0].config, vae.Config)
     assert cells[0].variant == ""
-
-
-def test_score_equals_the_data_row_and_joins_the_table(tmp_path, digits):
-    found = score(digits.train.numpy(), dataset="digits", name="mine", results=tmp_path, device="cpu")
-    assert (found["name"], found["dataset"], found["n"]) == ("mine", "digits", 1197)
-    assert found["metrics"]["neighbours"]["exact_copies"] == 1
-    assert found["metrics"]["neighbours"]["status"].startswith("warning: more than 5% of the samples are exact copies")
-    parzen = found["metrics"]["parzen"]
-    same = run(["data"], samples=1197, seeds=1, results=tmp_path / "r", device="cpu")
-    assert parzen["value"] == pytest.approx(same["value"][0], abs=1e-4)
-    assert parzen["sigma"] == json.loads(same["metric_settings"][0])["sigma"]
-    assert "| mine" in (tmp_path / "digits" / "table1.md").read_text()
-    score(digits.train.numpy()[:500], dataset="digits", name="mine", results=tmp_path, device="cpu")
-    assert {r.samples for r in Store(tmp_path, "digits").records()} == {1197, 500}
-
-
-@pytest.mark.parametrize(
-    ("samples", "name", "error", "message"),
-    [
-        (np.zeros((50, 64), np.float32), None, BadSamples, "50 samples are too few for parzen, which needs at least 100"),
-        (np.zeros((500, 63), np.float32), None, BadSamples, "shape (500, 63)"),
-        (np.zeros((500, 64), np.float32), "vae", BadOption, "'vae' is a registered model"),
-        (np.zeros((500, 64), np.float32), "a\nb", BadOption, "expected printable text"),
-        ("absent.npy", None, BadSamples, "absent.npy: no such file"),
-    ],
-)
-def test_what_cannot_be_scored_is_one_line_and_leaves_nothing(tmp_path, samples, name, error, message):
-    with pytest.raises(error) as caught:
-        score(samples, dataset="digits", name=name, results=tmp_path / "r")
-    assert message in str(caught.value)
-    assert not (tmp_path / "r").exists()
 
 
 def test_the_python_api_is_where_the_readme_says():
