@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from bench import harness
+from bench import BenchError, harness
 from bench.pipeline import run
 from bench.store import Store
 from metrics import METRICS
