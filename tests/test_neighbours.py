@@ -33,6 +33,16 @@ def test_nearest_is_the_nearest_by_scipy(digits):
     np.testing.assert_allclose(full[np.arange(len(x)), index.numpy()], full.min(1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("block", [1, 7, 100])
+def test_nearest_over_many_blocks_is_the_nearest(block, monkeypatch):
+    monkeypatch.setattr(squared_distance_blocks, "__kwdefaults__", {"block": block})
+    x, s = torch.rand(13, 5, dtype=torch.float64), torch.rand(29, 5, dtype=torch.float64)
+    distance, index = nearest(x, s)
+    full = cdist(x, s)
+    np.testing.assert_allclose(distance.numpy(), full.min(1), rtol=1e-12)
+    assert index.tolist() == full.argmin(1).tolist()
+
+
 def test_a_copy_has_distance_exactly_zero():
     s = torch.rand(500, 784)
     index = torch.randperm(500)[:50]

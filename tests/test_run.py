@@ -5,11 +5,13 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import bench
 from bench import BadOption, UnknownName, harness
 from bench.pipeline import plan, run
 from bench.scoring import score
+from bench.seeding import derive_seed, seed_everything
 from bench.store import Store, to_csv
 from bench.watch import Silent
 from metrics import METRICS, Result, Score
@@ -60,6 +62,15 @@ def test_the_same_cell_gives_the_same_bits_in_any_company(tmp_path):
     other = values(quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **METRICS}))
     assert one
     assert all(other[key] == value for key, value in one.items())
+
+
+def test_samples_come_from_their_own_seed_whatever_was_drawn_before(tmp_path, digits):
+    quick(tmp_path, ["gaussian"])
+    (path,) = (tmp_path / ".cache" / "samples").iterdir()
+    model = settings_for("gaussian", "digits").build(digits.shape)
+    model.initialise(digits.train)
+    seed_everything(derive_seed(0, "digits", "gaussian", "sample"))
+    assert torch.equal(load_file(path)["samples"], model.sample(200))
 
 
 def test_a_finished_cell_is_reused_and_new_seeds_alone_are_trained(tmp_path, trained):
