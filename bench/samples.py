@@ -133,5 +133,6 @@ READERS: dict[str, Any] = {
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's text, after the error's name where the text is a word or less."""
+    text = (str(error).splitlines() or [""])[0]
+    return text if " " in text else f"{type(error).__name__} {text}".strip()
