@@ -175,9 +175,12 @@ def test_letters_go_on_after_z():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
 def test_the_latex_compiles(tmp_path):
     body = to_latex(table1(RECORDS))
-    text = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    text = (
+        rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
+    )
     (tmp_path / "t.tex").write_text(text)
-    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    assert b"Overfull" not in done.stdout
 
 
 def test_report_is_a_function_of_the_records_alone(tmp_path):

@@ -43,7 +43,10 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Return a booktabs tabular with a \midrule above the reference rows; needs the package booktabs."""
+    r"""Return a booktabs tabular with a \midrule above the reference rows; needs the packages booktabs and graphicx.
+
+    It is set small, and shrunk to the line where it would still be wider.
+    """
     shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$").replace(DASH, LATEX[DASH])
     shown.columns = pd.Index([escape_latex(str(c)) for c in shown.columns])
     columns = "l" + "r" * (shown.shape[1] - 1)
@@ -52,7 +55,8 @@ def to_latex(table: Table) -> str:
     if i:
         lines.insert(lines.index(r"\midrule") + 1 + i, r"\midrule")
     notes = [escape_latex(LEGEND), *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes))]
-    return "\n".join([*lines, "", *(rf"{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
+    start = r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    return "\n".join([start, *lines, "}}", "", *(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
 
 
 def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[str], str]) -> pd.DataFrame:
