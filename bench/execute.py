@@ -158,9 +158,7 @@ def fitted(cell: Cell, data: Dataset, folder: Path, device: torch.device, watch:
     return model, Fit(seconds, 0.0, parameters, cost.peak_mib, **provenance.machine(device))
 
 
-def score_records(
-    row: Record, name: str, metric: Metric, subject: Subject, data: Dataset, *, seed: int, store: Store | None
-) -> list[Record]:
+def score_records(row: Record, name: str, metric: Metric, subject: Subject, data: Dataset, *, seed: int, store: Store) -> list[Record]:
     """Return the rows of one metric, made from `row`, which holds all but the scores; keep its arrays in `store`."""
     missing = [need.__name__ for need in metric.needs if not isinstance(subject.model, need)]
     row = replace(row, metric=name)
@@ -174,7 +172,7 @@ def score_records(
     except Exception as error:  # noqa: BLE001  # whatever a metric raises is a row's status
         return [replace(row, status=f"failed: {one_line(error)}")]
     row = replace(row, score_seconds=time.perf_counter() - start)
-    if store is not None and result.arrays:
+    if result.arrays:
         arrays = {key: array.cpu().contiguous() for key, array in result.arrays.items()}
         write_atomically(store.artefact("scores", row.score_key + ".safetensors"), save(arrays))
     return [

@@ -93,15 +93,18 @@ def plan(
 
 
 def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRICS) -> list[str]:
-    """Return the names of the lines that today's code would not make as they are stored: to be run again."""
-    found = {}
+    """Return the names of the lines that today's code would not make as they are stored: to be run again.
+
+    Scores of metrics other than `metrics` are not judged: whoever gave them may give them again.
+    """
+    today = {name: metric_recipe(name, metric) for name, metric in metrics.items()}
+    found: list[str] = []
     for r in records:
         name = f"{r.model} ({r.variant})" if r.variant else r.model
-        if r.role != "samples" and name not in found and _recipe_today(r) != r.recipe:
-            found[name] = True
-        elif r.metric not in metrics or metric_recipe(r.metric, metrics[r.metric]) != r.metric_recipe:
-            found[name] = True
-    return list(found)
+        other_metric = today.get(r.metric, r.metric_recipe) != r.metric_recipe
+        if name not in found and (other_metric or (r.role != "samples" and _recipe_today(r) != r.recipe)):
+            found.append(name)
+    return found
 
 
 def _recipe_today(record: Record) -> str:

@@ -49,8 +49,9 @@ def test_optimal_discriminator_loss_at_equality_is_half_log_four():
     assert float(gan.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(0.5 * math.log(4))
 
 
-def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters():
-    model, stage = built()
+def stepped(config):
+    """A model as it was before one step on x, x, the weights before and after; the generator stands where the step found it."""
+    model, stage = built(config)
     x = torch.rand(10, 1, 3, 3)
     old = {k: v.clone() for k, v in model.state_dict().items()}
     torch.manual_seed(5)
@@ -59,6 +60,11 @@ def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters
 
     model.load_state_dict(old)
     torch.manual_seed(5)
+    return model, x, old, new
+
+
+def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters():
+    model, x, old, new = stepped(SMALL)
     fake = model.generate(model.noise(10))
     a_real, a_fake = model.D(torch.cat([x.flatten(1), fake])).chunk(2)
     names = [k for k, _ in model.named_parameters()]
@@ -71,15 +77,7 @@ def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters
 
 
 def test_alternating_update_shows_the_generator_the_new_discriminator():
-    model, stage = built(replace(SMALL, update="alternating"))
-    x = torch.rand(10, 1, 3, 3)
-    old = {k: v.clone() for k, v in model.state_dict().items()}
-    torch.manual_seed(5)
-    stage.step(x, None)
-    new = {k: v.clone() for k, v in model.state_dict().items()}
-
-    model.load_state_dict(old)
-    torch.manual_seed(5)
+    model, x, _, new = stepped(replace(SMALL, update="alternating"))
     with torch.no_grad():
         fake = model.generate(model.noise(10))
     loss = gan.discriminator_loss(*model.D(torch.cat([x.flatten(1), fake])).chunk(2))

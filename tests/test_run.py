@@ -155,7 +155,12 @@ def test_lines_that_other_code_made_are_named(tmp_path):
     aged = [replace(r, recipe="old") if r.model == "vae" else r for r in store.records()]
     store.path.write_text(to_csv(aged))
     quick(tmp_path, ["mean"], watch=Listening())
-    assert heard == [[], ["vae (hidden=(16,), epochs=2)"]]
+    quick(tmp_path, ["mean"], metrics={"brightness": Brightness()}, watch=Listening())
+    quick(
+        tmp_path, ["mean"], metrics={"brightness": Brightness(), "parzen": replace(METRICS["parzen"], valid_images=50)}, watch=Listening()
+    )
+    stale = ["vae (hidden=(16,), epochs=2)"]
+    assert heard == [[], stale, stale, stale]
 
 
 @dataclass(frozen=True)
