@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from bench.digest import code_digest, content_digest
 
+Checkpoint = Literal["best", "last"]
+
 HARNESS = ("bench.harness", "bench.seeding")
 """The code that every fit depends on besides the model's own."""
+SELECTION = "bench.selection"
+"""The code that the choice of a checkpoint depends on."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A model with its Config, trained on a data set from one seed, and n samples of it.
+    """A model with its Config, trained on a data set from one seed, and `draws` times n samples of it.
 
-    `dataset_digest` is of the data set's content. `variant` names the options that differ from the registered ones, for
-    the tables.
+    `dataset_digest` is of the data set's content. `checkpoint` says which weights are sampled: those after the 'last' epoch, or the
+    'best' on validation images. `variant` names the options that differ from the registered ones, for the tables.
     """
 
     dataset: str
@@ -26,6 +30,8 @@ class Cell:
     config: Any
     seed: int
     samples: int
+    draws: int = 5
+    checkpoint: Checkpoint = "best"
     variant: str = ""
 
     @property
@@ -39,36 +45,42 @@ class Cell:
         return "reference" if self.config.REFERENCE else "model"
 
     @property
+    def family(self) -> str:
+        """Return what names the kind of model in keys and seeds, whatever it is registered as."""
+        return f"{type(self.config).__module__}.{type(self.config).__qualname__}"
+
+    @property
     def id(self) -> str:
         """Return the digest of all that defines the cell, its code excepted."""
-        return content_digest("cell", self.dataset, self.dataset_digest, self._model(), self.seed, self.samples)
+        sampling = [self.seed, self.samples, self.draws, self.checkpoint]
+        return content_digest("cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling)
 
     @property
     def fit_key(self) -> str:
-        """Return what the trained model depends on: data, Config, seed, and the code of model and harness."""
+        """Return what the trained model depends on: data, Config but for what only sampling reads, seed, code of model and harness."""
+        settings = {name: value for name, value in self.settings.items() if name not in self.config.SAMPLING}
         code = code_digest(type(self.config).__module__, *HARNESS)
-        return content_digest("fit", self.dataset, self.dataset_digest, self._model(), self.seed, code)
+        return content_digest("fit", self.dataset, self.dataset_digest, self.family, settings, self.seed, code)
 
     @property
     def sample_key(self) -> str:
-        """Return what the samples depend on: the fit and their number."""
-        return content_digest("samples", self.fit_key, self.samples)
+        """Return what each draw of samples depends on: the fit, the checkpoint and how it is selected, and their number."""
+        chosen = [self.checkpoint, code_digest(SELECTION) if self.checkpoint == "best" and not self.config.REFERENCE else ""]
+        sampling = {name: self.settings[name] for name in self.config.SAMPLING}
+        return content_digest("samples", self.fit_key, self.samples, chosen, sampling)
 
     @property
     def recipe(self) -> str:
         """Return what the samples of every seed depend on: rows of one line of a table share it."""
-        return replace(self, seed=0).sample_key
+        return content_digest("recipe", replace(self, seed=0).sample_key, self.draws)
 
     def score_key(self, name: str, metric: Any) -> str:
         """Return what a metric's scores depend on: the samples, the metric's settings and its code."""
-        return score_key(self.sample_key, self.dataset_digest, name, metric)
-
-    def _model(self) -> list[Any]:
-        return [self.model, type(self.config).__module__, type(self.config).__qualname__, self.settings]
+        return score_key([self.sample_key, self.draws], self.dataset_digest, name, metric)
 
 
-def score_key(samples: str, dataset: str, name: str, metric: Any) -> str:
-    """Return the digest of what scores depend on, from the digests of the samples and of the data set."""
+def score_key(samples: Any, dataset: str, name: str, metric: Any) -> str:
+    """Return the digest of what scores depend on, from what tells of the samples and the digest of the data set."""
     return content_digest("score", samples, dataset, metric_recipe(name, metric))
 
 

@@ -1,4 +1,4 @@
-"""How is training state written so that a kill at any moment leaves a whole file to go on from?"""
+"""How is training state written so that a kill at any moment leaves a whole file to go on from, and how are weights kept by epoch?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
 
 from bench.atomic import write_atomically
 
@@ -39,3 +43,22 @@ def load_latest(folder: Path, device: torch.device) -> dict[str, Any] | None:
         path.replace(aside)
         warnings.warn(f"checkpoint {path} is damaged: set aside as {aside.name}", RuntimeWarning, stacklevel=2)
     return None
+
+
+def snapshot_path(folder: Path, epoch: int) -> Path:
+    """Return where the weights after an epoch of the last stage lie."""
+    return folder / f"epoch-{epoch:05d}.safetensors"
+
+
+def save_snapshot(folder: Path, epoch: int, model: nn.Module) -> None:
+    """Keep the weights and buffers of `model` as those after `epoch`."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(snapshot_path(folder, epoch), to_bytes(state))
+
+
+def load_snapshot(folder: Path, epoch: int) -> dict[str, Tensor] | None:
+    """Return the weights and buffers after `epoch`, or None where they are not there or damaged."""
+    try:
+        return load(snapshot_path(folder, epoch).read_bytes())
+    except (OSError, SafetensorError):
+        return None

@@ -2,7 +2,8 @@
 
 The data lie on the device; shuffling and minibatches happen there; the host waits for the device once an epoch. A killed
 run goes on from its last checkpoint and ends with the same weights as an uninterrupted one, bit for bit on the CPU.
-On CUDA a stage's `step` is captured once as a graph and replayed.
+On CUDA a stage's `step` is captured once as a graph and replayed. Through the last stage the weights are kept after the epochs of
+`snapshot_epochs`, the same for every family, so that a checkpoint can be selected and training be looked at afterwards.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from torch import Tensor, nn
 
 from bench import checkpoint
 from bench.graph import captured
-from bench.seeding import generator_states, restore_generators
+from bench.seeding import generator_states, restore_generators, seed_everything
 
 CHECKPOINT_SECONDS = 30.0
+EARLY, PARTS = (1, 2, 5), 10
+"""Weights are kept after these epochs of the last stage, and after each tenth of it."""
 
 
 class Diverged(RuntimeError):
@@ -47,6 +50,31 @@ class Log:
 
 
 Watcher = Callable[[Progress], None]
+Snapshot = Callable[[Any, int], None]
+
+
+def snapshot_epochs(epochs: int) -> list[int]:
+    """Return the epochs of a last stage of `epochs` after which the weights are kept, the last one among them."""
+    tenths = {max(1, round(epochs * i / PARTS)) for i in range(1, PARTS + 1)}
+    return sorted(e for e in {*EARLY, *tenths} if e <= epochs)
+
+
+def fit(
+    config: Any,
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    watch: Watcher = lambda progress: None,
+    snapshot: Snapshot = lambda model, epoch: None,
+) -> tuple[Any, Log]:
+    """Seed everything, build a Config's model for images x: (n, c, h, w) on their device, train it; return it and the log."""
+    start = time.monotonic()
+    seed_everything(seed)
+    model = config.build(tuple(x.shape[1:])).to(x.device)
+    log = train(model, x, y, folder=folder, watch=watch, snapshot=snapshot, start=start)
+    return model, log
 
 
 def train(
@@ -56,19 +84,24 @@ def train(
     *,
     folder: Path | None = None,
     watch: Watcher = lambda progress: None,
+    snapshot: Snapshot = lambda model, epoch: None,
     every: float = CHECKPOINT_SECONDS,
+    start: float | None = None,
 ) -> Log:
     """Train `model` in place on x: (n, c, h, w) and labels y: (n,) or None, both on the model's device; return the log.
 
-    With `folder`, a checkpoint is written every `every` seconds and at the end, and training goes on from the last one there.
+    With `folder`, a checkpoint is written every `every` seconds and at the end, and training goes on from the last one there; the weights
+    after the epochs of `snapshot_epochs` are kept there too. `snapshot(model, epoch)` is called after these epochs; what it draws or
+    takes in time leaves no trace in the training. The log's seconds count from `start` (time.monotonic; default: now).
     The caller seeds the generators. Raises Diverged, and ValueError for a stage that cannot run on n images.
     """
+    start = time.monotonic() if start is None else start
     model.train()
     model.initialise(x)
     stages = list(model.stages())
     if not stages:
-        return Log()
-    run = _Training(model, stages, x, y, folder, watch, every)
+        return Log(seconds=time.monotonic() - start)
+    run = _Training(model, stages, x, y, folder, watch, snapshot, every, start)
     run.resume()
     run.finish()
     return run.log
@@ -85,16 +118,19 @@ class _Training:
         y: Tensor | None,
         folder: Path | None,
         watch: Watcher,
+        snapshot: Snapshot,
         every: float,
+        start: float,
     ) -> None:
         self.model, self.stages, self.x, self.y = model, stages, x, y
-        self.folder, self.watch, self.every = folder, watch, every
+        self.folder, self.watch, self.snapshot, self.every = folder, watch, snapshot, every
+        self.kept = set(snapshot_epochs(stages[-1].epochs))
         self.log = Log()
         self.stage = self.epoch = self.batch = self.step = 0
         self.order = torch.empty(0, dtype=torch.int64, device=x.device)
         self.sums: dict[str, Tensor] = {}
         self.total = sum(s.epochs * (len(x) // s.batch_size) for s in stages)
-        self.clock = self.saved = time.monotonic()
+        self.clock, self.saved = start, time.monotonic()
         for s in stages:
             if not 1 <= s.batch_size <= len(x) or s.epochs < 0:
                 raise ValueError(f"{s.name}: batch size {s.batch_size} and {s.epochs} epochs do not fit {len(x)} training images")
@@ -166,6 +202,19 @@ class _Training:
         self.log.history.append({"stage": stage.name, "epoch": self.epoch + 1, **means})
         self.epoch += 1
         self.batch = 0
+        if stage is self.stages[-1] and self.epoch in self.kept:
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep the weights of this epoch and tell of them, as if nothing had happened to generators and clock."""
+        before, generators = time.monotonic(), generator_states(self.x.device)
+        if self.folder is not None:
+            checkpoint.save_snapshot(self.folder, self.epoch, self.model)
+        self.model.eval()
+        self.snapshot(self.model, self.epoch)
+        self.model.train()
+        restore_generators(generators, self.x.device)
+        self.clock += time.monotonic() - before
 
     def save(self) -> None:
         """Write a checkpoint of everything that the rest of the run depends on."""

@@ -68,12 +68,13 @@ class Model(Protocol):
 class Config(Protocol):
     """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model.
 
-    `SETTINGS` names, for a data set, the fields that differ from the defaults there; `REFERENCE` marks
-    the rows that calibrate a metric.
+    `SETTINGS` names, for a data set, the fields that differ from the defaults there; `SAMPLING` the fields that only `sample` reads: models
+    that differ in nothing else share one training. `REFERENCE` marks the rows that calibrate a metric.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     SETTINGS: ClassVar[Mapping[str, Mapping[str, Any]]]
+    SAMPLING: ClassVar[tuple[str, ...]]
     REFERENCE: ClassVar[bool]
 
     def build(self, shape: Shape) -> Any:

@@ -22,10 +22,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.base import Schedule, Shape, Stage, pick
+from models.base import Shape, Stage, pick
 from models.layers import pixel_logits
-from models.optim import Momentum
-from models.rbm import RBM
+from models.rbm import RBM, check_chains, learning
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,19 @@ class Config:
     gibbs_steps: int = 1
     persistent: bool = True
     chains: int = 100
-    sample_steps: int = 1000
+    sample_steps: int = 200
 
     REFERENCE: ClassVar[bool] = False
+    SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps",)
     SETTINGS: ClassVar = {
         "digits": {"hidden": (128, 128), "epochs": 150, "batch_size": 50, "sample_steps": 100},
+        "olivetti": {"hidden": (500, 500), "epochs": 500, "batch_size": 20, "lr": 0.01},
     }
 
     def __post_init__(self) -> None:
         if not self.hidden:
             raise ValueError("dbn: hidden needs at least one layer, got ()")
-        if min(self.gibbs_steps, self.chains) < 1 or self.sample_steps < 0:
-            raise ValueError(
-                f"dbn: expected gibbs_steps, chains ≥ 1 and sample_steps ≥ 0, got {self.gibbs_steps}, {self.chains}, {self.sample_steps}"
-            )
+        check_chains("dbn", self)
 
     def build(self, shape: Shape) -> DBN:
         """Return an untrained stack for images of `shape`: (c, h, w)."""
@@ -82,20 +80,12 @@ class DBN(nn.Module):
         self.rbms[0].b.copy_(pixel_logits(x, eps=1e-3))
 
     def stages(self) -> Sequence[Stage]:
-        """Return one stage for each RBM, from the bottom up."""
-        return [self.stage(i) for i in range(len(self.rbms))]
-
-    def stage(self, i: int) -> Stage:
-        """Return the training phase of RBM i: its inputs are the codes of the layers below."""
-        c = self.config
-        optimiser = Momentum(self.rbms[i].parameters(), lr=c.lr, momentum=c.momentum)
-        schedules = [
-            Schedule(optimiser.lr, lambda step, epoch: c.lr * (1 - epoch / c.epochs)),
-            Schedule(optimiser.momentum, lambda step, epoch: c.momentum if epoch < c.warm_up else c.momentum_final),
+        """Return one stage for each RBM, from the bottom up: its inputs are the codes of the layers below."""
+        top = len(self.rbms) - 1
+        return [
+            learning(f"rbm{i + 1}", rbm, self.config, persistent=self.config.persistent and i == top, inputs=partial(self.codes, layer=i))
+            for i, rbm in enumerate(self.rbms)
         ]
-        step = partial(self.step, i, optimiser)
-        inputs = partial(self.codes, layer=i)
-        return Stage(f"rbm{i + 1}", c.epochs, c.batch_size, step, [optimiser], schedules, inputs)
 
     @torch.no_grad()
     def codes(self, x: Tensor, *, layer: int) -> Tensor:
@@ -106,15 +96,6 @@ class DBN(nn.Module):
         return v
 
     @torch.no_grad()
-    def step(self, i: int, optimiser: Momentum, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Update RBM i on its input x: (n, size) by CD or PCD."""
-        c, rbm = self.config, self.rbms[i]
-        persistent = c.persistent and i == len(self.rbms) - 1
-        up_W, up_b, up_c = rbm.gradients(x, steps=c.gibbs_steps, persistent=persistent)
-        optimiser.apply([c.weight_decay * rbm.W - up_W, -up_b, -up_c])
-        return {"reconstruction": (rbm.visible(rbm.hidden(x)) - x).square().sum(1).mean()}
-
-    @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """Return the means at the end of n parallel Gibbs chains of the top RBM, (n, c, h, w)."""
         *below, top = self.rbms
@@ -122,4 +103,4 @@ class DBN(nn.Module):
         v = top.visible(h)
         for rbm in reversed(below):
             v = rbm.visible(v)
-        return v.unflatten(1, self.shape)  # (n, d) -> (n, c, h, w)
+        return v.view(n, *self.shape)  # (n, d) -> (n, c, h, w)

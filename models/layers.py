@@ -42,6 +42,23 @@ def uniform_weights_(module: nn.Module, r: float) -> None:
             layer.bias.zero_()
 
 
+@torch.no_grad()
+def limit_norms_(module: nn.Module, norm: float) -> None:
+    """Shrink the incoming weights of each linear unit of `module` to at most L2 norm `norm`, in place."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            # (n_out, n_in): a row holds one unit's incoming weights; pylearn2 keeps the transpose and speaks of columns
+            layer.weight.copy_(layer.weight.renorm(2, 0, norm))
+
+
+@torch.no_grad()
+def sparse_weights_(layer: nn.Linear, count: int) -> None:
+    """Give each unit of `layer` `count` incoming weights from N(0, 1), at random places, and 0 elsewhere, in place."""
+    n_out, n_in = layer.weight.shape
+    places = torch.rand(n_out, n_in, device=layer.weight.device).argsort(1)[:, :count]  # (n_out, count), without repeats
+    layer.weight.zero_().scatter_(1, places, torch.randn(n_out, places.shape[1], device=layer.weight.device))
+
+
 def pixel_logits(x: Tensor, *, eps: float) -> Tensor:
     """Return the logit of each pixel's mean over images x: (n, c, h, w) -> (d,), means clipped to [eps, 1 − eps]."""
     return x.flatten(1).mean(0).clamp(eps, 1 - eps).logit()

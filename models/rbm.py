@@ -1,4 +1,4 @@
-"""How does a restricted Boltzmann machine learn from a minibatch, and how does a Gibbs chain of it move?
+"""How does a restricted Boltzmann machine learn, and how does a Gibbs chain of it move? As a model, and as a layer of others.
 
 Binary v and h have the energy and, with σ the logistic function, the conditionals
 
@@ -10,14 +10,69 @@ Gibbs steps started at the data; persistent CD (PCD-k) from chains that go on fr
 Source: Hinton (2002), Training products of experts by minimizing contrastive divergence, eq. 5; Tieleman (2008),
 Training restricted Boltzmann machines using approximations to the likelihood gradient; Hinton (2010), A practical
 guide to training restricted Boltzmann machines.
-Differs from the papers: nothing; grey pixels in [0, 1] stand for the probability of a binary one (Hinton 2010, section 3).
+Differs from the papers: grey pixels in [0, 1] stand for the probability of a binary one (Hinton 2010, section 3). A sample is the
+conditional mean at the end of a chain, which the Parzen metric favours over a draw; its chain goes on from a random persistent one.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
+
+from models.base import Schedule, Shape, Stage, pick
+from models.binary import draw
+from models.layers import pixel_logits
+from models.optim import Momentum
+
+
+@dataclass(frozen=True)
+class Config:
+    """Restricted Boltzmann machine of `hidden` units, learned by PCD (`persistent`) with `chains` chains, or by CD.
+
+    `sample_steps` Gibbs steps lie between a persistent chain and a sample. The learning rate falls linearly to 0; momentum rises after
+    `warm_up` epochs.
+    """
+
+    hidden: int = 500
+    epochs: int = 50
+    batch_size: int = 100
+    lr: float = 0.05
+    weight_decay: float = 2e-4
+    momentum: float = 0.5
+    momentum_final: float = 0.9
+    warm_up: int = 5
+    gibbs_steps: int = 1
+    persistent: bool = True
+    chains: int = 100
+    sample_steps: int = 200
+
+    REFERENCE: ClassVar[bool] = False
+    SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps",)
+    SETTINGS: ClassVar = {
+        "digits": {"hidden": 128, "epochs": 150, "batch_size": 50, "sample_steps": 100},
+        "olivetti": {"epochs": 500, "batch_size": 20, "lr": 0.01},
+    }
+
+    def __post_init__(self) -> None:
+        check_chains("rbm", self)
+
+    def build(self, shape: Shape) -> Machine:
+        """Return an untrained machine over the pixels of `shape`: (c, h, w)."""
+        return Machine(self, shape)
+
+
+def check_chains(who: str, config: Any) -> None:
+    """Raise ValueError unless the chains of a Config can move."""
+    if min(config.gibbs_steps, config.chains) < 1 or config.sample_steps < 0:
+        got = f"{config.gibbs_steps}, {config.chains}, {config.sample_steps}"
+        raise ValueError(f"{who}: expected gibbs_steps, chains ≥ 1 and sample_steps ≥ 0, got {got}")
 
 
 class RBM(nn.Module):
@@ -68,6 +123,46 @@ class RBM(nn.Module):
         )
 
 
-def draw(p: Tensor) -> Tensor:
-    """Return 0 or 1 for each probability of p, independently; as `torch.bernoulli`, several times faster on a CPU."""
-    return (torch.rand_like(p) < p).to(p.dtype)
+def learning(name: str, rbm: RBM, config: Any, *, persistent: bool, inputs: Callable[[Tensor], Tensor] | None = None) -> Stage:
+    """Return the stage in which `rbm` learns as `config` says, from what `inputs` makes of the images."""
+    c = config
+    optimiser = Momentum(rbm.parameters(), lr=c.lr, momentum=c.momentum)
+    schedules = [
+        Schedule(optimiser.lr, lambda step, epoch: c.lr * (1 - epoch / c.epochs)),
+        Schedule(optimiser.momentum, lambda step, epoch: c.momentum if epoch < c.warm_up else c.momentum_final),
+    ]
+    step = partial(update, rbm, optimiser, config, persistent)
+    return Stage(name, c.epochs, c.batch_size, step, [optimiser], schedules, inputs)
+
+
+@torch.no_grad()
+def update(rbm: RBM, optimiser: Momentum, config: Any, persistent: bool, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+    """Update an RBM on its input x: (n, c, h, w) or (n, n_visible), by PCD or CD with weight decay."""
+    v = x.flatten(1)  # (n, c, h, w) -> (n, n_visible)
+    up_W, up_b, up_c = rbm.gradients(v, steps=config.gibbs_steps, persistent=persistent)
+    optimiser.apply([config.weight_decay * rbm.W - up_W, -up_b, -up_c])
+    return {"reconstruction": (rbm.visible(rbm.hidden(v)) - v).square().sum(1).mean()}
+
+
+class Machine(nn.Module):
+    """One RBM over the pixels of `shape`."""
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+        self.rbm = RBM(math.prod(shape), config.hidden, chains=config.chains)
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Set the visible bias to the logit of the pixel means (Hinton 2010, section 8.1)."""
+        self.rbm.b.copy_(pixel_logits(x, eps=1e-3))
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the one stage of learning."""
+        return [learning("rbm", self.rbm, self.config, persistent=self.config.persistent)]
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return the means at the end of n parallel Gibbs chains, (n, c, h, w)."""
+        h = self.rbm.gibbs(pick(self.rbm.chains, n), self.config.sample_steps)
+        return self.rbm.visible(h).view(n, *self.shape)  # (n, d) -> (n, c, h, w)

@@ -24,6 +24,7 @@ class Data:
     """Real training images, returned as samples: what a perfect memory scores."""
 
     REFERENCE: ClassVar[bool] = True
+    SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {}
 
     def build(self, shape: Shape) -> Prototypes:
@@ -39,6 +40,7 @@ class KMeans:
     iterations: int = 20
 
     REFERENCE: ClassVar[bool] = True
+    SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {"digits": {"clusters": 600}, "olivetti": {"clusters": 120}}
 
     def build(self, shape: Shape) -> Prototypes:
@@ -86,6 +88,7 @@ class Gaussian:
     rank: int | None = None
 
     REFERENCE: ClassVar[bool] = True
+    SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {}
 
     def build(self, shape: Shape) -> GaussianFit:

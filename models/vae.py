@@ -40,7 +40,11 @@ class Config:
     lr: float = 1e-3
 
     REFERENCE: ClassVar[bool] = False
-    SETTINGS: ClassVar = {"digits": {"latent": 8, "hidden": (128, 128), "epochs": 150, "batch_size": 50}}
+    SAMPLING: ClassVar[tuple[str, ...]] = ()
+    SETTINGS: ClassVar = {
+        "digits": {"latent": 8, "hidden": (128, 128), "epochs": 150, "batch_size": 50},
+        "olivetti": {"epochs": 500, "batch_size": 20},
+    }
 
     def build(self, shape: Shape) -> VAE:
         """Return an untrained model for images of `shape`: (c, h, w)."""

@@ -31,4 +31,6 @@ def tiny(config):
     from dataclasses import fields, replace
 
     small = {"epochs": 2, "batch_size": 20, "clusters": 30, "sample_steps": 5, "hidden": (16, 12), "chains": 20}
+    if isinstance(getattr(config, "hidden", ()), int):
+        small["hidden"] = 16
     return replace(config, **{f.name: small[f.name] for f in fields(config) if f.name in small})

@@ -75,6 +75,53 @@ def test_only_the_last_two_checkpoints_stay(tmp_path):
     assert checkpoint.load_latest(tmp_path, torch.device("cpu")) == {"i": 4}
 
 
+@pytest.mark.parametrize("name", ["gan-ns", "dbn"])
+def test_snapshots_are_the_weights_of_their_epoch_and_leave_no_trace(name, few, tmp_path):
+    whole, log = fit(name, few.train)
+    seen = []
+
+    def snapshot(model, epoch):
+        seen.append((epoch, {k: v.clone() for k, v in model.state_dict().items()}))
+        model.sample(3)
+        torch.rand(5)
+
+    torch.manual_seed(7)
+    model = replace(tiny(settings_for(name, "digits")), epochs=3).build(few.shape)
+    assert harness.train(model, few.train, folder=tmp_path, snapshot=snapshot).history == log.history
+    assert same(model, whole)
+    assert [epoch for epoch, _ in seen] == harness.snapshot_epochs(3) == [1, 2, 3]
+    for epoch, weights in seen:
+        kept = checkpoint.load_snapshot(tmp_path, epoch)
+        assert kept.keys() == weights.keys()
+        assert all(torch.equal(kept[k], weights[k]) for k in kept)
+    assert not all(torch.equal(seen[0][1][k], v) for k, v in model.state_dict().items())
+
+
+def test_snapshot_epochs_are_the_first_few_and_every_tenth():
+    assert harness.snapshot_epochs(100) == [1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert harness.snapshot_epochs(22) == [1, 2, 4, 5, 7, 9, 11, 13, 15, 18, 20, 22]
+    assert harness.snapshot_epochs(1) == [1]
+    assert harness.snapshot_epochs(0) == []
+
+
+def test_a_damaged_snapshot_is_none(tmp_path):
+    checkpoint.save_snapshot(tmp_path, 3, nn.Linear(4, 4))
+    path = checkpoint.snapshot_path(tmp_path, 3)
+    path.write_bytes(path.read_bytes()[:-10])
+    assert checkpoint.load_snapshot(tmp_path, 3) is None
+    assert checkpoint.load_snapshot(tmp_path, 4) is None
+
+
+def test_fit_depends_on_its_seed_alone(few):
+    config = tiny(settings_for("vae", "digits"))
+    torch.manual_seed(1)
+    first, _ = harness.fit(config, few.train, seed=3)
+    second, _ = harness.fit(config, few.train, seed=3)
+    other, _ = harness.fit(config, few.train, seed=4)
+    assert same(first, second)
+    assert not same(first, other)
+
+
 class Recorder(nn.Module):
     """Counts what it is shown."""
 

@@ -1,0 +1,192 @@
+"""How do a generator and a discriminator train against each other, and how are samples drawn?
+
+A generator G maps noise z to an image; a discriminator D tells images of the data from images of G. D ascends, and
+G descends (or, in the non-saturating form, ascends its own objective),
+
+    V(D, G) = E_x log D(x) + E_z log(1 − D(G(z)))                                       (eq. 1).
+
+With a = D's logit the losses that are minimised are
+
+    D:                      ½ · (E softplus(−a_real) + E softplus(a_fake))
+    G, minimax:             E log(1 − D(G(z))) = −E softplus(a_fake)
+    G, non-saturating:      −E log D(G(z))     =  E softplus(−a_fake)                   (section 3).
+
+The nets come from outside, with a Config: `models/gan.py` has fully connected ones, `models/conv_gan.py` convolutional ones. Of the
+Config's fields `loss` is the generator's. `update`: 'simultaneous' takes both gradients from the same fakes, dropout masks and pre-update
+parameters, as the released code does; 'alternating' updates D first, then G with fresh noise. `k`: updates of D for each
+of G, each on a minibatch of its own (Algorithm 1). `discriminator_scale` is the ½ in D's loss. `max_norm` bounds the norm of each unit's
+incoming weights in both nets after each update. `pixels`: 'unit' for a sigmoid after G's last layer, 'contrast' for none, on
+contrast-normalised images (`models/contrast.py`).
+
+Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; updates and schedules from the authors'
+released code (goodfeli/adversarial, June 2014, on pylearn2).
+Differs from the paper: nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from models.base import Schedule, Shape, Stage
+from models.contrast import Contrast
+from models.layers import limit_norms_, pixel_logits
+from models.optim import Momentum
+
+Loss = Literal["non-saturating", "minimax"]
+Update = Literal["simultaneous", "alternating"]
+Prior = Literal["uniform", "gaussian"]
+Pixels = Literal["unit", "contrast"]
+
+
+def discriminator_loss(a_real: Tensor, a_fake: Tensor, *, scale: float = 0.5) -> Tensor:
+    """Return scale · (E softplus(−a_real) + E softplus(a_fake)), D's cross-entropy; logits (n,) -> 0-d, nats."""
+    return scale * (softplus(-a_real).mean() + softplus(a_fake).mean())
+
+
+def non_saturating_loss(a_fake: Tensor) -> Tensor:
+    """Return −E log D(G(z)) = E softplus(−a); its gradient at the logit is −(1 − D(G(z))). Logits (n,) -> 0-d, nats."""
+    return softplus(-a_fake).mean()
+
+
+def minimax_loss(a_fake: Tensor) -> Tensor:
+    """Return E log(1 − D(G(z))) = −E softplus(a); its gradient at the logit is −D(G(z)). Logits (n,) -> 0-d, nats."""
+    return -softplus(a_fake).mean()
+
+
+GENERATOR_LOSSES = {"non-saturating": non_saturating_loss, "minimax": minimax_loss}
+
+
+class GAN(nn.Module):
+    """A generator G: (n, latent) -> (n, d) and a discriminator D: (n, d) -> (n,) for images of `shape`, trained as a `Config` says.
+
+    The first `front` modules of G are put before the others only after these were trained alone, against `first_D`.
+    """
+
+    def __init__(
+        self, config: Any, shape: Shape, G: nn.Sequential, D: nn.Module, *, front: int = 0, first_D: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.config, self.shape, self.front = config, shape, front
+        self.G, self.D, self.first_D = G, D, first_D
+        self.contrast = Contrast() if config.pixels == "contrast" else None
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Set G's output bias to the logit of the pixel means, clipped to 1e-7, or learn the images' mean contrast."""
+        if self.contrast is not None:
+            self.contrast.fit(x)
+        elif isinstance(self.G[-1], nn.Linear):
+            self.G[-1].bias.copy_(pixel_logits(x, eps=1e-7))
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the adversarial stage, after that of pretraining where there is one."""
+        c = self.config
+        stages = [self.stage("adversarial", c.epochs, self.G, self.D)]
+        if self.first_D is not None:
+            stages.insert(0, self.stage("pretraining", c.pretrain_epochs, self.G[self.front :], self.first_D))
+        return stages
+
+    def stage(self, name: str, epochs: int, G: nn.Sequential, D: nn.Module) -> Stage:
+        """Return the training phase of G against D; a minibatch of it holds k batches, one for each update of D."""
+        c = self.config
+        players = Players(c, G, D, self.output)
+        optimisers = (players.opt_g, players.opt_d)
+        schedules = [Schedule(o.lr, self.learning_rate) for o in optimisers]
+        schedules += [Schedule(o.momentum, self.momentum) for o in optimisers]
+        inputs = None if self.contrast is None else self.contrast.normalise
+        return Stage(name, epochs, c.k * c.batch_size, players.step, optimisers, schedules, inputs)
+
+    def learning_rate(self, step: int, epoch: int) -> float:
+        """Return lr / decay^t with t the stage's minibatches seen, not under the floor."""
+        return float(max(self.config.lr / self.config.lr_decay**step, self.config.lr_floor))
+
+    def momentum(self, step: int, epoch: int) -> float:
+        """Return the momentum of an epoch, rising linearly over the first `momentum_epochs` of them."""
+        c = self.config
+        share = min(1.0, epoch / max(1, c.momentum_epochs - 1))
+        return float(c.momentum + (c.momentum_final - c.momentum) * share)
+
+    def output(self, y: Tensor) -> Tensor:
+        """Return what D sees of G's last layer y: (n, d): pixels in [0, 1], or contrast-normalised images as they are."""
+        return y.sigmoid() if self.contrast is None else y
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return n draws G(z), (n, c, h, w)."""
+        y = self.output(self.G(noise(self.G, n, self.config.prior)))
+        x = y if self.contrast is None else self.contrast.restore(y)
+        return x.view(n, *self.shape)  # (n, d) -> (n, c, h, w)
+
+
+def noise(G: nn.Sequential, n: int, prior: str) -> Tensor:
+    """Return z: (n, G's inputs), of unit variance: U(−√3, √3) or N(0, 1)."""
+    weight = G[0].weight
+    assert isinstance(weight, Tensor)
+    z = torch.empty(n, weight.shape[1], device=weight.device)
+    return z.normal_() if prior == "gaussian" else z.uniform_(-math.sqrt(3), math.sqrt(3))
+
+
+class Players:
+    """G and D in one stage, with their optimisers: how a minibatch updates them. `output` follows G's last layer."""
+
+    def __init__(self, config: Any, G: nn.Sequential, D: nn.Module, output: Callable[[Tensor], Tensor]) -> None:
+        self.config, self.G, self.D, self.output = config, G, D, output
+        self.opt_g = Momentum(G.parameters(), lr=config.lr, momentum=config.momentum)
+        self.opt_d = Momentum(D.parameters(), lr=config.lr, momentum=config.momentum)
+
+    def fake(self, n: int) -> Tensor:
+        """Return n images of G as D sees them, (n, d)."""
+        return self.output(self.G(noise(self.G, n, self.config.prior)))
+
+    def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Update D k times and G once, on x: (k · batch, c, h, w) or (k · batch, d)."""
+        *first, last = x.flatten(1).chunk(self.config.k)  # (n, c, h, w) -> k times (batch, d)
+        for batch in first:
+            self.update_discriminator(batch)
+        if self.config.update == "simultaneous":
+            return self.update_both(last)
+        return self.update_discriminator(last) | self.update_generator(len(last))
+
+    def update_both(self, x: Tensor) -> dict[str, Tensor]:
+        """Update both players from the same fakes, masks and parameters."""
+        a_real, a_fake = self.D(torch.cat([x, self.fake(len(x))])).chunk(2)
+        loss_d = discriminator_loss(a_real, a_fake, scale=self.config.discriminator_scale)
+        loss_g = GENERATOR_LOSSES[self.config.loss](a_fake)
+        grad_d = torch.autograd.grad(loss_d, list(self.D.parameters()), retain_graph=True)
+        grad_g = torch.autograd.grad(loss_g, list(self.G.parameters()))
+        self.apply(self.D, self.opt_d, grad_d)
+        self.apply(self.G, self.opt_g, grad_g)
+        return discriminator_log(loss_d, a_real, a_fake) | {"loss_g": loss_g.detach()}
+
+    def update_discriminator(self, x: Tensor) -> dict[str, Tensor]:
+        """Update D alone, on x: (n, d) and as many fakes."""
+        with torch.no_grad():
+            fake = self.fake(len(x))
+        a_real, a_fake = self.D(torch.cat([x, fake])).chunk(2)
+        loss = discriminator_loss(a_real, a_fake, scale=self.config.discriminator_scale)
+        self.apply(self.D, self.opt_d, torch.autograd.grad(loss, list(self.D.parameters())))
+        return discriminator_log(loss, a_real, a_fake)
+
+    def update_generator(self, n: int) -> dict[str, Tensor]:
+        """Update G alone, on n fresh fakes."""
+        loss = GENERATOR_LOSSES[self.config.loss](self.D(self.fake(n)))
+        self.apply(self.G, self.opt_g, torch.autograd.grad(loss, list(self.G.parameters())))
+        return {"loss_g": loss.detach()}
+
+    def apply(self, net: nn.Module, optimiser: Momentum, gradients: Iterable[Tensor]) -> None:
+        """Take one step of a player and bound the norms of its weights."""
+        optimiser.apply(gradients)
+        if self.config.max_norm is not None:
+            limit_norms_(net, self.config.max_norm)
+
+
+def discriminator_log(loss: Tensor, a_real: Tensor, a_fake: Tensor) -> dict[str, Tensor]:
+    """Return what is logged of an update of D: its loss, and the means of D(x) and D(G(z))."""
+    values = {"loss_d": loss, "d_real": a_real.sigmoid().mean(), "d_fake": a_fake.sigmoid().mean()}
+    return {name: value.detach() for name, value in values.items()}

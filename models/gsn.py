@@ -1,0 +1,149 @@
+"""How does a deep generative stochastic network train and sample?
+
+A GSN learns the transition of a Markov chain whose equilibrium is the data's distribution: a noisy chain is started at an image and at
+each of a few steps, the walkbacks, must give the clean image back. With two hidden layers, tied weights W1: (d, k1), W2: (k1, k2) and
+h2 = 0 at first, one step from the corrupted image x̃ is
+
+    h1 = tanh(h2 W2ᵀ + x̃ W1 + b1)
+    p  = σ(h1 W1ᵀ + b0)                                       the conditional mean, which joins the loss
+    h2 = tanh(h1 W2 + b2 + ε) + ε′,   ε, ε′ ~ N(0, noise²)
+    x̃  = corrupt(draw from Bernoulli(p))                      salt and pepper
+
+and the loss is the sum over the walkbacks of the mean binary cross-entropy between p and the clean image. The same steps make the
+chain that is sampled. No gradient flows through the draw.
+
+Source: Bengio, Thibodeau-Laufer, Alain and Yosinski (2014), Deep Generative Stochastic Networks Trainable by Backprop, arXiv 1306.1091,
+section 5 and algorithm 1; settings from the authors' code (yaoli/GSN).
+Differs from the paper: trained on the 50,000 training images, not on all 60,000. A sample is the conditional mean at the end of a chain of
+its own, started from random pixels; the published number was made of consecutive conditional means of one chain, started at a test
+image, which `chain="consecutive"` does from a training image. Where the learning rate changes, past increments keep theirs. Means are
+favoured over draws by the Parzen metric, consecutive or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, linear
+
+from models.base import Schedule, Shape, Stage, pick
+from models.binary import draw, salt_and_pepper
+from models.optim import Momentum
+
+
+@dataclass(frozen=True)
+class Config:
+    """Deep GSN of two `hidden` layers; the defaults are the published MNIST setting.
+
+    `corruption` is the share of pixels that salt and pepper replace, `noise` the standard deviation before and after the second layer's
+    activation. The learning rate is multiplied by `lr_decay` each epoch; the momentum is damped, m ← μm + (1 − μ)g. `chain`:
+    'independent' draws each sample at the end of a chain of `sample_steps` steps; 'consecutive' takes one step of a single
+    chain for each.
+    """
+
+    hidden: tuple[int, int] = (1500, 1500)
+    walkbacks: int = 4
+    corruption: float = 0.4
+    noise: float = 2.0
+    epochs: int = 1000
+    batch_size: int = 100
+    lr: float = 0.25
+    lr_decay: float = 0.995
+    momentum: float = 0.5
+    chain: Literal["independent", "consecutive"] = "independent"
+    sample_steps: int = 100
+
+    REFERENCE: ClassVar[bool] = False
+    SAMPLING: ClassVar[tuple[str, ...]] = ("chain", "sample_steps")
+    SETTINGS: ClassVar = {
+        "digits": {"hidden": (200, 200), "corruption": 0.2, "noise": 1.0, "epochs": 100, "batch_size": 50, "lr": 2.0, "sample_steps": 50},
+        "olivetti": {"hidden": (1000, 1000), "epochs": 300, "batch_size": 20},
+    }
+
+    def __post_init__(self) -> None:
+        if len(self.hidden) != 2:
+            raise ValueError(f"gsn: expected two hidden layers, got {len(self.hidden)}")
+        if self.walkbacks < 1 or self.sample_steps < 1:
+            raise ValueError(f"gsn: expected walkbacks and sample_steps ≥ 1, got {self.walkbacks} and {self.sample_steps}")
+
+    def build(self, shape: Shape) -> GSN:
+        """Return an untrained network for images of `shape`: (c, h, w)."""
+        return GSN(self, shape)
+
+
+class GSN(nn.Module):
+    """The tied weights of a `Config`, and a training image from which the consecutive chain starts."""
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+        d, (k1, k2) = math.prod(shape), config.hidden
+        self.W1, self.W2 = nn.Parameter(glorot(d, k1)), nn.Parameter(glorot(k1, k2))
+        self.b0, self.b1, self.b2 = (nn.Parameter(torch.zeros(size)) for size in (d, k1, k2))
+        self.register_buffer("start", torch.zeros(1, d))
+        self.start: Tensor
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Keep a random training image as the start of the consecutive chain."""
+        self.start.copy_(pick(x.flatten(1), 1))
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the one stage of training by walkbacks."""
+        c = self.config
+        # m ← μm + (1 − μ)g with rate lr is the usual momentum with rate (1 − μ) · lr
+        self.optimiser = Momentum(self.parameters(), lr=(1 - c.momentum) * c.lr, momentum=c.momentum)
+        rate = Schedule(self.optimiser.lr, lambda step, epoch: (1 - c.momentum) * c.lr * c.lr_decay**epoch)
+        return [Stage("walkback", c.epochs, c.batch_size, self.step, [self.optimiser], [rate])]
+
+    def move(self, x: Tensor, h2: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the logits of p: (n, d) and the next h2: (n, k2), one step from the corrupted image x: (n, d) and h2 (None: 0)."""
+        sigma = self.config.noise
+        a1 = x @ self.W1 + self.b1
+        h1 = (a1 if h2 is None else a1 + linear(h2, self.W2)).tanh()
+        a2 = h1 @ self.W2 + self.b2
+        h2 = (a2 + sigma * torch.randn_like(a2)).tanh()
+        return linear(h1, self.W1, self.b0), h2 + sigma * torch.randn_like(h2)
+
+    def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Take one step on the walkbacks from x: (n, c, h, w); logs the mean cross-entropy of the first and the last, nats per pixel."""
+        x = x.flatten(1)  # (n, c, h, w) -> (n, d)
+        noisy, h2 = salt_and_pepper(x, self.config.corruption), None
+        losses = []
+        for _ in range(self.config.walkbacks):
+            logits, h2 = self.move(noisy, h2)
+            losses.append(binary_cross_entropy_with_logits(logits, x))
+            noisy = salt_and_pepper(draw(logits.detach().sigmoid()), self.config.corruption)
+        self.optimiser.apply(torch.autograd.grad(torch.stack(losses).sum(), list(self.parameters())))
+        return {"first": losses[0].detach(), "last": losses[-1].detach()}
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return n conditional means, (n, c, h, w): each of a chain of its own, or consecutive ones of a single chain."""
+        if self.config.chain == "consecutive":
+            p = torch.cat(list(islice(self.walk(self.start), n)))  # n times (1, d) -> (n, d)
+        else:
+            noise = torch.rand(n, self.start.shape[1], device=self.start.device)
+            p = next(islice(self.walk(noise), self.config.sample_steps - 1, None))
+        return p.view(n, *self.shape)  # (n, d) -> (n, c, h, w)
+
+    def walk(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the conditional means p of parallel chains from images x: (n, d), (n, d) each, without end."""
+        noisy, h2 = salt_and_pepper(x, self.config.corruption), None
+        while True:
+            logits, h2 = self.move(noisy, h2)
+            p = logits.sigmoid()
+            yield p
+            noisy = salt_and_pepper(draw(p), self.config.corruption)
+
+
+def glorot(n_in: int, n_out: int) -> Tensor:
+    """Return W: (n_in, n_out) from U(±√(6 / (n_in + n_out)))."""
+    r = math.sqrt(6 / (n_in + n_out))
+    return torch.empty(n_in, n_out).uniform_(-r, r)
