@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -63,11 +62,16 @@ class Cell:
         return content_digest("fit", self.dataset, self.dataset_digest, self.family, settings, self.seed, code)
 
     @property
+    def check_key(self) -> str:
+        """Return what the validation checks depend on: the fit, and how checkpoints are selected."""
+        return content_digest("checks", self.fit_key, code_digest(SELECTION))
+
+    @property
     def sample_key(self) -> str:
         """Return what each draw of samples depends on: the fit, the checkpoint and how it is selected, and their number."""
-        chosen = [self.checkpoint, code_digest(SELECTION) if self.checkpoint == "best" and not self.config.REFERENCE else ""]
+        selected = self.check_key if self.checkpoint == "best" and not self.config.REFERENCE else "last"
         sampling = {name: self.settings[name] for name in self.config.SAMPLING}
-        return content_digest("samples", self.fit_key, self.samples, chosen, sampling)
+        return content_digest("samples", self.fit_key, self.samples, selected, sampling)
 
     @property
     def recipe(self) -> str:
@@ -91,9 +95,9 @@ def metric_recipe(name: str, metric: Any) -> str:
     return content_digest("metric", name, settings, code_digest(type(metric).__module__))
 
 
-def variant_of(config: Any, usual: Any) -> str:
-    """Return the fields of `config` that differ from the registered Config's, as 'epochs=3, lr=0.1'."""
-    changed: Mapping[str, Any] = {
-        f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)
-    }
+def variant_of(config: Any, usual: Any, checkpoint: Checkpoint = "best") -> str:
+    """Return what differs from the registered Config and from the best checkpoint, as 'epochs=3, checkpoint=last'."""
+    changed: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
+    if checkpoint != "best" and not config.REFERENCE:
+        changed["checkpoint"] = checkpoint
     return ", ".join(f"{name}={value}" for name, value in changed.items())

@@ -33,6 +33,13 @@ class Kind(StrEnum):
     datasets = "datasets"
 
 
+class Taken(StrEnum):
+    """Which weights are sampled."""
+
+    best = "best"
+    last = "last"
+
+
 @app.command()
 def run(
     models: Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")] = None,
@@ -40,6 +47,8 @@ def run(
     dataset: DatasetName = "digits",
     seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
     samples: Annotated[int, typer.Option(help="Samples drawn from each and scored.")] = 10_000,
+    draws: Annotated[int, typer.Option(help="Sample sets drawn from each: their spread is the error that comes from drawing.")] = 5,
+    checkpoint: Annotated[Taken, typer.Option(help="The weights that are sampled: best on validation images, or last.")] = Taken.best,
     options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
     device: Device = "auto",
     jobs: Annotated[int, typer.Option(help="Cells run at once, in processes that share the device.")] = 1,
@@ -56,7 +65,17 @@ def run(
 
     chosen = None if everything else models
     if dry_run:
-        print_plan(chosen, dataset=dataset, seeds=seeds, samples=samples, options=options or (), data=data, results=results)
+        print_plan(
+            chosen,
+            dataset=dataset,
+            seeds=seeds,
+            samples=samples,
+            draws=draws,
+            checkpoint=checkpoint.value,
+            options=options or (),
+            data=data,
+            results=results,
+        )
         return
     try:
         with Screen(results, dataset) as screen:
@@ -65,6 +84,8 @@ def run(
                 dataset=dataset,
                 seeds=seeds,
                 samples=samples,
+                draws=draws,
+                checkpoint=checkpoint.value,
                 options=options or (),
                 device=device,
                 jobs=jobs,

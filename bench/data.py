@@ -1,16 +1,14 @@
 """Which data sets are there, how is each split, and where do its files lie?
 
 `digits` ships with scikit-learn; the others lie under a root, `--data DIR` or the environment variable BENCH_DATA, in the layout that
-torchvision or scikit-learn would download them to, and are downloaded there when missing. Pixels are float32 in [0, 1].
+torchvision or scikit-learn would download them to, and are downloaded there when missing; `tfd` has to be asked for. Pixels are float32
+in [0, 1].
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,39 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.dataset import Dataset, assemble, missing
 from bench.errors import BenchError, DataMissing, UnknownName
+from bench.faces import load_olivetti, load_tfd
 
 DEFAULT_ROOT = Path.home() / ".cache" / "genmodel-bench"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images (n, c, h, w), float32 in [0, 1], in three splits, with labels (n,) int64 of the same three or None.
-
-    `digest` is of the content of all splits: a changed pixel changes it.
-    """
-
-    name: str
-    train: Tensor
-    valid: Tensor
-    test: Tensor
-    labels: Mapping[str, Tensor] | None
-    digest: str
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Return (c, h, w) of one image."""
-        c, h, w = self.train.shape[1:]
-        return c, h, w
-
-    def to(self, device: torch.device) -> Dataset:
-        """Return the same data on `device`."""
-        labels = self.labels and {name: y.to(device) for name, y in self.labels.items()}
-        train, valid, test = (images.to(device) for images in (self.train, self.valid, self.test))
-        return replace(self, train=train, valid=valid, test=test, labels=labels)
 
 
 def load(name: str, *, root: Path | str | None = None) -> Dataset:
@@ -120,24 +93,6 @@ def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int)
     return assemble(name, images.float() / 255, labels, splits)
 
 
-def load_olivetti(name: str, root: Path) -> Dataset:
-    """Return the 400 Olivetti faces of 40 people at 48×48, split by person: of every five people three train, one validates, one tests."""
-    from sklearn.datasets import fetch_olivetti_faces
-    from torch.nn.functional import interpolate
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of every retry; the last failure is an error
-            bunch = fetch_olivetti_faces(data_home=str(root))
-    except Exception as error:  # a damaged file may raise anything: it is a pickle
-        raise missing(name, root, "olivetti_py3.pkz", error) from error
-    images = torch.from_numpy(bunch.images).float().unsqueeze(1)  # (400, 64, 64) -> (400, 1, 64, 64)
-    images = interpolate(images, size=(48, 48), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    people = torch.from_numpy(bunch.target).long()
-    fold = people % 5
-    return assemble(name, images, people, [(part).nonzero()[:, 0] for part in (fold < 3, fold == 3, fold == 4)])
-
-
 def load_folder(name: str) -> Dataset:
     """Return the images of a folder, any format that Pillow reads, all of one size; 80 % train, 10 % validate, 10 % test.
 
@@ -184,32 +139,11 @@ def read_image(path: Path) -> np.ndarray[Any, Any]:
         raise BenchError(f"{path}: cannot be read as an image ({error}); remove or repair it") from error
 
 
-def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:
-    """Return the error that says what is missing, where it was looked for and how to get it."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataMissing(
-        f"{name}: {files} not found whole under {root}, and the download failed ({reason}); go online, or put the files there, "
-        "or name their folder with --data DIR or BENCH_DATA; the data set 'digits' needs nothing"
-    )
-
-
-def assemble(name: str, images: Tensor, labels: Tensor | None, splits: Sequence[Tensor]) -> Dataset:
-    """Return the Dataset of `images` (n, c, h, w) and `labels` (n,) under the index of each split, with its digest."""
-    parts = [images[index].contiguous() for index in splits]
-    names = ("train", "valid", "test")
-    ys = None if labels is None else dict(zip(names, (labels[index] for index in splits), strict=True))
-    digest = hashlib.sha256()
-    for tensor in [*parts, *(ys.values() if ys else ())]:
-        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.numpy().tobytes())
-    train, valid, test = parts
-    return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16])
-
-
 DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
     "digits": load_digits,
     "mnist": partial(load_torchvision, cls="MNIST", files="MNIST/raw/train-images-idx3-ubyte", valid=10_000),
     "fashion-mnist": partial(load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000),
     "cifar10": partial(load_torchvision, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000),
+    "tfd": load_tfd,
     "olivetti": load_olivetti,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from torch import Tensor
 from bench import harness, provenance
 from bench.atomic import write_atomically
 from bench.cell import Cell, metric_recipe
-from bench.data import Dataset
+from bench.checkpoint import load_snapshot, snapshot_path
+from bench.dataset import Dataset
 from bench.samples import check_values
 from bench.seeding import derive_seed, seed_everything
+from bench.selection import Check, Checks
 from bench.store import Record, Store, as_json
 from metrics.base import Metric, Result, Subject
+from models.base import Shape
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Fit:
 
     fit_seconds: float
     sample_seconds: float
+    checkpoint_epoch: int | None
+    valid_taken: float | None
+    valid_last: float | None
     parameters: int
     peak_memory_mib: float | None
     device: str
@@ -37,6 +43,10 @@ class Fit:
     python: str
     versions: str
     commit: str
+
+
+News = harness.Progress | Check
+Listener = Callable[[News], None]
 
 
 @dataclass
@@ -55,7 +65,7 @@ def run_cell(
     *,
     device: torch.device,
     force: bool = False,
-    watch: harness.Watcher = lambda progress: None,
+    tell: Listener = lambda news: None,
 ) -> Outcome:
     """Run what is missing of a cell and return its records; the caller stores them. `data` lies on `device`.
 
@@ -72,7 +82,7 @@ def run_cell(
     blank = blank_record(cell, device)
     needs_model = any(metric.needs for metric in todo.values())
     try:
-        subject, fit = subject_of(cell, data, store, device, watch, force=force, needs_model=needs_model)
+        subject, fit = subject_of(cell, data, store, device, tell, force=force, needs_model=needs_model)
         blank = replace(blank, **asdict(fit))
         failure = ""
     except harness.Diverged as error:
@@ -85,7 +95,7 @@ def run_cell(
         if subject is None:
             records.append(replace(row, metric=name, quantity="", status=failure))
         else:
-            seed = derive_seed(cell.seed, cell.dataset, cell.model, name)
+            seed = derive_seed(cell.seed, cell.dataset, cell.family, name)
             records += score_records(row, name, metric, subject, data, seed=seed, store=store)
     return Outcome(records, reused=False)
 
@@ -104,36 +114,69 @@ def subject_of(
     data: Dataset,
     store: Store,
     device: torch.device,
-    watch: harness.Watcher,
+    tell: Listener,
     *,
     force: bool,
     needs_model: bool,
 ) -> tuple[Subject, Fit]:
-    """Return the cell's samples, from the cache if it holds them, and its model where it was made or is needed."""
-    path = store.artefact("samples", cell.sample_key + ".safetensors")
-    folder = store.artefact("fits", cell.fit_key)
+    """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed."""
     if force:
-        path.unlink(missing_ok=True)
-        for old in folder.glob("*.pt"):
-            old.unlink()
-    cached = cached_samples(path)
-    if cached is not None:
-        samples, fit = cached
-        model = fitted(cell, data, folder, device, watch)[0].eval() if needs_model else None
-        return Subject(samples.to(device), model), fit
+        forget(cell, store)
+    # On CUDA a model is loaded again only where a metric needs it: the samples come from the cache.
+    cached = [cached_samples(sample_path(cell, draw, store)) for draw in range(cell.draws)]
+    whole = [each for each in cached if each is not None]
+    if len(whole) == cell.draws and not needs_model:
+        model, fit = None, whole[0][1]
+    else:
+        model, fit = fitted(cell, data, store, device, tell)
+    draws = []
+    for k, found in enumerate(cached):
+        tell(harness.Progress("sampling", k, cell.draws))
+        if found is None:
+            seed_everything(derive_seed(cell.seed, cell.dataset, cell.family, "sample", str(k)))
+            found = drawn(cell, model, data.shape, fit, sample_path(cell, k, store), device)
+        draws.append(found)
+    first, *others = (samples.to(device) for samples, _ in draws)
+    return Subject(first, model, tuple(others)), draws[0][1]
 
-    model, fit = fitted(cell, data, folder, device, watch)
-    seed_everything(derive_seed(cell.seed, cell.dataset, cell.model, "sample"))
+
+def forget(cell: Cell, store: Store) -> None:
+    """Delete the cell's artefacts, so that it is trained and sampled again."""
+    for draw in range(cell.draws):
+        sample_path(cell, draw, store).unlink(missing_ok=True)
+    checks_path(cell, store).unlink(missing_ok=True)
+    forget_training(store.artefact("fits", cell.fit_key))
+
+
+def forget_training(folder: Path) -> None:
+    """Delete the checkpoints and snapshots of a training run."""
+    for pattern in ("*.pt", "*.safetensors"):
+        for old in folder.glob(pattern):
+            old.unlink(missing_ok=True)
+
+
+def sample_path(cell: Cell, draw: int, store: Store) -> Path:
+    """Return where one draw of the cell's samples is kept."""
+    return store.artefact("samples", f"{cell.sample_key}-{draw}.safetensors")
+
+
+def checks_path(cell: Cell, store: Store) -> Path:
+    """Return where the validation checks of the cell's training are kept."""
+    return store.artefact("checks", f"{cell.check_key}.json")
+
+
+def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
+    """Return the cell's samples, drawn from `model` and kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
     with provenance.Cost(device) as cost:
-        model.eval()
         samples = model.sample(cell.samples)
     fit = replace(fit, sample_seconds=cost.seconds)
-    expected = (cell.samples, *data.shape)
+    expected = (cell.samples, *shape)
     if tuple(samples.shape) != expected or samples.dtype != torch.float32:
         raise ValueError(f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32")
     check_values(samples, "sample")
-    write_atomically(path, save({"samples": samples.cpu().contiguous()}, {"fit": json.dumps(asdict(fit))}))
-    return Subject(samples, model), fit
+    samples = samples.cpu().contiguous()
+    write_atomically(path, save({"samples": samples}, {"fit": json.dumps(asdict(fit))}))
+    return samples, fit
 
 
 def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
@@ -145,17 +188,50 @@ def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
         return None
 
 
-def fitted(cell: Cell, data: Dataset, folder: Path, device: torch.device, watch: harness.Watcher) -> tuple[Any, Fit]:
-    """Return the trained model and what training took; an interrupted one goes on."""
-    seed_everything(derive_seed(cell.seed, cell.dataset, cell.model, "fit"))
+def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: Listener) -> tuple[Any, Fit]:
+    """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on."""
+    folder = store.artefact("fits", cell.fit_key)
+    checks = Checks(checks_path(cell, store), data.valid, seed=derive_seed(cell.seed, cell.dataset, cell.family, "check"))
+    labels = data.labels["train"] if data.labels else None
+    seed = derive_seed(cell.seed, cell.dataset, cell.family, "fit")
+
+    def train() -> tuple[Any, harness.Log]:
+        def snapshot(model: Any, epoch: int) -> None:
+            tell(checks.make(model, epoch))
+
+        return harness.fit(cell.config, data.train, labels, seed=seed, folder=folder, watch=tell, snapshot=snapshot)
+
     with provenance.Cost(device) as cost:
-        model = cell.config.build(data.shape).to(device)
-        labels = data.labels["train"] if data.labels else None
-        log = harness.train(model, data.train, labels, folder=folder, watch=watch)
-    parameters = sum(p.numel() for p in model.parameters())
-    # A resumed run's log counts the seconds before the interruption too.
-    seconds = max(cost.seconds, log.seconds)
-    return model, Fit(seconds, 0.0, parameters, cost.peak_mib, **provenance.machine(device))
+        model, log = train()
+        epochs = harness.snapshot_epochs(cell.config.epochs) if log.steps else []
+        if not all(snapshot_path(folder, epoch).exists() for epoch in epochs):  # deleted by someone: only training brings them back
+            forget_training(folder)
+            model, log = train()
+    model.eval()
+    for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # of code that selects otherwise than when it was trained
+        load_weights(model, folder, epoch)
+        tell(checks.make(model, epoch))
+    taken = (checks.best if cell.checkpoint == "best" else checks.last) if epochs else None
+    if taken:
+        load_weights(model, folder, taken.epoch)
+    return model, Fit(
+        fit_seconds=log.seconds,
+        sample_seconds=0.0,
+        checkpoint_epoch=taken.epoch if taken else None,
+        valid_taken=taken.value if taken else None,
+        valid_last=checks.last.value if taken else None,
+        parameters=sum(p.numel() for p in model.parameters()),
+        peak_memory_mib=cost.peak_mib,
+        **provenance.machine(device),
+    )
+
+
+def load_weights(model: Any, folder: Path, epoch: int) -> None:
+    """Give `model` the weights it had after `epoch`. Raises RuntimeError where they are damaged."""
+    weights = load_snapshot(folder, epoch)
+    if weights is None:
+        raise RuntimeError(f"the weights after epoch {epoch} are damaged: delete {folder} to train again")
+    model.load_state_dict(weights)
 
 
 def score_records(row: Record, name: str, metric: Metric, subject: Subject, data: Dataset, *, seed: int, store: Store) -> list[Record]:
@@ -183,10 +259,12 @@ def score_records(row: Record, name: str, metric: Metric, subject: Subject, data
             stderr=score.stderr,
             stderr_over=score.stderr_over,
             n=score.n,
+            draw_sd=score.draw_sd,
             unit=score.unit,
             better=score.better,
             status=f"warning: {score.warning}" if score.warning else "ok",
             metric_settings=as_json(score.settings),
+            curves=as_json(score.curves),
         )
         for quantity, score in result.scores.items()
     ]
@@ -208,7 +286,9 @@ def blank_record(cell: Cell, device: torch.device) -> Record:
         role=cell.role,
         seed=cell.seed,
         samples=cell.samples,
+        draws=cell.draws,
         epochs=getattr(cell.config, "epochs", None),
+        checkpoint="" if cell.config.REFERENCE else cell.checkpoint,
         model_settings=as_json(cell.settings),
         dataset_digest=cell.dataset_digest,
         cell=cell.id,

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import pandas as pd
 
-from bench.cell import Cell, metric_recipe, variant_of
-from bench.data import Dataset, load
+from bench.cell import Cell, Checkpoint, metric_recipe, variant_of
+from bench.data import load
+from bench.dataset import Dataset
 from bench.errors import BadOption, UnknownName
 from bench.options import apply_options
 from bench.provenance import resolve_device
@@ -28,6 +30,8 @@ def run(
     dataset: str = "digits",
     seeds: int = 3,
     samples: int = 10_000,
+    draws: int = 5,
+    checkpoint: Checkpoint = "best",
     options: Sequence[str] = (),
     device: str = "auto",
     jobs: int = 1,
@@ -39,8 +43,9 @@ def run(
 ) -> pd.DataFrame:
     """Train, sample and score models (None: all of `MODELS`) on a data set, and write its table; return the records of the cells.
 
-    `seeds` runs of each, with base seeds 0, 1, …; `samples` draws each; `options` like "gan-ns.epochs=100". Finished cells under
-    `results` are reused, interrupted ones go on; `force` does them anew. Scores are in the units of their metric, see `metrics`.
+    `seeds` runs of each, with base seeds 0, 1, …; `draws` times `samples` images from each, made with the weights that are 'best' on
+    validation images, or the 'last' (`checkpoint`); `options` like "gan-ns.epochs=100". Finished cells under `results` are
+    reused, interrupted ones go on; `force` does them anew. Scores are in the units of their metric, see `metrics`.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
@@ -49,7 +54,7 @@ def run(
         raise BadOption(f"--jobs: got {jobs}, expected at least 1")
     resolve_device(device)
     content = load(dataset, root=data)
-    cells = plan(content, models, seeds=seeds, samples=samples, options=options, metrics=metrics)
+    cells = plan(content, models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options, metrics=metrics)
     store = Store(place.results, dataset)
     store.prepare()
     records: list[Record] = []
@@ -70,6 +75,8 @@ def plan(
     *,
     seeds: int = 3,
     samples: int = 10_000,
+    draws: int = 5,
+    checkpoint: Checkpoint = "best",
     options: Sequence[str] = (),
     metrics: Mapping[str, Metric] = METRICS,
 ) -> list[Cell]:
@@ -81,12 +88,16 @@ def plan(
     fewest = max(metric.min_samples for metric in metrics.values())
     if samples < fewest:
         raise BadOption(f"--samples: got {samples}, expected at least {fewest}: a bandwidth cannot be chosen from fewer")
-    if seeds < 1:
-        raise BadOption(f"--seeds: got {seeds}, expected at least 1")
+    for option, count in (("--seeds", seeds), ("--draws", draws)):
+        if count < 1:
+            raise BadOption(f"{option}: got {count}, expected at least 1")
+    if checkpoint not in get_args(Checkpoint):
+        raise BadOption(f"--checkpoint: got {checkpoint!r}, expected {' or '.join(get_args(Checkpoint))}")
     usual = {name: settings_for(name, data.name) for name in names}
     configs = apply_options(usual, options)
+    variants = {name: variant_of(configs[name], usual[name], checkpoint) for name in names}
     return [
-        Cell(data.name, data.digest, name, configs[name], seed, samples, variant_of(configs[name], usual[name]))
+        Cell(data.name, data.digest, name, configs[name], seed, samples, draws, checkpoint, variants[name])
         for name in names
         for seed in range(seeds)
     ]
@@ -114,4 +125,5 @@ def _recipe_today(record: Record) -> str:
         config = replace(MODELS[record.model], **settings)
     except (KeyError, TypeError, ValueError):
         return ""
-    return Cell(record.dataset, record.dataset_digest, record.model, config, 0, record.samples).recipe
+    checkpoint: Any = record.checkpoint or "best"
+    return Cell(record.dataset, record.dataset_digest, record.model, config, 0, record.samples, record.draws, checkpoint).recipe

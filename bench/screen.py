@@ -16,14 +16,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
-from bench.cell import Cell
-from bench.execute import Outcome
+from bench.cell import Cell, Checkpoint
+from bench.execute import News, Outcome
 from bench.harness import Progress as Position
 from bench.report.render import letter, printed
 from bench.report.table import table1
+from bench.selection import Check
 from bench.store import Record, Store
 
-LEAST = ("minutes", "published ±", "epochs", "copies %", "NN ratio", "z", "published", "σ", "N", "seeds", "seeds ±", "test ±")
+LEAST = (
+    "MiB", "valid last", "valid", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±", "z",
+    "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
+)  # fmt: skip
 """Columns in the order in which a narrow terminal goes without them."""
 
 
@@ -36,8 +40,9 @@ class Screen:
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
         self.bars = Progress(*columns, console=self.console)
         self.tasks: dict[Cell, Any] = {}
+        self.checks: dict[Cell, str] = {}
         self.live = Live(Group(self.bars), console=self.console, auto_refresh=True, refresh_per_second=4)
-        self.last = time.monotonic()
+        self.last = self.last_check = time.monotonic()
 
     def __enter__(self) -> Screen:
         if self.console.is_terminal:
@@ -56,13 +61,24 @@ class Screen:
         self.last = time.monotonic()
         self.tasks[cell] = self.bars.add_task(title(cell), total=None)
 
+    def news(self, cell: Cell, news: News) -> None:
+        """Show where a cell's training or sampling stands, or what a check says of it."""
+        if isinstance(news, Check):
+            self.checks[cell] = f"epoch {news.epoch}: {news.value:.1f} nats on validation images"
+            if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
+                self.last_check = time.monotonic()
+                self.console.print(Text(f"{title(cell)} {self.checks[cell]}"), soft_wrap=True)
+        else:
+            self.progress(cell, news)
+
     def progress(self, cell: Cell, progress: Position) -> None:
         """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
         if time.monotonic() - self.last < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
             return
         self.last = time.monotonic()
         name = f"{title(cell)} {progress.stage}"
-        self.bars.update(self.tasks[cell], description=name, completed=progress.done, total=progress.total)
+        said = f"{name} ({self.checks[cell]})" if cell in self.checks else name
+        self.bars.update(self.tasks[cell], description=said, completed=progress.done, total=progress.total)
         if not self.console.is_terminal and progress.done < progress.total:
             self.console.print(Text(f"{name}: step {progress.done} of {progress.total}"), soft_wrap=True)
 
@@ -151,25 +167,27 @@ def print_plan(
     dataset: str,
     seeds: int,
     samples: int,
+    draws: int,
+    checkpoint: Checkpoint,
     options: Sequence[str],
     data: Path | None,
     results: Path,
 ) -> None:
     """Print the cells of a run, and what of each is there already."""
     from bench.data import load
-    from bench.execute import reusable
+    from bench.execute import reusable, sample_path
     from bench.pipeline import plan
     from metrics import METRICS
 
     store = Store(results, dataset)
     records = store.records()
-    cells = plan(load(dataset, root=data), models, seeds=seeds, samples=samples, options=options)
+    cells = plan(load(dataset, root=data), models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options)
     for cell in cells:
         keys = {name: cell.score_key(name, metric) for name, metric in METRICS.items()}
         there = reusable(records, cell, keys)
         if len(there) == len(keys):
             state = "finished"
-        elif store.artefact("samples", cell.sample_key + ".safetensors").exists():
+        elif all(sample_path(cell, draw, store).exists() for draw in range(cell.draws)):
             state = "sampled, to be scored"
         elif store.artefact("fits", cell.fit_key).exists():
             state = "partly trained"

@@ -28,7 +28,9 @@ class Record:
     """One number with everything that is known about it; the fields are the columns of runs.csv, in this order.
 
     `status` is "ok", "warning: why", "n/a: why", "diverged: why" or "failed: why"; `value` is None in the last three. `role` is
-    "model", "reference" or "samples" (a user's own). Seconds are wall time, memory is MiB at the peak of training.
+    "model", "reference" or "samples" (a user's own). `checkpoint` is "best" or "last": the weights after `checkpoint_epoch` were
+    sampled; `valid_taken` and `valid_last` are what validation said of them and of the last ones (`bench/selection.py`). `curves` holds
+    how the value moves with a setting. Seconds are wall time, memory is MiB at the peak of training.
     """
 
     dataset: str
@@ -42,12 +44,19 @@ class Record:
     stderr: float | None = None
     stderr_over: str = ""
     n: int | None = None
+    draw_sd: float | None = None
     unit: str = ""
     better: str = ""
     status: str = "ok"
     samples: int = 0
+    draws: int = 1
     epochs: int | None = None
+    checkpoint: str = ""
+    checkpoint_epoch: int | None = None
+    valid_taken: float | None = None
+    valid_last: float | None = None
     metric_settings: str = "{}"
+    curves: str = "{}"
     model_settings: str = "{}"
     fit_seconds: float | None = None
     sample_seconds: float | None = None
@@ -80,7 +89,7 @@ class Record:
 COLUMNS = [f.name for f in fields(Record)]
 ROLES = ("model", "samples", "reference")
 """What a row is of, in the order of the tables."""
-INTEGERS = ("seed", "n", "samples", "epochs", "parameters", "threads")
+INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
 TEXTS = tuple(f.name for f in fields(Record) if f.type == "str")
 
 
@@ -172,12 +181,12 @@ def parsed(name: Any, text: str) -> Any:
     """Return a field's value from its text in the CSV. Raises ValueError."""
     if name == "role" and text not in ROLES:
         raise ValueError(f"role {text!r}")
-    if name in ("metric_settings", "model_settings") and not isinstance(json.loads(text), dict):
+    if name in ("metric_settings", "model_settings", "curves") and not isinstance(json.loads(text), dict):
         raise ValueError(f"{name} {text!r}")
     if name in TEXTS:
         return text
-    if name == "samples" and not text:
-        raise ValueError("no number of samples")
+    if name in ("samples", "draws") and not text:
+        raise ValueError(f"no number of {name}")
     value = (int if name in INTEGERS else float)(text) if text else None
     if value is not None and not math.isfinite(value):
         raise ValueError(f"{name} is {text}")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bench.cell import Cell
-from bench.execute import Outcome
-from bench.harness import Progress
+from bench.execute import News, Outcome
 
 
 class Watch(Protocol):
@@ -17,8 +16,8 @@ class Watch(Protocol):
         """Hear that a cell begins."""
         return None
 
-    def progress(self, cell: Cell, progress: Progress) -> None:
-        """Hear where its training stands."""
+    def news(self, cell: Cell, news: News) -> None:
+        """Hear where its training or sampling stands, or what a check on validation images says."""
         return None
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:

@@ -17,12 +17,13 @@ from typing import Any
 
 import torch
 
-from bench import harness
 from bench.cell import Cell
-from bench.data import Dataset, load
+from bench.data import load
+from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.execute import Outcome, run_cell
+from bench.execute import News, Outcome, run_cell
 from bench.provenance import resolve_device
+from bench.selection import Check
 from bench.store import Store
 from bench.watch import Watch
 from metrics.base import Metric
@@ -48,10 +49,10 @@ def in_turn(
     for cell in cells:
         watch.started(cell)
 
-        def tell(progress: harness.Progress, cell: Cell = cell) -> None:
-            watch.progress(cell, progress)
+        def tell(news: News, cell: Cell = cell) -> None:
+            watch.news(cell, news)
 
-        yield cell, run_cell(cell, data, store, metrics, device=device, force=place.force, watch=tell)
+        yield cell, run_cell(cell, data, store, metrics, device=device, force=place.force, tell=tell)
 
 
 def side_by_side(
@@ -84,13 +85,13 @@ def pass_on(news: Any, watch: Watch) -> None:
     """Tell `watch` what the workers have put into the queue."""
     while True:
         try:
-            cell, progress = news.get_nowait()
+            cell, item = news.get_nowait()
         except Empty:
             return
-        if progress is None:
+        if item is None:
             watch.started(cell)
         else:
-            watch.progress(cell, progress)
+            watch.news(cell, item)
 
 
 _news: Any = None
@@ -118,11 +119,11 @@ def run_in_worker(cell: Cell, place: Place, metrics: Mapping[str, Metric]) -> Ou
     store = Store(place.results, place.dataset)
     last = 0.0
 
-    def tell(progress: harness.Progress) -> None:
+    def tell(news: News) -> None:
         nonlocal last
-        if time.monotonic() - last > 0.5:
+        if isinstance(news, Check) or time.monotonic() - last > 0.5:
             last = time.monotonic()
-            _news.put((cell, progress))
+            _news.put((cell, news))
 
     _news.put((cell, None))
-    return run_cell(cell, data, store, metrics, device=device, force=place.force, watch=tell)
+    return run_cell(cell, data, store, metrics, device=device, force=place.force, tell=tell)

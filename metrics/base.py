@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -11,18 +11,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored: samples (n, c, h, w), float32 in [0, 1], and the model that made them where there is one."""
+    """What is scored: samples (n, c, h, w), float32 in [0, 1], and the model that made them where there is one.
+
+    `redraws` are further samples of the same model, as many each, drawn independently of the first: their spread is the error that
+    comes from drawing.
+    """
 
     samples: Tensor
     model: object = None
+    redraws: Sequence[Tensor] = ()
 
 
-class Reference(Protocol):
-    """The real images a metric may compare with, each (n, c, h, w), float32 in [0, 1], on the samples' device."""
-
-    @property
-    def train(self) -> Tensor:
-        """What the models were trained on."""
+class Split(Protocol):
+    """Real images that were held out from training, (n, c, h, w), float32 in [0, 1], on the samples' device."""
 
     @property
     def valid(self) -> Tensor:
@@ -33,13 +34,26 @@ class Reference(Protocol):
         """What is scored."""
 
 
+class Reference(Split, Protocol):
+    """The real images a metric may compare with."""
+
+    @property
+    def train(self) -> Tensor:
+        """What the models were trained on."""
+
+    @property
+    def folds(self) -> Sequence[Split]:
+        """Where the held-out images are published as folds: each has its own `valid` and `test`; empty elsewhere."""
+
+
 @dataclass(frozen=True)
 class Score:
     """One number with what it takes to read it.
 
-    `stderr` is the standard error over `stderr_over` ("test examples", "samples"), of which there are `n`.
-    `better` is the direction; `warning` says in one line why the number is not to be trusted, or is empty.
-    `settings` hold what makes two scores comparable, and what the metric chose.
+    `stderr` is the standard error over `stderr_over` ("test examples", "samples", "folds"), of which there are `n`. Of a mean over
+    several draws of samples, `draw_sd` is the standard deviation over them. `better` is the direction; `warning` says in one line why the
+    number is not to be trusted, or is empty. `settings` hold what makes two scores comparable, and what the metric chose; `curves` how the
+    number moves with one of them, {name: {setting: value}}.
     """
 
     value: float
@@ -49,7 +63,9 @@ class Score:
     unit: str
     better: Literal["higher", "lower", "neither"]
     warning: str = ""
+    draw_sd: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

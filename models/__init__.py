@@ -8,17 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from models import dbn, gan, gsn, rbm, references, vae
+from models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
 from models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
 
 MODELS: dict[str, Any] = {  # each a Config; mypy does not match a dataclass's class variables with a Protocol's
     "dbn": dbn.Config(),
+    "stacked-cae": cae.Config(),
     "deep-gsn": gsn.Config(),
     "deep-gsn-chain": gsn.Config(chain="consecutive"),
     "gan-ns": gan.Config(),
     "gan-mm": gan.Config(loss="minimax"),
+    "gan-conv": conv_gan.Config(),
     "vae": vae.Config(),
     "rbm": rbm.Config(),
     "data": references.Data(),

@@ -5,7 +5,8 @@ os.environ["NO_COLOR"] = "1"
 import pytest
 import torch
 
-from bench.data import Dataset, assemble, load
+from bench.data import load
+from bench.dataset import Dataset, assemble
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,17 @@ import pandas as pd
 from bench.report.table import COLUMNS, Table
 
 LEGEND = (
-    "Parzen-window log-likelihood of the test images in nats, higher is better: mean over training seeds; 'seeds ±' is the "
-    "standard deviation over them (– for one seed: unknown, not zero), 'test ±' the standard error over test images. N: samples scored. "
-    "σ: bandwidth, chosen on validation images. published: Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the "
-    "root of the summed squared standard errors (seeds, test, published). NN ratio: median distance from a sample to its nearest training "
-    "image over the same for test images. copies %: samples equal to a training image. minutes: training time of one seed."
+    "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "
+    "test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known without it. "
+    "test ±: standard error over the test n images, or folds; draw ±: standard deviation over sample sets drawn from one trained model; "
+    "seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth, chosen on validation images. published: "
+    "Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: median distance "
+    "from a sample to its nearest training image over the same for test images. copies %: samples equal to a training image. epoch: whose "
+    "weights were sampled, of how many epochs; valid: what validation images say of them (Parzen with 1,000 samples), valid last: of the "
+    "last ones. minutes: wall time of training one seed; MiB: peak memory of its process or device."
 )
 DASH = "–"
-ALONE = ("NN ratio", "copies %", "epochs", "minutes")
+ALONE = ("test n", "draws", "draw ±", "NN ratio", "copies %", "epoch", "epochs", "valid", "valid last", "minutes", "MiB")
 """Columns that are printed where a data set stands alone, and left to the CSV where several stand side by side."""
 
 
@@ -102,6 +105,7 @@ def escape_markdown(text: str) -> str:
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--",
+    "≥": r"$\geq$", "²": r"$^2$",
 }  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from bench.store import ROLES, Record, frame
 
 KEY = ["role", "model", "variant", "samples"]
 COLUMNS = {
-    "nats": 1, "seeds ±": 1, "test ±": 1, "seeds": 0, "N": 0, "σ": 4, "published": 1, "published ±": 1, "z": 1,
-    "NN ratio": 3, "copies %": 1, "epochs": 0, "minutes": 2,
+    "nats": 1, "total ±": 1, "test ±": 1, "test n": 0, "draw ±": 1, "draws": 0, "seed ±": 1, "seeds": 0, "N": 0, "σ": 4,
+    "published": 1, "published ±": 1, "z": 1, "NN ratio": 3, "copies %": 1,
+    "epoch": 0, "epochs": 0, "valid": 1, "valid last": 1, "minutes": 2, "MiB": 0,
 }  # fmt: skip
 """The columns of a data set with the decimals that are printed."""
 
@@ -66,30 +67,72 @@ def table1(records: Sequence[Record]) -> Table:
 def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, object], list[str]]:
     """Return one model's numbers on one data set, from its records of all seeds, and its notes."""
     parzen = rows[rows["metric"] == "parzen"]
-    scored = parzen[parzen["value"].notna()]
+    scored = parzen[parzen["value"].notna() & (parzen["quantity"] == "log_likelihood")]
     notes = [f"{dataset}: {status}" for status in dict.fromkeys(with_seeds(rows[rows["status"] != "ok"]))]
     numbers: dict[str, object] = {"N": int(rows["samples"].iloc[0])}
     if scored.empty:
         return numbers, notes
-    count, mean = len(scored), scored["value"].mean()
-    spread = scored["value"].std(ddof=1) if count > 1 else None
-    test = scored["stderr"].mean()  # the test images are the same for every seed: their error does not average out
+    numbers |= {"nats": scored["value"].mean(), "σ": sigma(scored), **ledger(scored)}
     numbers |= {
-        "nats": mean,
-        "seeds ±": spread,
-        "test ±": test,
-        "seeds": count if rows["role"].iloc[0] != "samples" else None,
-        "σ": sigma(scored),
+        "epochs": plain(rows["epochs"].iloc[0]),
+        "epoch": plain(scored["checkpoint_epoch"].mean()),
+        "valid": plain(scored["valid_taken"].mean()),
+        "valid last": plain(scored["valid_last"].mean()),
+        "minutes": plain(scored["fit_seconds"].mean() / 60),
+        "MiB": plain(scored["peak_memory_mib"].mean()),
     }
-    numbers |= {"epochs": plain(rows["epochs"].iloc[0]), "minutes": plain(scored["fit_seconds"].mean() / 60)}
-    published = PUBLISHED.get((model, dataset))
-    if published and is_the_published_setting(rows.iloc[0]):
-        error = math.sqrt((spread or 0) ** 2 / count + test**2 + published.stderr**2)
-        numbers |= {"published": published.value, "published ±": published.stderr, "z": (mean - published.value) / error}
+    if is_the_published_setting(rows.iloc[0]):
+        found, note = comparison(dataset, model, parzen, scored)
+        numbers |= found
+        notes += note
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
         values = rows[(rows["metric"] == "neighbours") & (rows["quantity"] == quantity)]["value"]
         numbers[column] = plain(values.mean() * factor)
     return numbers, notes
+
+
+def ledger(scored: pd.DataFrame) -> dict[str, object]:
+    """Return the uncertainties of the mean over seeds, each with its n, from the headline rows of all seeds.
+
+    The test images are the same for every seed: their error does not average out. The spread over seeds contains that over draws.
+    With one seed the spread over seeds is unknown, and the total a lower bound.
+    """
+    seeds, draws = len(scored), int(scored["draws"].min())
+    test, draw = scored["stderr"].mean(), root_mean_square(scored["draw_sd"])
+    seed = scored["value"].std(ddof=1) if seeds > 1 else None
+    known = math.hypot(test, seed / math.sqrt(seeds) if seed is not None else (draw or 0.0) / math.sqrt(draws))
+    return {
+        "total ±": known if seed is not None else f"≥ {known:.1f}",
+        "test ±": test,
+        "test n": int(scored["n"].iloc[0]),
+        "draw ±": draw,
+        "draws": draws,
+        "seed ±": seed,
+        "seeds": seeds if scored["role"].iloc[0] != "samples" else None,
+    }
+
+
+def comparison(dataset: str, model: str, parzen: pd.DataFrame, scored: pd.DataFrame) -> tuple[dict[str, object], list[str]]:
+    """Return the published value beside ours and z, our mean minus it over the root of the summed squares of both errors, and a note."""
+    published = PUBLISHED.get((model, dataset))
+    if not published:
+        return {}, []
+    ours, notes = scored, []
+    if published.sigma is not None:
+        ours = parzen[parzen["value"].notna() & (parzen["quantity"] == f"at_sigma_{published.sigma:g}")]
+        notes = [
+            f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {ours['value'].mean():.1f} nats"
+        ]
+    seeds, spread = len(ours), ours["value"].std(ddof=1) if len(ours) > 1 else 0.0
+    error = math.sqrt(ours["stderr"].mean() ** 2 + spread**2 / seeds + published.stderr**2)
+    z = (ours["value"].mean() - published.value) / error
+    return {"published": published.value, "published ±": published.stderr, "z": z}, notes
+
+
+def root_mean_square(values: pd.Series) -> float | None:
+    """Return the root of the mean square of the values that are there, or None."""
+    there = values.dropna().astype(float)
+    return math.sqrt((there**2).mean()) if len(there) else None
 
 
 def with_seeds(rows: pd.DataFrame) -> list[str]:
@@ -138,8 +181,9 @@ def is_the_published_setting(row: pd.Series) -> bool:
 
 
 def sigma(rows: pd.DataFrame) -> float | str:
-    """Return the bandwidth of the rows, or its range where seeds chose differently."""
-    values = sorted({json.loads(text)["sigma"] for text in rows["metric_settings"]})
+    """Return the bandwidth of the rows, or its range where seeds, draws or folds chose differently."""
+    settings = [json.loads(text) for text in rows["metric_settings"]]
+    values = sorted({value for each in settings for value in each.get("sigmas", [each["sigma"]])})
     return values[0] if len(values) == 1 else f"{values[0]:.4f} to {values[-1]:.4f}"
 
 

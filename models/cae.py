@@ -1,0 +1,162 @@
+"""How does a stacked contractive auto-encoder train and sample?
+
+Each layer encodes h = σ(x W + c) and decodes r = σ(h Wᵀ + b), with tied weights, and minimises
+
+    cross-entropy(x, r) + λ ‖J‖²_F,    ‖J‖²_F = Σ_j (h_j (1 − h_j))² ‖W_:j‖²,    J = ∂h/∂x,
+
+summed over pixels and averaged over images: the code is to follow the data and to ignore what leaves them. Layers are learned greedily,
+each on the codes of the one below. J's large singular vectors span the directions in which the data vary, so a random walk that moves
+along them stays among the data: the top code takes the step
+
+    h ← h + J Jᵀ ε,    ε ~ N(0, step² I),    J Jᵀ = (WᵀW) ∘ (s sᵀ),    s = h (1 − h),
+
+is decoded to an image, which is encoded again. A sample is the image at the end of such a walk.
+
+Source: Rifai, Vincent, Muller, Glorot and Bengio (2011), Contractive auto-encoders; Rifai, Bengio, Dauphin and Vincent (2012), A
+generative process for sampling contractive auto-encoders, arXiv 1206.6434, algorithm 1; as a baseline of Table 1: Bengio, Mesnil, Dauphin
+and Rifai (2013), arXiv 1207.4404.
+Differs from the papers: a re-implementation, since sizes, λ, step and chain lengths of the published baseline cannot be recovered, nor
+whether J is the top layer's own, as here, or the stack's; Adam instead of plain gradient descent. Walks run in parallel, each from a
+random one of `starts` training images. Samples are decoded means, which the Parzen metric favours over draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, linear
+
+from models.base import Shape, Stage, pick
+from models.layers import pixel_logits
+from models.optim import adam
+
+
+@dataclass(frozen=True)
+class Config:
+    """Stacked contractive auto-encoder of `hidden` sizes from the bottom up; `contraction` is λ.
+
+    A sample's walk has `sample_steps` steps of standard deviation `step`; it begins at a random one of `starts` training images.
+    """
+
+    hidden: tuple[int, ...] = (1000, 1000)
+    contraction: float = 0.5
+    epochs: int = 30
+    batch_size: int = 100
+    lr: float = 1e-3
+    starts: int = 1000
+    sample_steps: int = 30
+    step: float = 0.3
+
+    REFERENCE: ClassVar[bool] = False
+    SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps", "step")
+    SETTINGS: ClassVar = {
+        "digits": {"hidden": (128, 128), "contraction": 0.1, "epochs": 100, "batch_size": 50},
+        "olivetti": {"hidden": (500, 500), "epochs": 300, "batch_size": 20},
+    }
+
+    def __post_init__(self) -> None:
+        if not self.hidden:
+            raise ValueError("cae: hidden needs at least one layer, got ()")
+        if self.starts < 1 or self.sample_steps < 1:
+            raise ValueError(f"cae: expected starts and sample_steps ≥ 1, got {self.starts} and {self.sample_steps}")
+
+    def build(self, shape: Shape) -> StackedCAE:
+        """Return an untrained stack for images of `shape`: (c, h, w)."""
+        return StackedCAE(self, shape)
+
+
+class CAE(nn.Module):
+    """One layer: weights W: (n_in, n_out), biases c of the code and b of the reconstruction."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        r = 4 * math.sqrt(6 / (n_in + n_out))  # Glorot and Bengio (2010), for logistic units
+        self.W = nn.Parameter(torch.empty(n_in, n_out).uniform_(-r, r))
+        self.c, self.b = nn.Parameter(torch.zeros(n_out)), nn.Parameter(torch.zeros(n_in))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return h: (n, n_out) for x: (n, n_in)."""
+        return (x @ self.W + self.c).sigmoid()
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Return the logits of the reconstruction of h: (n, n_out) -> (n, n_in)."""
+        return linear(h, self.W, self.b)
+
+    def contraction(self, h: Tensor) -> Tensor:
+        """Return ‖∂h/∂x‖²_F for codes h: (n, n_out) -> (n,)."""
+        return (h * (1 - h)).square() @ self.W.square().sum(0)
+
+    def walk(self, h: Tensor, eps: Tensor) -> Tensor:
+        """Return h + J Jᵀ eps for codes h and noise eps, (n, n_out) each; J Jᵀ is never formed."""
+        s = h * (1 - h)
+        # J = diag(s) Wᵀ: (n_out, n_in), so J Jᵀ eps = s ∘ Wᵀ(W(s ∘ eps))
+        return h + s * (linear(s * eps, self.W) @ self.W)
+
+
+class StackedCAE(nn.Module):
+    """The layers of a `Config`, the bottom one over the pixels of `shape`, and the images its walks begin at."""
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__()
+        self.config, self.shape = config, shape
+        sizes = [math.prod(shape), *config.hidden]
+        self.layers = nn.ModuleList(CAE(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.register_buffer("starts", torch.zeros(config.starts, sizes[0]))
+        self.starts: Tensor
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Set the bottom reconstruction's bias to the logit of the pixel means, and keep random images to begin at."""
+        self.layers[0].b.copy_(pixel_logits(x, eps=1e-3))
+        self.starts.copy_(pick(x.flatten(1), self.config.starts))
+
+    def stages(self) -> Sequence[Stage]:
+        """Return one stage for each layer, from the bottom up."""
+        return [self.stage(i) for i in range(len(self.layers))]
+
+    def stage(self, i: int) -> Stage:
+        """Return the training phase of layer i on the codes of the layers below."""
+        c = self.config
+        optimiser = adam(self.layers[i].parameters(), lr=c.lr)
+        return Stage(
+            f"cae{i + 1}", c.epochs, c.batch_size, partial(self.step, i, optimiser), [optimiser], inputs=partial(self.codes, layers=i)
+        )
+
+    @torch.no_grad()
+    def codes(self, x: Tensor, *, layers: int) -> Tensor:
+        """Return what the first `layers` make of images x: (n, c, h, w) or (n, d) -> (n, size)."""
+        h = x.flatten(1)  # (n, c, h, w) -> (n, d)
+        for layer in self.layers[:layers]:
+            h = layer.encode(h)
+        return h
+
+    def step(self, i: int, optimiser: torch.optim.Adam, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Take one step of layer i on its input x: (n, n_in); logs nats per image and ‖J‖²_F."""
+        layer = self.layers[i]
+        h = layer.encode(x)
+        reconstruction = binary_cross_entropy_with_logits(layer.logits(h), x, reduction="none").sum(1).mean()
+        contraction = layer.contraction(h).mean()
+        loss = reconstruction + self.config.contraction * contraction
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return {"reconstruction": reconstruction.detach(), "contraction": contraction.detach()}
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return the images at the end of n parallel walks, (n, c, h, w)."""
+        x, top = pick(self.starts, n), self.layers[-1]
+        assert isinstance(top, CAE)
+        for _ in range(self.config.sample_steps):
+            h = self.codes(x, layers=len(self.layers))
+            h = top.walk(h, self.config.step * torch.randn_like(h))
+            for layer in reversed(self.layers):
+                h = layer.logits(h).sigmoid()
+            x = h
+        return x.view(n, *self.shape)  # (n, d) -> (n, c, h, w)
