@@ -17,29 +17,37 @@ def apply_options(configs: dict[str, Any], options: Sequence[str]) -> dict[str, 
 
     Raises UnknownName for a model that is not among them, BadOption for a key or value that does not fit.
     """
-    changed = dict(configs)
+    changes: dict[str, dict[str, Any]] = {}
     for option in options:
         target, equals, text = option.partition("=")
         model, dot, key = target.strip().partition(".")
         if not equals or not dot:
             raise BadOption(f"--set: expected MODEL.KEY=VALUE, got {option!r}")
-        if model not in changed:
-            raise UnknownName("model", model, changed)
-        changed[model] = _with_field(model, changed[model], key, text.strip())
-    return changed
+        if model not in configs:
+            raise UnknownName("model", model, configs)
+        changes.setdefault(model, {})[key] = value_of(model, configs[model], key, text.strip())
+    return {model: changed(model, config, changes.get(model, {})) for model, config in configs.items()}
 
 
-def _with_field(model: str, config: Any, key: str, text: str) -> Any:
+def value_of(model: str, config: Any, key: str, text: str) -> Any:
+    """Return the text of an option as a value of the Config's field `key`. Raises BadOption."""
     names = [f.name for f in fields(config)]
     if key not in names:
         close = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise BadOption(f"{model}: no option {key!r}; {hint}options: {', '.join(names) or 'none'}")
-    kind = get_type_hints(type(config))[key]
     try:
-        return replace(config, **{key: parse(text, kind)})
+        return parse(text, get_type_hints(type(config))[key])
     except ValueError as error:
         raise BadOption(f"{model}: {key}: {error}") from error
+
+
+def changed(model: str, config: Any, values: dict[str, Any]) -> Any:
+    """Return `config` with all of its options changed at once, since some only fit together. Raises BadOption."""
+    try:
+        return replace(config, **values)
+    except ValueError as error:
+        raise BadOption(f"{model}: {', '.join(values)}: {error}") from error
 
 
 def parse(text: str, kind: Any) -> Any:

@@ -41,11 +41,12 @@ def run(
     metrics: Mapping[str, Metric] = METRICS,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
-    """Train, sample and score models (None: all of `MODELS`) on a data set, and write its table; return the records of the cells.
+    """Train, sample and score models on a data set, and write its table; return the records of the cells.
 
-    `seeds` runs of each, with base seeds 0, 1, …; `draws` times `samples` images from each, made with the weights that are 'best' on
-    validation images, or the 'last' (`checkpoint`); `options` like "gan-ns.epochs=100". Finished cells under `results` are
-    reused, interrupted ones go on; `force` does them anew. Scores are in the units of their metric, see `metrics`.
+    `models` None stands for all of `MODELS` that are meant for the data set. `seeds` runs of each, with base seeds 0, 1, …; `draws` times
+    `samples` images from each, made with the weights that are 'best' on validation images, or the 'last' (`checkpoint`); `options` like
+    "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are in the
+    units of their metric, see `metrics`.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
@@ -81,7 +82,8 @@ def plan(
     metrics: Mapping[str, Metric] = METRICS,
 ) -> list[Cell]:
     """Return the cells of a run, models in the order given, seeds innermost. Raises UnknownName and BadOption."""
-    names = list(dict.fromkeys(models)) if models else list(MODELS)
+    meant = [name for name, config in MODELS.items() if data.name in getattr(config, "ONLY", (data.name,))]
+    names = list(dict.fromkeys(models)) if models else meant
     for name in names:
         if name not in MODELS:
             raise UnknownName("model", name, MODELS)

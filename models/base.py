@@ -69,7 +69,8 @@ class Config(Protocol):
     """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model.
 
     `SETTINGS` names, for a data set, the fields that differ from the defaults there; `SAMPLING` the fields that only `sample` reads: models
-    that differ in nothing else share one training. `REFERENCE` marks the rows that calibrate a metric.
+    that differ in nothing else share one training. `REFERENCE` marks the rows that calibrate a metric. A Config that is
+    meant for some data sets alone names them in `ONLY`: `bench run --all` runs it on these.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

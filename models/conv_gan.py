@@ -69,10 +69,15 @@ class Config:
 
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
-    SMALL: ClassVar = {"pixels": "unit", "channels": (16, 32), "kernels": (5, 3), "pads": (2, 1), "pools": (2, 2), "pool_strides": (2, 2)}
+    ONLY: ClassVar[tuple[str, ...]] = ("cifar10",)
     SETTINGS: ClassVar = {
         "digits": {
-            **SMALL,
+            "pixels": "unit",
+            "channels": (16, 32),
+            "kernels": (5, 3),
+            "pads": (2, 1),
+            "pools": (2, 2),
+            "pool_strides": (2, 2),
             "latent": 32,
             "generator": 256,
             "maps": 32,

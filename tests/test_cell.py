@@ -8,7 +8,7 @@ import pytest
 from bench.cell import Cell, metric_recipe, variant_of
 from bench.digest import code_digest, content_digest
 from metrics import METRICS
-from models import MODELS, gan, vae
+from models import MODELS, gan, gsn, references, vae
 
 CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
 
@@ -18,11 +18,12 @@ CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
     [
         ({"dataset_digest": "abd"}, True, True),
         ({"dataset": "mnist"}, True, True),
-        ({"model": "gan-mm"}, True, True),
+        ({"model": "gan-mm"}, False, False),
         ({"config": gan.Config(lr=0.2)}, True, True),
         ({"config": vae.Config()}, True, True),
         ({"seed": 1}, True, True),
         ({"samples": 101}, False, True),
+        ({"checkpoint": "last"}, False, True),
         ({"variant": "lr=0.2"}, False, False),
     ],
 )
@@ -30,9 +31,36 @@ def test_one_ingredient_changes_what_depends_on_it(change, fit, samples):
     other = replace(CELL, **change)
     assert (other.fit_key != CELL.fit_key) == fit
     assert (other.sample_key != CELL.sample_key) == samples
-    assert (other.id != CELL.id) == samples
+    assert (other.id != CELL.id) == (samples or other.model != CELL.model)
     metric = METRICS["parzen"]
     assert (other.score_key("parzen", metric) != CELL.score_key("parzen", metric)) == samples
+
+
+def test_what_only_sampling_reads_retrains_nothing():
+    chain = Cell("digits", "abc", "deep-gsn", gsn.Config(), seed=0, samples=100)
+    other = replace(chain, model="deep-gsn-chain", config=gsn.Config(chain="consecutive"))
+    assert other.fit_key == chain.fit_key
+    assert other.check_key == chain.check_key
+    assert other.sample_key != chain.sample_key
+
+
+def test_more_draws_change_the_scores_and_not_the_draws_there_are():
+    other = replace(CELL, draws=6)
+    metric = METRICS["parzen"]
+    assert other.sample_key == CELL.sample_key
+    assert other.score_key("parzen", metric) != CELL.score_key("parzen", metric)
+    assert other.recipe != CELL.recipe
+
+
+def test_the_code_of_the_selection_changes_the_best_checkpoint_alone(monkeypatch):
+    best, last = CELL.sample_key, replace(CELL, checkpoint="last").sample_key
+    monkeypatch.setattr("bench.cell.SELECTION", "bench.atomic")
+    assert CELL.sample_key != best
+    assert replace(CELL, checkpoint="last").sample_key == last
+    reference = Cell("digits", "abc", "data", references.Data(), seed=0, samples=100)
+    key = reference.sample_key
+    monkeypatch.setattr("bench.cell.SELECTION", "bench.errors")
+    assert reference.sample_key == key
 
 
 def test_a_metrics_settings_change_its_scores_alone():

@@ -66,7 +66,7 @@ def test_score_prints_one_json_object(tmp_path):
     [
         (["run"], "expected names of models or --all"),
         (["run", "vae", "--all"], "expected names of models or --all"),
-        (["run", "gan-nss"], "unknown model 'gan-nss'; did you mean 'gan-ns'? known: dbn, gan-ns, gan-mm"),
+        (["run", "gan-nss"], "unknown model 'gan-nss'; did you mean 'gan-ns'? known: dbn, stacked-cae, deep-gsn"),
         (["run", "vae", "--set", "vae.latnt=3"], "vae: no option 'latnt'; did you mean 'latent'?"),
         (["run", "vae", "--dataset", "mnst"], "unknown data set 'mnst'; did you mean 'mnist'?"),
         (["run", "vae", "--device", "cuda:99"], "torch sees"),

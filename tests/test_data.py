@@ -1,3 +1,4 @@
+import hashlib
 import os
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
-from bench import BenchError, DataMissing, UnknownName
+from bench import BenchError, DataMissing, UnknownName, faces
 from bench.data import DATASETS, load
 
 ROOT = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -69,13 +71,97 @@ def test_mnist_is_split_as_in_the_paper():
 
 
 @needs_olivetti
-def test_olivetti_keeps_people_apart():
+def test_olivetti_keeps_people_apart_and_has_five_folds():
     data = load("olivetti", root=ROOT)
     check(data)
     assert data.shape == (1, 48, 48)
-    assert [len(data.train), len(data.valid), len(data.test)] == [240, 80, 80]
+    assert [len(data.train), len(data.valid), len(data.test)] == [220, 30, 150]
     people = [set(labels.tolist()) for labels in data.labels.values()]
     assert not (people[0] & people[1] or people[0] & people[2] or people[1] & people[2])
+    check_folds(data)
+    assert [(len(fold.valid), len(fold.test)) for fold in data.folds] == [(120, 30)] * 5
+
+
+def check_folds(data):
+    """Every image is in one place: what trains and validates is in no fold, the folds' test images are `test`, each once."""
+    assert len(data.folds) == 5
+    tests = torch.cat([fold.test for fold in data.folds]).flatten(1)
+    assert torch.equal(tests.unique(dim=0), data.test.flatten(1).unique(dim=0))
+    outside = torch.cat([data.train, data.valid]).flatten(1)
+    for fold in data.folds:
+        valid, test = fold.valid.flatten(1), fold.test.flatten(1)
+        assert torch.cdist(valid, test).min() > 0
+        assert torch.cdist(outside, torch.cat([valid, test])).min() > 0
+
+
+def write_tfd(folder, *, n=120, size=48, name="TFD_48x48.mat", **changes):
+    """A file of TFD's form: 40 of the images unlabelled in every fold, the others 16 to be tested in each, 10 valid, 54 train."""
+    rng = np.random.default_rng(1)
+    folds = np.zeros((n, 5), dtype=np.uint8)
+    for f in range(5):
+        codes = np.ones(80, dtype=np.uint8)
+        codes[16 * f : 16 * f + 16] = 3
+        codes[(16 * f + 16 + np.arange(10)) % 80] = 2
+        folds[40:, f] = codes
+    labels = np.where(np.arange(n) < 40, -1, rng.integers(1, 8, n)).astype(np.int16)
+    content = {"images": rng.integers(0, 256, (n, size, size), dtype=np.uint8), "folds": folds, "labs_ex": labels[:, None]}
+    content["labs_id"] = labels[:, None]
+    (folder / "tfd").mkdir(exist_ok=True)
+    savemat(folder / "tfd" / name, {key: value for key, value in (content | changes).items() if value is not None})
+    return content
+
+
+def test_tfd_is_read_from_the_users_file_with_its_folds(tmp_path):
+    content = write_tfd(tmp_path)
+    with pytest.warns(UserWarning, match="MD5 is [0-9a-f]{32}, not 9d113650c197719b750ecc6864faf87c"):
+        data = load("tfd", root=tmp_path)
+    check(data)
+    assert data.shape == (1, 48, 48)
+    assert [len(data.train), len(data.valid), len(data.test)] == [36, 4, 80]
+    torch.testing.assert_close(data.train[:, 0], torch.from_numpy(content["images"][:36]).float() / 255)
+    assert [(len(fold.valid), len(fold.test)) for fold in data.folds] == [(10, 16)] * 5
+    torch.testing.assert_close(data.folds[2].test[:, 0], torch.from_numpy(content["images"][72:88]).float() / 255)
+    check_folds(data)
+
+
+def test_tfd_of_the_known_md5_is_read_without_a_warning(tmp_path, monkeypatch):
+    write_tfd(tmp_path)
+    found = hashlib.md5((tmp_path / "tfd" / "TFD_48x48.mat").read_bytes()).hexdigest()
+    monkeypatch.setitem(faces.TFD_FILES, "TFD_48x48.mat", found)
+    assert load("tfd", root=tmp_path).train.shape == (36, 1, 48, 48)
+
+
+def test_large_tfd_images_are_made_48_pixels_wide(tmp_path):
+    content = write_tfd(tmp_path, size=96, name="TFD_96x96.mat")
+    data = load("tfd", root=tmp_path)
+    assert data.shape == (1, 48, 48)
+    means = torch.from_numpy(content["images"][:36]).float().mean((1, 2)) / 255
+    torch.testing.assert_close(data.train.mean((1, 2, 3)), means, atol=5e-3, rtol=0)  # of noise: the border counts a little less
+
+
+@pytest.mark.filterwarnings("ignore:.*MD5")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": None}, "holds no 'folds'; expected the keys images, folds, labs_ex"),
+        ({"images": np.zeros((120, 48, 48))}, "images are float64, expected uint8"),
+        ({"folds": np.zeros((120, 4), dtype=np.uint8)}, r"expected images .n, h, w., folds .n, 5. and labs_ex .n., got .*folds .120, 4."),
+        ({"folds": np.ones((120, 5), dtype=np.uint8)}, "a fold, or the unlabelled part, is empty"),
+    ],
+)
+def test_a_tfd_file_of_another_form_is_one_line(tmp_path, changes, message):
+    write_tfd(tmp_path, **changes)
+    with pytest.raises(BenchError, match=message):
+        load("tfd", root=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*MD5")
+def test_a_damaged_tfd_file_is_one_line(tmp_path):
+    write_tfd(tmp_path)
+    path = tmp_path / "tfd" / "TFD_48x48.mat"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(BenchError, match=r"cannot be read as a \.mat file"):
+        load("tfd", root=tmp_path)
 
 
 def write_folder(folder, n, size=(5, 4), mode="L"):
@@ -166,5 +252,6 @@ def test_nothing_there_and_no_network_is_one_line(name, tmp_path, monkeypatch):
         load(name, root=tmp_path)
     text = str(error.value)
     assert "\n" not in text
-    for part in (f"{name}: ", str(tmp_path), "--data DIR or BENCH_DATA", "'digits' needs nothing"):
+    asked_for = ["on request", "'olivetti' runs the same code"]
+    for part in (f"{name}: ", str(tmp_path), *(asked_for if name == "tfd" else ["--data DIR or BENCH_DATA", "'digits' needs nothing"])):
         assert part in text

@@ -41,6 +41,7 @@ class Broken(torch.nn.Module):
 class BrokenConfig:
     how: str = "raise"
     REFERENCE: ClassVar = False
+    SAMPLING: ClassVar = ()
     SETTINGS: ClassVar = {}
 
     def build(self, shape):

@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models import gan
+from models import adversarial, gan, settings_for
+from models.contrast import Contrast
 from models.layers import Maxout
 
-SMALL = gan.Config(latent=4, generator=(8,), discriminator=(6,), pieces=2, batch_size=10, discriminator_range=0.3)
+SMALL = gan.Config(latent=4, generator=(8,), activations=("relu",), discriminator=(6,), pieces=2, batch_size=10, discriminator_range=0.3)
 
 
 def built(config=SMALL):
@@ -17,7 +18,7 @@ def built(config=SMALL):
     return model, stage
 
 
-@pytest.mark.parametrize(("loss", "value"), [(gan.non_saturating_loss, 0.3133), (gan.minimax_loss, -1.3133)])
+@pytest.mark.parametrize(("loss", "value"), [(adversarial.non_saturating_loss, 0.3133), (adversarial.minimax_loss, -1.3133)])
 def test_generator_losses_at_logit_one(loss, value):
     assert float(loss(torch.tensor([1.0]))) == pytest.approx(value, abs=5e-5)
 
@@ -26,8 +27,8 @@ def test_generator_losses_at_logit_one(loss, value):
 def test_generator_gradients_at_the_logit(logit):
     a = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
     d = float(a.detach().sigmoid())
-    (minimax,) = torch.autograd.grad(gan.minimax_loss(a), a)
-    (non_saturating,) = torch.autograd.grad(gan.non_saturating_loss(a), a)
+    (minimax,) = torch.autograd.grad(adversarial.minimax_loss(a), a)
+    (non_saturating,) = torch.autograd.grad(adversarial.non_saturating_loss(a), a)
     # Both push the logit up: the minimax one with D(G(z)), which vanishes where D is sure; the other with 1 − D(G(z)).
     assert float(minimax) == pytest.approx(-d, rel=1e-12)
     assert float(non_saturating) == pytest.approx(-(1 - d), rel=1e-12)
@@ -35,18 +36,18 @@ def test_generator_gradients_at_the_logit(logit):
 
 def test_generator_losses_are_logs_of_the_discriminator():
     a = torch.linspace(-5, 5, 11, dtype=torch.float64)
-    torch.testing.assert_close(gan.minimax_loss(a), (1 - a.sigmoid()).log().mean())
-    torch.testing.assert_close(gan.non_saturating_loss(a), -a.sigmoid().log().mean())
+    torch.testing.assert_close(adversarial.minimax_loss(a), (1 - a.sigmoid()).log().mean())
+    torch.testing.assert_close(adversarial.non_saturating_loss(a), -a.sigmoid().log().mean())
 
 
 def test_discriminator_loss_is_half_the_cross_entropy():
     real, fake = torch.randn(20, dtype=torch.float64), torch.randn(20, dtype=torch.float64)
     expected = -0.5 * (real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean())
-    torch.testing.assert_close(gan.discriminator_loss(real, fake), expected)
+    torch.testing.assert_close(adversarial.discriminator_loss(real, fake), expected)
 
 
 def test_optimal_discriminator_loss_at_equality_is_half_log_four():
-    assert float(gan.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(0.5 * math.log(4))
+    assert float(adversarial.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(0.5 * math.log(4))
 
 
 def stepped(config):
@@ -65,11 +66,11 @@ def stepped(config):
 
 def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters():
     model, x, old, new = stepped(SMALL)
-    fake = model.generate(model.noise(10))
+    fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
     a_real, a_fake = model.D(torch.cat([x.flatten(1), fake])).chunk(2)
     names = [k for k, _ in model.named_parameters()]
     params = dict(model.named_parameters())
-    loss_d, loss_g = gan.discriminator_loss(a_real, a_fake), gan.non_saturating_loss(a_fake)
+    loss_d, loss_g = adversarial.discriminator_loss(a_real, a_fake), adversarial.non_saturating_loss(a_fake)
     for k in names:
         loss = loss_g if k.startswith("G.") else loss_d
         (g,) = torch.autograd.grad(loss, params[k], retain_graph=True)
@@ -79,12 +80,12 @@ def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters
 def test_alternating_update_shows_the_generator_the_new_discriminator():
     model, x, _, new = stepped(replace(SMALL, update="alternating"))
     with torch.no_grad():
-        fake = model.generate(model.noise(10))
-    loss = gan.discriminator_loss(*model.D(torch.cat([x.flatten(1), fake])).chunk(2))
+        fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
+    loss = adversarial.discriminator_loss(*model.D(torch.cat([x.flatten(1), fake])).chunk(2))
     with torch.no_grad():
         for p, g in zip(model.D.parameters(), torch.autograd.grad(loss, list(model.D.parameters())), strict=True):
             p -= 0.1 * g
-    loss = gan.non_saturating_loss(model.D(model.generate(model.noise(10))))
+    loss = adversarial.non_saturating_loss(model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform")))))
     for (k, p), g in zip(model.G.named_parameters(), torch.autograd.grad(loss, list(model.G.parameters())), strict=True):
         torch.testing.assert_close(new[f"G.{k}"], p - 0.1 * g, msg=k)
 
@@ -133,11 +134,133 @@ def test_initial_weights_and_biases_are_the_released_ones():
 
 @pytest.mark.parametrize("prior", ["uniform", "gaussian"])
 def test_noise_has_unit_variance(prior):
-    z = replace(SMALL, prior=prior, latent=100).build((1, 3, 3)).noise(2000)
+    z = adversarial.noise(replace(SMALL, latent=100).build((1, 3, 3)).G, 2000, prior)
     # variance of 200,000 draws: standard error of the variance ≤ √(2/200,000) = 0.003
     assert float(z.var()) == pytest.approx(1, abs=0.02)
     assert float(z.mean()) == pytest.approx(0, abs=0.01)
     assert (float(z.abs().max()) <= math.sqrt(3)) == (prior == "uniform")
+
+
+def test_number_of_activations_that_does_not_fit_raises():
+    with pytest.raises(ValueError, match="an activation for each of the 1 hidden layers, got 2"):
+        gan.Config(generator=(8,))
+
+
+def test_front_layers_need_pretraining():
+    with pytest.raises(ValueError, match="front and pretrain_epochs go together"):
+        gan.Config(front=(8, 4))
+
+
+TFD = replace(
+    settings_for("gan-ns", "tfd"),
+    generator=(30, 20),
+    front=(25, 10),
+    discriminator=(12, 12),
+    discriminator_range=0.3,
+    output_sparse=6,
+    batch_size=10,
+    lr=0.01,
+)
+
+
+def test_tfd_setting_is_the_released_one():
+    config = settings_for("gan-ns", "tfd")
+    assert (config.prior, config.generator, config.activations) == ("gaussian", (8000, 8000), ("relu", "sigmoid"))
+    assert (config.front, config.pretrain_epochs, config.epochs) == ((8000, 100), 50, 22)
+    assert (config.discriminator, config.max_norm, config.lr, config.sigmoid_bias) == ((1200, 1200), 1.9365, 0.05, -2.0)
+
+
+def test_pretraining_trains_the_last_layers_alone_and_then_all_against_a_fresh_discriminator():
+    model = TFD.build((1, 4, 4))
+    model.initialise(torch.rand(50, 1, 4, 4))
+    first, last = model.stages()
+    assert [(s.name, s.epochs) for s in (first, last)] == [("pretraining", 50), ("adversarial", 22)]
+    linear = [layer for layer in model.G if isinstance(layer, torch.nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(100, 25), (25, 10), (10, 30), (30, 20), (20, 16)]
+    assert [type(layer).__name__ for layer in model.G[1::2]] == ["ReLU", "Sigmoid", "ReLU", "Sigmoid"]
+
+    def moved(stage):
+        before = {k: v.detach().clone() for k, v in model.named_parameters()}
+        stage.step(torch.rand(10, 1, 4, 4), None)
+        return {k.rsplit(".", 1)[0] for k, v in model.named_parameters() if not torch.equal(v, before[k])}
+
+    players = {"G.4", "G.6", "G.8", "first_D.hidden.0.linear", "first_D.hidden.1.linear", "first_D.out"}
+    assert moved(first) == players
+    assert moved(last) == {name.removeprefix("first_") for name in players} | {"G.0", "G.2"}
+
+
+def test_sparse_weights_biases_and_norms_are_those_asked_for():
+    model = TFD.build((1, 4, 4))
+    output = model.G[-1]
+    assert (output.weight != 0).sum(1).tolist() == [6] * 16
+    assert model.G[2].bias.tolist() == [-2.0] * 10  # the sigmoid layers
+    assert model.G[6].bias.tolist() == [-2.0] * 20
+    assert float(output.weight.detach().norm(dim=1).max()) > 1.9365
+    model.initialise(torch.rand(50, 1, 4, 4))
+    for stage in model.stages():
+        stage.step(torch.rand(10, 1, 4, 4), None)
+    for net in (model.G, model.D, model.first_D):
+        for layer in net.modules():
+            if isinstance(layer, torch.nn.Linear):
+                assert float(layer.weight.detach().norm(dim=1).max()) <= 1.9365 + 1e-5
+
+
+def test_cifar_setting_trains_on_normalised_images_and_samples_in_the_unit_interval():
+    config = replace(settings_for("gan-ns", "cifar10"), generator=(30, 20), discriminator=(12, 12), batch_size=10)
+    assert settings_for("gan-ns", "cifar10").generator == (8000, 8000)
+    model = config.build((3, 5, 5))
+    x = torch.rand(40, 3, 5, 5)
+    model.initialise(x)
+    (stage,) = model.stages()
+    y = stage.inputs(x)
+    torch.testing.assert_close(y.norm(dim=1), torch.full((40,), 55.0))
+    torch.testing.assert_close(y.mean(1), torch.zeros(40), atol=1e-4, rtol=0)
+    assert 0.45 < float(model.G[-1].weight.detach().abs().max()) <= 0.5
+    stage.step(y[:10], None)
+    drawn = model.sample(7)
+    assert drawn.shape == (7, 3, 5, 5)
+    assert 0 <= drawn.min() <= drawn.max() <= 1
+
+
+def test_contrast_is_restored_at_the_mean_of_the_training_images():
+    contrast = Contrast()
+    x = 0.5 + 0.1 * torch.randn(20, 3, 4, 4).clamp(-3, 3)
+    contrast.fit(x)
+    y = contrast.normalise(x)
+    back = contrast.restore(y)
+    flat = x.flatten(1)
+    norms = (flat - flat.mean(1, keepdim=True)).norm(dim=1)
+    expected = flat.mean() + (flat - flat.mean(1, keepdim=True)) * (norms.mean() / norms)[:, None]
+    torch.testing.assert_close(back, expected.clamp(0, 1), atol=1e-5, rtol=0)
+    assert torch.equal(contrast.normalise(torch.full((1, 3, 4, 4), 0.3)).abs() < 1e-4, torch.ones(1, 48, dtype=torch.bool))
+
+
+def test_convolutional_nets_have_the_released_shapes():
+    model = settings_for("gan-conv", "cifar10").build((3, 32, 32))
+    deconvolution = model.G[5]
+    assert (deconvolution.in_channels, deconvolution.out_channels, deconvolution.kernel_size, deconvolution.stride) == (
+        80,
+        3,
+        (5, 5),
+        (3, 3),
+    )
+    assert model.G[2].out_features == 80 * 10 * 10
+    assert [layer.weight.shape for layer in model.D.convolutions] == [(64, 3, 8, 8), (64, 32, 8, 8), (384, 32, 5, 5)]
+    # 32 → 33 → 16 → 15 → 7 → 9 → 5: the odd ones only with ceil-mode pooling
+    assert model.D.hidden.linear.weight.shape == (2500, 192 * 5 * 5)
+    assert model.G(torch.randn(2, 100)).shape == (2, 3 * 32 * 32)
+
+
+def test_maxout_convolution_is_the_maximum_over_its_pieces():
+    model = replace(settings_for("gan-conv", "digits"), channels=(2,), kernels=(3,), pads=(1,), pools=(1,), pool_strides=(1,)).build(
+        (1, 4, 4)
+    )
+    D = model.D
+    D.config = replace(D.config, dropout_input=0.0, dropout_hidden=0.0)
+    x = torch.rand(5, 1, 4, 4)
+    maps = D.convolutions[0](x)
+    expected = torch.stack([maps[:, 0:2].max(1).values, maps[:, 2:4].max(1).values], dim=1)
+    torch.testing.assert_close(D.features(x), expected.flatten(1))
 
 
 def test_maxout_is_the_maximum_over_pieces():

@@ -16,7 +16,7 @@ def applied(option, model="gan-ns"):
         ("gan-ns.lr=1e-3", "lr", 0.001),
         ("gan-ns.update=alternating", "update", "alternating"),
         ("gan-ns.generator=64,32", "generator", (64, 32)),
-        ("gan-ns.generator=(64,)", "generator", (64,)),
+        ("vae.hidden=(64,)", "hidden", (64,)),
         (" gan-ns.prior = gaussian ", "prior", "gaussian"),
     ],
 )

@@ -20,8 +20,9 @@ from bench.store import Record, Store, read_records
 
 ROOT = Path(__file__).parents[1]
 ROW = Record(
-    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000,
-    epochs=100, fit_seconds=90.0, recipe="r", metric_settings=json.dumps({"sigma": 0.2154}),
+    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000, draws=5, draw_sd=0.3,
+    epochs=100, checkpoint="best", checkpoint_epoch=90, valid_taken=215.0, valid_last=214.0, fit_seconds=90.0, recipe="r",
+    metric_settings=json.dumps({"sigma": 0.2154}),
 )  # fmt: skip
 
 
@@ -50,9 +51,10 @@ def numbers(records=RECORDS):
 def test_mean_spread_and_standard_error_over_seeds():
     row = numbers().loc[("model", "gan-ns", "", 10_000)]
     assert row["nats"] == 224
-    assert row["seeds ±"] == pytest.approx(4)
-    assert row["test ±"] == 2
-    assert row["seeds"] == 3
+    assert (row["seed ±"], row["seeds"]) == (pytest.approx(4), 3)
+    assert (row["test ±"], row["test n"]) == (2, 10_000)
+    assert (row["draw ±"], row["draws"]) == (pytest.approx(math.sqrt((0.3**2 * 3) / 3)), 5)
+    assert row["total ±"] == pytest.approx(math.sqrt(2**2 + 4**2 / 3))
     assert row["σ"] == pytest.approx(0.2154)
     assert row["minutes"] == 1.5
 
@@ -74,6 +76,26 @@ def test_published_values_stand_beside_comparable_rows_alone():
     assert list(shown.index) == [("model", "gan-ns", "epochs=100", 10_000)]
 
 
+def test_a_number_published_at_a_fixed_sigma_is_compared_at_it():
+    rows = parzen("deep-gsn-chain", [150.0])
+    rows.append(replace(rows[0], quantity="at_sigma_0.2", value=204.0, stderr=1.0, metric_settings="{}"))
+    row = numbers(rows).loc[("model", "deep-gsn-chain", "", 10_000)]
+    assert row["nats"] == 150
+    assert row["z"] == pytest.approx((204 - 214) / math.sqrt(1 + 1.1**2))
+    notes = table1(rows).notes["model", "deep-gsn-chain", "", 10_000]
+    assert notes == ["mnist: z is of the score at σ = 0.2, fixed as in the published number: 204.0 nats"]
+
+
+def test_the_checkpoint_that_was_taken_and_both_validation_numbers_are_shown():
+    row = numbers().loc[("model", "gan-ns", "", 10_000)]
+    assert (row["epoch"], row["epochs"], row["valid"], row["valid last"]) == (90, 100, 215, 214)
+
+
+def test_bandwidths_that_differ_between_draws_are_a_range():
+    rows = parzen("gan-ns", [160.0], metric_settings=json.dumps({"sigma": 0.2154, "sigmas": [0.1668, 0.2154]}))
+    assert numbers(rows).loc[("model", "gan-ns", "", 10_000)]["σ"] == "0.1668 to 0.2154"
+
+
 def test_bandwidths_that_differ_between_seeds_are_a_range():
     rows = parzen("gan-ns", [160.0, 161.0])
     rows[1] = replace(rows[1], metric_settings=json.dumps({"sigma": 0.1668}))
@@ -85,9 +107,13 @@ def test_a_table_of_no_records_is_empty():
 
 
 def test_one_seed_has_no_spread_and_never_a_zero():
-    assert numbers().loc[("model", "dbn", "", 10_000)]["seeds ±"] is None
-    line = next(line for line in to_markdown(table1(RECORDS)).splitlines() if line.startswith("| dbn"))
-    assert [cell.strip() for cell in line.split("|")][3] == "–"
+    row = numbers().loc[("model", "dbn", "", 10_000)]
+    assert row["seed ±"] is None
+    # what is known without the spread over seeds: the test images and the five draws
+    assert row["total ±"] == f"≥ {math.sqrt(2**2 + 0.3**2 / 5):.1f}"
+    header, line = (next(x for x in to_markdown(table1(RECORDS)).splitlines() if x.startswith(start)) for start in ("| model", "| dbn"))
+    cells = dict(zip(*([cell.strip() for cell in x.split("|")] for x in (header, line)), strict=True))
+    assert (cells["seed ±"], cells["seeds"], cells["total ±"]) == ("–", "1", "≥ 2.0")
 
 
 def test_rows_are_best_first_within_models_samples_and_references():
@@ -135,10 +161,12 @@ def test_csv_markdown_and_latex_print_the_same_numbers():
     assert len(latex) == 7
     for row, md, tex in zip(exact, body, latex, strict=True):
         for title, cell, tex_cell in zip(header[1:], md[1:], tex[-len(md) + 1 :], strict=True):
-            assert cell.replace("–", "--") == tex_cell
+            assert cell.replace("–", "--").replace("≥", r"$\geq$") == tex_cell
             value = row[f"mnist: {title}"]
             assert (cell == "–") == (value == "")
-            if value:
+            if value.startswith("≥"):
+                assert value == cell
+            elif value:
                 decimals = len(cell.partition(".")[2])
                 assert f"{float(value):.{decimals}f}" == cell
 

@@ -51,6 +51,7 @@ def to_latex(table: Table) -> str:
     It is set small, and shrunk to the line where it would still be wider.
     """
     shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$").replace(DASH, LATEX[DASH])
+    shown = shown.replace("≥", LATEX["≥"].replace("\\", r"\\"), regex=True)
     shown.columns = pd.Index([escape_latex(str(c)) for c in shown.columns])
     columns = "l" + "r" * (shown.shape[1] - 1)
     lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=columns).splitlines()
