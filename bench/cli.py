@@ -1,4 +1,4 @@
-"""What can be typed? `bench run`, `score`, `report` and `list`; torch is imported only by the commands that compute."""
+"""What can be typed? `bench run`, `score`, `report`, `check` and `list`; torch is imported only by the commands that compute."""
 
 from __future__ import annotations
 
@@ -136,6 +136,30 @@ def report(results: Results = Path("results")) -> None:
         raise BenchError(f"report: no records under {results}; make some with `bench run --all`")
     for path in written:
         typer.echo(path)
+
+
+@app.command()
+def check(
+    baseline: Annotated[Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")],
+    fast: Annotated[bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = Path("results"),
+) -> None:
+    """Make a baseline's likelihood numbers again. Exit code 3 if one regressed beyond its noise, 4 if one cannot be compared."""
+    from bench.check import as_plain, exit_code
+    from bench.check import check as check_numbers
+    from bench.screen import Lines, print_verdicts
+
+    watch = None if as_json else Lines()
+    verdicts = check_numbers(baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, watch=watch)
+    if as_json:
+        typer.echo(as_plain(verdicts))
+    else:
+        print_verdicts(verdicts)
+    raise typer.Exit(exit_code(verdicts))
 
 
 @app.command(name="list")

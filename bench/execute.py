@@ -17,7 +17,7 @@ from torch import Tensor
 from bench import harness, provenance
 from bench.atomic import write_atomically
 from bench.cell import Cell, metric_recipe
-from bench.checkpoint import load_snapshot, snapshot_path
+from bench.checkpoint import load_snapshot
 from bench.dataset import Dataset
 from bench.samples import check_values
 from bench.seeding import derive_seed, seed_everything
@@ -65,14 +65,16 @@ def run_cell(
     *,
     device: torch.device,
     force: bool = False,
+    rescore: bool = False,
     tell: Listener = lambda news: None,
 ) -> Outcome:
     """Run what is missing of a cell and return its records; the caller stores them. `data` lies on `device`.
 
+    `force` does all of it anew, `rescore` the scores alone where model or samples are there.
     An exception of a model or metric becomes the status of a row; only KeyboardInterrupt and SystemExit pass.
     """
     keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
-    there = {} if force else reusable(store.records(), cell, keys)
+    there = {} if force or rescore else reusable(store.records(), cell, keys)
     todo = {name: metric for name, metric in metrics.items() if name not in there}
     # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
     kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
@@ -204,7 +206,7 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
     with provenance.Cost(device) as cost:
         model, log = train()
         epochs = harness.snapshot_epochs(cell.config.epochs) if log.steps else []
-        if not all(snapshot_path(folder, epoch).exists() for epoch in epochs):  # deleted by someone: only training brings them back
+        if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
             forget_training(folder)
             model, log = train()
     model.eval()
@@ -227,10 +229,9 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
 
 
 def load_weights(model: Any, folder: Path, epoch: int) -> None:
-    """Give `model` the weights it had after `epoch`. Raises RuntimeError where they are damaged."""
+    """Give `model` the weights it had after `epoch`."""
     weights = load_snapshot(folder, epoch)
-    if weights is None:
-        raise RuntimeError(f"the weights after epoch {epoch} are damaged: delete {folder} to train again")
+    assert weights is not None, "they were read when training was done"
     model.load_state_dict(weights)
 
 

@@ -17,12 +17,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from bench.cell import Cell, Checkpoint
+from bench.check import Verdict
 from bench.execute import News, Outcome
 from bench.harness import Progress as Position
 from bench.report.render import letter, printed
 from bench.report.table import table1
 from bench.selection import Check
 from bench.store import Record, Store
+from bench.watch import Silent
 
 LEAST = (
     "MiB", "valid last", "valid", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±", "z",
@@ -99,6 +101,14 @@ class Screen:
     def table(self) -> Group:
         """Return the table of the data set's records so far, and its notes."""
         return grid(self.store.records(), self.console.width)
+
+
+class Lines(Silent):
+    """Says one line on stderr for each cell that is finished."""
+
+    def finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Say what came of a cell."""
+        Console(stderr=True).print(Text(line(cell, outcome)), soft_wrap=True)
 
 
 def terminal() -> Console:
@@ -194,6 +204,19 @@ def print_plan(
         else:
             state = "to be trained"
         Console().print(Text(f"{cell.id} {title(cell)}: {state}"), soft_wrap=True)
+
+
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Print what a check found, one line of the table each."""
+    console = terminal()
+    drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("line", "before", "now", "change", "would count", "finding", "why"):
+        drawn.add_column(name, justify="right" if name in ("before", "now", "change", "would count") else "left", overflow="fold")
+    for v in verdicts:
+        change = None if v.now is None or v.before is None else v.now - v.before
+        numbers = ["–" if x is None else f"{x:.{digits}f}" for x, digits in ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))]
+        drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding, v.reason)))
+    console.print(drawn)
 
 
 def print_registry(kind: str) -> None:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
+from bench.dataset import Fold
 from metrics import Subject
 from metrics.parzen import PAPER_SIGMAS, Parzen, parzen_log_prob, parzen_log_probs
+from metrics.windows import pooled
 
 
 def oracle(x, centres, sigma):
@@ -133,3 +135,64 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 512, "MiB more than before; all distances at once would be 3,800"
+
+
+def test_draws_are_averaged_and_their_spread_is_told(few):
+    draws = [few.train[i::3] for i in range(3)]  # 66 or 67 images each: cut to one size
+    first, *others = (draw[:66] for draw in draws)
+    one_by_one = [Parzen()(Subject(draw), few).scores["log_likelihood"].value for draw in (first, *others)]
+    score = Parzen()(Subject(first, redraws=others), few).scores["log_likelihood"]
+    assert score.value == pytest.approx(np.mean(one_by_one), abs=1e-6)
+    assert score.draw_sd == pytest.approx(np.std(one_by_one, ddof=1), abs=1e-6)
+    assert Parzen()(Subject(first), few).scores["log_likelihood"].draw_sd is None
+
+
+def test_the_curve_against_n_is_of_the_first_samples_of_all_draws(few):
+    first, second = few.train[:80], few.train[80:160]
+    score = Parzen(sizes=(20, 80, 100, 160, 500))(Subject(first, redraws=[second]), few).scores["log_likelihood"]
+    assert list(score.curves["samples"]) == ["20", "80", "100", "160"]
+    for size, value in score.curves["samples"].items():
+        alone = Parzen()(Subject(few.train[: int(size)]), few).scores["log_likelihood"]
+        assert value == pytest.approx(alone.value, abs=1e-5), size
+
+
+def test_the_curve_against_sigma_is_of_validation_images(few):
+    score = Parzen()(Subject(few.train), few).scores["log_likelihood"]
+    expected = [oracle(few.valid.flatten(1), few.train.flatten(1), s).mean() for s in PAPER_SIGMAS]
+    assert list(score.curves["sigma"].values()) == pytest.approx(expected, abs=5e-3)
+    assert [float(s) for s in score.curves["sigma"]] == pytest.approx(PAPER_SIGMAS, rel=1e-5)
+    assert score.settings["valid_value"] == pytest.approx(max(expected), abs=5e-3)
+
+
+def test_the_score_at_the_fixed_sigma_stands_beside_the_headline(few):
+    scores = Parzen()(Subject(few.train), few).scores
+    expected = oracle(few.test.flatten(1), few.train.flatten(1), 0.2)
+    assert scores["at_sigma_0.2"].value == pytest.approx(expected.mean(), abs=5e-3)
+    assert scores["at_sigma_0.2"].stderr == pytest.approx(expected.std() / math.sqrt(len(expected)), abs=5e-3)
+
+
+def test_each_fold_has_its_own_sigma_and_the_error_is_over_folds(few):
+    from dataclasses import replace
+
+    # Noisy images want a wider window: the folds must choose differently.
+    noisy = (few.valid + 0.5 * torch.rand_like(few.valid)).clamp(0, 1)
+    folds = (Fold(few.valid[:20], few.test[:20]), Fold(few.valid[20:], few.test[20:30]), Fold(noisy, few.test[30:]))
+    score = Parzen()(Subject(few.train), replace(few, folds=folds)).scores["log_likelihood"]
+    means, sigmas = [], []
+    for fold in folds:
+        alone = Parzen()(Subject(few.train), replace(few, valid=fold.valid, test=fold.test)).scores["log_likelihood"]
+        means.append(alone.value)
+        sigmas.append(alone.settings["sigma"])
+    assert len(set(sigmas)) > 1
+    assert score.settings["sigmas"] == sorted(set(sigmas))
+    assert score.value == pytest.approx(np.mean(means), abs=1e-5)
+    assert score.stderr == pytest.approx(np.std(means, ddof=1) / math.sqrt(3), abs=1e-5)
+    assert (score.stderr_over, score.n) == ("folds", 3)
+
+
+def test_a_mixture_is_pooled_from_its_pieces():
+    x, s = torch.rand(9, 4, dtype=torch.float64), torch.rand(30, 4, dtype=torch.float64)
+    pieces = [(0, 5), (5, 12), (12, 30)]
+    parts = torch.stack([parzen_log_probs(x, s[lo:hi], [0.1, 0.3]) for lo, hi in pieces])
+    for lo, hi in [(0, 30), (0, 12), (5, 30), (12, 30)]:
+        torch.testing.assert_close(pooled(parts, pieces, (lo, hi)), parzen_log_probs(x, s[lo:hi], [0.1, 0.3]), atol=1e-10, rtol=0)

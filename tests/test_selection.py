@@ -1,0 +1,132 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import tiny
+
+from bench import checkpoint, harness
+from bench.cell import Cell
+from bench.execute import fitted, run_cell
+from bench.selection import Check, Checks, validation_score
+from bench.store import Store
+from metrics import METRICS, Subject
+from metrics.parzen import Parzen
+from models import settings_for
+
+CPU = torch.device("cpu")
+
+
+def cell_of(data, *, name="vae", taken="best", epochs=4, **changes):
+    return Cell(data.name, data.digest, name, replace(tiny(settings_for(name, "digits")), epochs=epochs, **changes), 0, 150, 2, taken)
+
+
+def test_the_validation_score_is_parzens_own(few):
+    expected = Parzen()(Subject(few.train), few).scores["log_likelihood"].settings["valid_value"]
+    assert validation_score(few.train, few.valid) == pytest.approx(expected, abs=1e-6)
+
+
+def test_test_images_play_no_part(few, tmp_path):
+    other = replace(few, test=torch.rand_like(few.test))
+    fits = [
+        fitted(cell_of(few), data, Store(tmp_path / str(i), "digits"), CPU, lambda news: None)[1] for i, data in enumerate((few, other))
+    ]
+    assert fits[0].valid_taken == fits[1].valid_taken
+    assert fits[0].checkpoint_epoch == fits[1].checkpoint_epoch
+
+
+class Drawer:
+    """A model whose samples are given."""
+
+    def __init__(self, samples):
+        self.samples, self.calls = samples, 0
+
+    def sample(self, n):
+        self.calls += 1
+        return self.samples
+
+
+def test_checks_are_made_once_and_kept(few, tmp_path):
+    path = tmp_path / "checks.json"
+    good, bad = Drawer(few.train), Drawer(torch.rand(100, 1, 8, 8))
+    checks = Checks(path, few.valid, seed=0)
+    for epoch, model in ((1, bad), (2, good), (5, good), (10, bad)):
+        checks.make(model, epoch)
+    again = Checks(path, few.valid, seed=0)
+    assert again.make(good, 2) == checks.make(good, 2) == again.best  # the first of equals
+    assert again.last.epoch == 10
+    assert good.calls == 2
+    path.write_text("nonsense")
+    assert Checks(path, few.valid, seed=0).values == {}
+
+
+def test_the_best_checkpoint_is_sampled_and_both_numbers_are_kept(few, tmp_path):
+    store, heard = Store(tmp_path, "digits"), []
+    best = cell_of(few)
+    _, fit = fitted(best, few, store, CPU, heard.append)
+    checks = {news.epoch: news.value for news in heard if isinstance(news, Check)}
+    assert list(checks) == harness.snapshot_epochs(4) == [1, 2, 3, 4]
+    # A checkpoint in the middle is made the best: the weights that are then returned must be its own.
+    path = store.artefact("checks", best.check_key + ".json")
+    path.write_text(json.dumps(checks | {"2": 99.0}))
+    model, fit = fitted(best, few, store, CPU, lambda news: None)
+    assert (fit.checkpoint_epoch, fit.valid_taken, fit.valid_last) == (2, 99.0, checks[4])
+    kept = checkpoint.load_snapshot(store.artefact("fits", best.fit_key), 2)
+    assert all(torch.equal(kept[k], v) for k, v in model.state_dict().items())
+    last, fit = fitted(cell_of(few, taken="last"), few, store, CPU, lambda news: None)
+    assert (fit.checkpoint_epoch, fit.valid_taken) == (4, checks[4])
+    assert not all(torch.equal(kept[k], v) for k, v in last.state_dict().items())
+
+
+def test_both_checkpoints_come_from_one_training(few, tmp_path):
+    store, steps = Store(tmp_path, "digits"), []
+
+    def tell(news):
+        if isinstance(news, harness.Progress) and news.stage != "sampling":
+            steps.append(news)
+
+    for taken in ("best", "last"):
+        outcome = run_cell(cell_of(few, taken=taken), few, store, METRICS, device=CPU, tell=tell)
+        assert {r.checkpoint for r in outcome.records} == {taken}
+        assert all(r.ok and r.draws == 2 for r in outcome.records)
+    assert len(steps) == 4 * (200 // 20)
+
+
+def test_lost_or_damaged_snapshots_are_made_again(few, tmp_path):
+    store, cell = Store(tmp_path, "digits"), cell_of(few)
+    first, _ = fitted(cell, few, store, CPU, lambda news: None)
+    folder = store.artefact("fits", cell.fit_key)
+    checkpoint.snapshot_path(folder, 2).unlink()
+    again, _ = fitted(cell, few, store, CPU, lambda news: None)
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert checkpoint.snapshot_path(folder, 2).exists()
+    path = checkpoint.snapshot_path(folder, 4)
+    path.write_bytes(path.read_bytes()[:-20])
+    last = cell_of(few, taken="last")
+    again, _ = fitted(last, few, store, CPU, lambda news: None)
+    assert checkpoint.load_snapshot(folder, 4) is not None
+
+
+def test_the_checks_leave_no_trace_in_the_training(few, tmp_path):
+    cell = cell_of(few, name="dbn", taken="last")
+    alone, _ = harness.fit(cell.config, few.train, seed=11)
+    checks = Checks(tmp_path / "c.json", few.valid, seed=5)
+    checked, _ = harness.fit(cell.config, few.train, seed=11, snapshot=checks.make)
+    assert len(checks.values) == 4
+    assert all(torch.equal(a, b) for a, b in zip(alone.state_dict().values(), checked.state_dict().values(), strict=True))
+
+
+def test_models_of_one_family_share_a_training(few, tmp_path):
+    store, trained = Store(tmp_path, "digits"), []
+
+    def tell(news):
+        if isinstance(news, harness.Progress) and news.stage == "walkback":
+            trained.append(news)
+
+    rows = {}
+    for name, chain in (("deep-gsn", "independent"), ("deep-gsn-chain", "consecutive")):
+        cell = cell_of(few, name=name, hidden=(16, 12), chain=chain)
+        rows[name] = run_cell(cell, few, store, METRICS, device=CPU, tell=tell).records
+    assert len(trained) == 4 * (200 // 20)
+    values = [next(r.value for r in found if r.metric == "parzen") for found in rows.values()]
+    assert values[0] != values[1]
