@@ -1,5 +1,6 @@
 """The command line, run as a user runs it."""
 
+import csv
 import json
 import os
 import signal
@@ -46,6 +47,34 @@ def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
     printed = bench("report", "--results", tmp_path).stdout.splitlines()
     assert {Path(line) for line in printed} >= set(before)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_check_says_by_its_exit_code_what_it_found(tmp_path):
+    bench("run", "vae", "mean", *TINY, "--results", tmp_path)
+    path = tmp_path / "digits" / "runs.csv"
+    done = bench("check", "--baseline", path.parent, "--results", tmp_path)
+    assert done.stdout.count("identical seed by seed") == 2
+    kept = path.read_text()
+    rows = list(csv.DictReader(kept.splitlines()))
+    for row in rows:
+        if row["model"] == "mean" and row["quantity"] == "log_likelihood":
+            row["value"] = "90.0"
+
+    def rewrite():
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    rewrite()
+    found = json.loads(bench("check", "--baseline", path.parent, "--results", tmp_path, "--json", code=3).stdout)
+    assert {v["line"]: v["finding"] for v in found} == {"vae (epochs=2), N = 150": "indistinguishable", "mean, N = 150": "regressed"}
+    for row in rows:
+        row["dataset_digest"] = "0123456789abcdef"
+    rewrite()
+    done = bench("check", "--baseline", path.parent, "--results", tmp_path, code=4)
+    assert "the content of the data set differs" in done.stdout
+    assert "not found" in bench("check", "--baseline", tmp_path / "nowhere", code=2).stderr
 
 
 def test_score_prints_one_json_object(tmp_path):

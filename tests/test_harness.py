@@ -44,6 +44,33 @@ def test_a_killed_run_ends_with_the_same_bits(name, stop, few, tmp_path):
     assert resumed_log.history == log.history
 
 
+@pytest.mark.parametrize("stop", [3, 19, 20, 21, 45])
+def test_a_killed_run_of_two_stages_ends_with_the_same_bits(stop, few, tmp_path):
+    # TFD's scheme: 2 epochs of pretraining, then layers in front and a fresh discriminator; 10 minibatches an epoch
+    scheme = {"generator": (12, 10), "front": (14, 8), "discriminator": (6, 6), "output_sparse": 4, "pretrain_epochs": 2}
+    config = replace(settings_for("gan-ns", "tfd"), **scheme, epochs=3, batch_size=20)
+
+    def fit(folder=None, stop=None):
+        torch.manual_seed(7)
+        model = config.build(few.shape)
+
+        def watch(progress):
+            if progress.done == stop:
+                raise Killed
+
+        return model, harness.train(model, few.train, folder=folder, watch=watch, every=0.0)
+
+    whole, log = fit()
+    assert [(entry["stage"], entry["epoch"]) for entry in log.history] == [
+        ("pretraining", 1), ("pretraining", 2), ("adversarial", 1), ("adversarial", 2), ("adversarial", 3)
+    ]  # fmt: skip
+    with pytest.raises(Killed):
+        fit(tmp_path, stop)
+    resumed, resumed_log = fit(tmp_path)
+    assert same(whole, resumed)
+    assert resumed_log.history == log.history
+
+
 def test_a_finished_run_is_not_trained_again(few, tmp_path):
     model, log = fit("vae", few.train, tmp_path)
     seen = []

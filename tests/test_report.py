@@ -223,11 +223,25 @@ def test_the_readmes_table_is_the_committed_one():
     assert committed in (ROOT / "README.md").read_text()
 
 
-def test_committed_tables_are_what_their_records_give():
-    folder = ROOT / "results" / "mnist"
+@pytest.mark.parametrize("dataset", ["mnist", "olivetti"])
+def test_committed_tables_are_what_their_records_give(dataset):
+    folder = ROOT / "results" / dataset
     table = table1(read_records(folder / "runs.csv"))
     for suffix, render in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
         assert render(table) == (folder / f"table1.{suffix}").read_text()
+
+
+def test_the_papers_other_column_shows_what_was_published_and_why_there_is_no_more():
+    table = table1(RECORDS, beside=["tfd"])
+    column = table.numbers["tfd"]
+    assert column["published"].dropna().to_dict() == {("model", "dbn", "", 10_000): 1909, ("model", "gan-ns", "", 10_000): 2057}
+    assert column["nats"].isna().all()
+    assert any("tfd: published values alone: the Toronto Face Database" in note for note in table.footnotes)
+    assert "tfd: published" in to_markdown(table)
+    assert "tfd: nats" not in to_markdown(table)
+    measured = table1([*RECORDS, *parzen("dbn", [1800.0], dataset="tfd")], beside=["tfd"])
+    assert measured.numbers["tfd"].loc[("model", "dbn", "", 10_000)]["nats"] == 1800
+    assert not any("published values alone" in note for note in measured.footnotes)
 
 
 def test_report_of_nothing_writes_nothing(tmp_path):

@@ -1,5 +1,6 @@
 """The straight line from names to rows, and what is reused of it."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -265,6 +266,8 @@ def test_two_processes_give_the_same_rows(tmp_path):
         ({"models": ["gan-nss"]}, UnknownName, "did you mean 'gan-ns'"),
         ({"options": ["gan-ns.epochs=3"]}, UnknownName, "unknown model 'gan-ns'; known: vae"),
         ({"seeds": 0}, BadOption, "--seeds: got 0"),
+        ({"draws": 0}, BadOption, "--draws: got 0"),
+        ({"checkpoint": "first"}, BadOption, "--checkpoint: got 'first', expected best or last"),
         ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
         ({"jobs": 0}, BadOption, "--jobs: got 0"),
         ({"device": "gpu7"}, BadOption, "--device: got 'gpu7'"),
@@ -276,6 +279,34 @@ def test_bad_requests_are_one_line_and_leave_nothing(tmp_path, kwargs, error, me
         quick(tmp_path / "r", **kwargs)
     assert message in str(caught.value)
     assert not (tmp_path / "r").exists()
+
+
+def test_all_models_are_those_meant_for_the_data_set(digits):
+    assert {c.model for c in plan(digits)} == set(MODELS) - {"gan-conv"}
+    assert {c.model for c in plan(replace(digits, name="cifar10"))} == set(MODELS)
+    assert {c.model for c in plan(digits, ["gan-conv"])} == {"gan-conv"}
+
+
+def test_the_other_checkpoint_is_a_row_of_its_own(tmp_path, trained):
+    quick(tmp_path)
+    quick(tmp_path, checkpoint="last")
+    rows = Store(tmp_path, "digits").records()
+    options = "hidden=(16,), epochs=2"
+    assert {(r.variant, r.checkpoint) for r in rows} == {(options, "best"), (f"{options}, checkpoint=last", "last")}
+    assert quick(tmp_path, ["mean"], checkpoint="last")["variant"].unique().tolist() == [""]
+
+
+def test_curves_and_draws_are_stored_with_the_records(tmp_path):
+    quick(tmp_path, draws=3)
+    row = next(r for r in Store(tmp_path, "digits").records() if r.quantity == "log_likelihood")
+    curves = json.loads(row.curves)
+    assert list(curves) == ["samples", "sigma"]
+    assert len(curves["sigma"]) == 10
+    assert row.draws == 3
+    assert row.draw_sd > 0
+    assert (row.checkpoint, row.epochs) == ("best", 2)
+    assert 1 <= row.checkpoint_epoch <= 2
+    assert row.valid_taken >= row.valid_last
 
 
 def test_plan_puts_models_in_order_and_seeds_innermost(digits):

@@ -26,3 +26,6 @@ PUBLISHED = {
     ("gan-ns", "mnist"): Published(225, 2),
     ("gan-ns", "tfd"): Published(2057, 26),
 }
+
+EMPTY = {"tfd": "the Toronto Face Database is given by its owners on request and was not at hand; see README"}
+"""Why a data set of the paper may have no numbers of ours."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
-from bench.report.published import PUBLISHED
+from bench.report.published import EMPTY, PUBLISHED
 from bench.store import ROLES, Record, frame
 
 KEY = ["role", "model", "variant", "samples"]
@@ -38,8 +39,11 @@ class Table:
         return list(dict.fromkeys(note for key in self.numbers.index for note in self.notes.get(key, [])))
 
 
-def table1(records: Sequence[Record]) -> Table:
-    """Return the table of all records, best first within models, users' samples and reference rows."""
+def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
+    """Return the table of all records, best first within models, users' samples and reference rows.
+
+    A data set of `beside` that has no records becomes a column of published values, with a note that says why it is empty.
+    """
     if not records:
         return Table(pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=KEY), columns=pd.MultiIndex.from_product([[], COLUMNS])))
     data = frame(records)
@@ -52,6 +56,13 @@ def table1(records: Sequence[Record]) -> Table:
         notes.setdefault(key, []).extend(found)
     datasets = list(dict.fromkeys(data["dataset"]))
     keys = list(dict.fromkeys(key for _, key in columns))
+    for dataset in (name for name in beside if name not in datasets):
+        datasets.append(dataset)
+        for key in keys:
+            published = PUBLISHED.get((key[1], dataset)) if is_the_published_setting(key) else None
+            if published:
+                columns[dataset, key] = {"published": published.value, "published ±": published.stderr}
+                notes[key].append(f"{dataset}: published values alone: {EMPTY[dataset]}")
     numbers = pd.DataFrame(
         [[columns.get((d, key), {}).get(c) for d in datasets for c in COLUMNS] for key in keys],
         index=pd.MultiIndex.from_tuples(keys, names=KEY),
@@ -81,7 +92,7 @@ def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, o
         "minutes": plain(scored["fit_seconds"].mean() / 60),
         "MiB": plain(scored["peak_memory_mib"].mean()),
     }
-    if is_the_published_setting(rows.iloc[0]):
+    if is_the_published_setting(rows.iloc[0][KEY]):
         found, note = comparison(dataset, model, parzen, scored)
         numbers |= found
         notes += note
@@ -175,9 +186,10 @@ def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
     return numbers.iloc[order]
 
 
-def is_the_published_setting(row: pd.Series) -> bool:
-    """Return whether a published value may stand beside a record: a model of ours, 10,000 samples, no option changed but epochs."""
-    return bool(row["role"] == "model" and row["samples"] == 10_000 and re.fullmatch(r"(epochs=\d+)?", row["variant"]))
+def is_the_published_setting(key: Iterable[Any]) -> bool:
+    """Return whether a published value may stand in a row: a model of ours, 10,000 samples, no option changed but epochs."""
+    role, _, variant, samples = key
+    return bool(role == "model" and samples == 10_000 and re.fullmatch(r"(epochs=\d+)?", variant))
 
 
 def sigma(rows: pd.DataFrame) -> float | str:
