@@ -63,20 +63,22 @@ class Cell:
 
     @property
     def check_key(self) -> str:
-        """Return what the validation checks depend on: the fit, and how checkpoints are selected."""
-        return content_digest("checks", self.fit_key, code_digest(SELECTION))
+        """Return what the validation checks depend on: the fit, how the model samples, and how checkpoints are selected."""
+        return content_digest("checks", self.fit_key, self._sampling(), code_digest(SELECTION))
 
     @property
     def sample_key(self) -> str:
         """Return what each draw of samples depends on: the fit, the checkpoint and how it is selected, and their number."""
         selected = self.check_key if self.checkpoint == "best" and not self.config.REFERENCE else "last"
-        sampling = {name: self.settings[name] for name in self.config.SAMPLING}
-        return content_digest("samples", self.fit_key, self.samples, selected, sampling)
+        return content_digest("samples", self.fit_key, self.samples, selected, self._sampling())
 
     @property
     def recipe(self) -> str:
         """Return what the samples of every seed depend on: rows of one line of a table share it."""
         return content_digest("recipe", replace(self, seed=0).sample_key, self.draws)
+
+    def _sampling(self) -> dict[str, Any]:
+        return {name: self.settings[name] for name in self.config.SAMPLING}
 
     def score_key(self, name: str, metric: Any) -> str:
         """Return what a metric's scores depend on: the samples, the metric's settings and its code."""

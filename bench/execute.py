@@ -124,7 +124,6 @@ def subject_of(
     """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed."""
     if force:
         forget(cell, store)
-    # On CUDA a model is loaded again only where a metric needs it: the samples come from the cache.
     cached = [cached_samples(sample_path(cell, draw, store)) for draw in range(cell.draws)]
     whole = [each for each in cached if each is not None]
     if len(whole) == cell.draws and not needs_model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -19,8 +19,12 @@ LEGEND = (
     "last ones. minutes: wall time of training one seed; MiB: peak memory of its process or device."
 )
 DASH = "–"
-ALONE = ("test n", "draws", "draw ±", "NN ratio", "copies %", "epoch", "epochs", "valid", "valid last", "minutes", "MiB")
-"""Columns that are printed where a data set stands alone, and left to the CSV where several stand side by side."""
+HEADLINE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z", "NN ratio", "copies %")
+LEDGER = ("test ±", "test n", "draw ±", "draws", "seed ±", "seeds", "epoch", "epochs", "valid", "valid last", "minutes", "MiB")
+"""The columns of the two tables into which a data set's numbers are printed; the CSV holds all of them in one."""
+SIDE_BY_SIDE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z")
+"""The columns of each data set where several stand side by side."""
+SECOND = "Where the uncertainty comes from, whose weights were sampled, and what it took:"
 
 
 def to_csv(table: Table) -> str:
@@ -32,39 +36,56 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return a pipe table, the reference rows under a line of their own, the legend and the notes."""
-    shown = printed(table, escape_markdown, lambda mark: f" <sup>{mark}</sup>")
+    """Return pipe tables, the reference rows under a line of their own, the legend and the notes."""
+    tables = f"\n\n{SECOND}\n\n".join(pipe_table(table, columns) for columns in halves(table))
+    notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
+    return f"{tables}\n\n{LEGEND}\n\n{notes}"
+
+
+def halves(table: Table) -> list[tuple[str, ...]]:
+    """Return the columns of each table that is printed."""
+    return [SIDE_BY_SIDE] if len(table.numbers.columns.unique(0)) > 1 else [HEADLINE, LEDGER]
+
+
+def pipe_table(table: Table, columns: Sequence[str]) -> str:
+    """Return some columns as a pipe table."""
+    shown = printed(table, escape_markdown, lambda mark: f" <sup>{mark}</sup>", columns)
     width = shown.shape[1]
     i = first_reference(table)
     if i is not None:
         rule = pd.DataFrame([["*reference rows*", *[""] * (width - 1)]], columns=shown.columns)
         shown = pd.concat([shown.iloc[:i], rule, shown.iloc[i:]])
-    align = ("left", *["right"] * (width - 1))
-    text = shown.to_markdown(index=False, colalign=align, disable_numparse=True)
-    notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
-    return f"{text}\n\n{LEGEND}\n\n{notes}"
+    return str(shown.to_markdown(index=False, colalign=("left", *["right"] * (width - 1)), disable_numparse=True))
 
 
 def to_latex(table: Table) -> str:
-    r"""Return a booktabs tabular with a \midrule above the reference rows; needs the packages booktabs and graphicx.
+    r"""Return booktabs tabulars with a \midrule above the reference rows, the legend and the notes; needs booktabs and graphicx.
 
-    It is set small, and shrunk to the line where it would still be wider.
+    They are set small, and shrunk to the line where they would still be wider.
     """
-    shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$").replace(DASH, LATEX[DASH])
+    notes = [escape_latex(LEGEND), *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes))]
+    tabulars = [tabular(table, columns) for columns in halves(table)]
+    return "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
+
+
+def tabular(table: Table, columns: Sequence[str]) -> str:
+    """Return some columns as a LaTeX tabular."""
+    shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$", columns).replace(DASH, LATEX[DASH])
     shown = shown.replace("≥", LATEX["≥"].replace("\\", r"\\"), regex=True)
     shown.columns = pd.Index([escape_latex(str(c)) for c in shown.columns])
-    columns = "l" + "r" * (shown.shape[1] - 1)
-    lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=columns).splitlines()
+    form = "l" + "r" * (shown.shape[1] - 1)
+    lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=form).splitlines()
     i = first_reference(table)
     if i:
         lines.insert(lines.index(r"\midrule") + 1 + i, r"\midrule")
-    notes = [escape_latex(LEGEND), *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes))]
     start = r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-    return "\n".join([start, *lines, "}}", "", *(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
+    return "\n".join([start, *lines, "}}"])
 
 
-def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[str], str]) -> pd.DataFrame:
-    """Return the table as text: a column of names with the letters of their notes, then one for each column of numbers."""
+def printed(
+    table: Table, escape: Callable[[str], str], superscript: Callable[[str], str], columns: Sequence[str] = tuple(COLUMNS)
+) -> pd.DataFrame:
+    """Return `columns` of the table as text, after the names with the letters of their notes; what is empty all down is left out."""
     several = len(table.numbers.columns.unique(0)) > 1
     names = []
     for key in table.numbers.index:
@@ -74,7 +95,7 @@ def printed(table: Table, escape: Callable[[str], str], superscript: Callable[[s
     shown = pd.DataFrame({"model": names})
     for dataset, column in table.numbers.columns:
         values = table.numbers[dataset, column]
-        if values.notna().any() and not (several and column in ALONE):
+        if column in columns and values.notna().any():
             title = f"{dataset}: {column}" if several else column
             shown[title] = [number(v, COLUMNS[column]) for v in values]
     return shown
