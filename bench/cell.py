@@ -68,9 +68,13 @@ class Cell:
 
     @property
     def sample_key(self) -> str:
-        """Return what each draw of samples depends on: the fit, the checkpoint and how it is selected, and their number."""
+        """Return what the samples depend on: the fit, the checkpoint and how it is selected, what only sampling reads, their number."""
         selected = self.check_key if self.checkpoint == "best" and not self.config.REFERENCE else "last"
         return content_digest("samples", self.fit_key, self.samples, selected, self._sampling())
+
+    def draw_key(self, epoch: int | None) -> str:
+        """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
+        return content_digest("draw", self.fit_key, epoch, self.samples, self._sampling())
 
     @property
     def recipe(self) -> str:

@@ -124,46 +124,78 @@ def subject_of(
     """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed."""
     if force:
         forget(cell, store)
-    cached = [cached_samples(sample_path(cell, draw, store)) for draw in range(cell.draws)]
-    whole = [each for each in cached if each is not None]
-    if len(whole) == cell.draws and not needs_model:
-        model, fit = None, whole[0][1]
-    else:
+    checks = checks_of(cell, data, store)
+    cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
+    if not needs_model and checks.complete(epochs_of(cell)):
+        cached = [cached_samples(path) for path in sample_paths(cell, taken(cell, checks), store)]
+    model, fit = None, next((found[1] for found in cached if found), None)
+    if fit is None or None in cached:
         model, fit = fitted(cell, data, store, device, tell)
+        cached = [cached_samples(path) for path in sample_paths(cell, taken(cell, checks_of(cell, data, store)), store)]
     draws = []
-    for k, found in enumerate(cached):
+    for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
         tell(harness.Progress("sampling", k, cell.draws))
+        found = cached[k]
         if found is None:
             seed_everything(derive_seed(cell.seed, cell.dataset, cell.family, "sample", str(k)))
-            found = drawn(cell, model, data.shape, fit, sample_path(cell, k, store), device)
+            found = drawn(cell, model, data.shape, fit, path, device)
         draws.append(found)
     first, *others = (samples.to(device) for samples, _ in draws)
-    return Subject(first, model, tuple(others)), draws[0][1]
+    # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
+    return Subject(first, model, tuple(others)), replace(draws[0][1], **selection_of(cell, checks_of(cell, data, store)))
+
+
+def epochs_of(cell: Cell) -> list[int]:
+    """Return the epochs after which the cell's weights are kept; none of a model that does not train."""
+    return harness.snapshot_epochs(getattr(cell.config, "epochs", 0))
+
+
+def checks_of(cell: Cell, data: Dataset, store: Store) -> Checks:
+    """Return the validation checks of the cell's training that are there."""
+    path = store.artefact("checks", f"{cell.check_key}.json")
+    return Checks(path, data.valid, seed=derive_seed(cell.seed, cell.dataset, cell.family, "check"))
+
+
+def taken(cell: Cell, checks: Checks) -> int | None:
+    """Return the epoch whose weights the cell samples, from complete checks; None of a model that does not train."""
+    if not checks.values:
+        return None
+    return (checks.best if cell.checkpoint == "best" else checks.last).epoch
+
+
+def selection_of(cell: Cell, checks: Checks) -> dict[str, Any]:
+    """Return the fields of a Fit that tell of the selection."""
+    epoch = taken(cell, checks)
+    if epoch is None:
+        return {"checkpoint_epoch": None, "valid_taken": None, "valid_last": None}
+    return {"checkpoint_epoch": epoch, "valid_taken": checks.values[epoch], "valid_last": checks.last.value}
 
 
 def forget(cell: Cell, store: Store) -> None:
     """Delete the cell's artefacts, so that it is trained and sampled again."""
-    for draw in range(cell.draws):
-        sample_path(cell, draw, store).unlink(missing_ok=True)
-    checks_path(cell, store).unlink(missing_ok=True)
+    for epoch in (None, *epochs_of(cell)):
+        for path in sample_paths(cell, epoch, store):
+            path.unlink(missing_ok=True)
+    store.artefact("checks", f"{cell.check_key}.json").unlink(missing_ok=True)
     forget_training(store.artefact("fits", cell.fit_key))
 
 
 def forget_training(folder: Path) -> None:
-    """Delete the checkpoints and snapshots of a training run."""
-    for pattern in ("*.pt", "*.safetensors"):
+    """Delete the checkpoints and kept weights of a training run, and what it cost."""
+    for pattern in ("*.pt", "*.safetensors", "*.json"):
         for old in folder.glob(pattern):
             old.unlink(missing_ok=True)
 
 
-def sample_path(cell: Cell, draw: int, store: Store) -> Path:
-    """Return where one draw of the cell's samples is kept."""
-    return store.artefact("samples", f"{cell.sample_key}-{draw}.safetensors")
+def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
+    """Return where each draw of the cell's samples from the weights after `epoch` is kept."""
+    return [store.artefact("samples", f"{cell.draw_key(epoch)}-{k}.safetensors") for k in range(cell.draws)]
 
 
-def checks_path(cell: Cell, store: Store) -> Path:
-    """Return where the validation checks of the cell's training are kept."""
-    return store.artefact("checks", f"{cell.check_key}.json")
+def sampled(cell: Cell, data: Dataset, store: Store) -> bool:
+    """Return whether every draw of the cell is there already."""
+    checks = checks_of(cell, data, store)
+    return checks.complete(epochs_of(cell)) and all(path.exists() for path in sample_paths(cell, taken(cell, checks), store))
 
 
 def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
@@ -191,8 +223,7 @@ def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
 
 def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: Listener) -> tuple[Any, Fit]:
     """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on."""
-    folder = store.artefact("fits", cell.fit_key)
-    checks = Checks(checks_path(cell, store), data.valid, seed=derive_seed(cell.seed, cell.dataset, cell.family, "check"))
+    folder, checks = store.artefact("fits", cell.fit_key), checks_of(cell, data, store)
     labels = data.labels["train"] if data.labels else None
     seed = derive_seed(cell.seed, cell.dataset, cell.family, "fit")
 
@@ -204,27 +235,37 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
 
     with provenance.Cost(device) as cost:
         model, log = train()
-        epochs = harness.snapshot_epochs(cell.config.epochs) if log.steps else []
+        epochs = epochs_of(cell) if log.steps else []
         if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
             forget_training(folder)
             model, log = train()
     model.eval()
-    for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # of code that selects otherwise than when it was trained
+    for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # selected otherwise than when it was trained
         load_weights(model, folder, epoch)
         tell(checks.make(model, epoch))
-    taken = (checks.best if cell.checkpoint == "best" else checks.last) if epochs else None
-    if taken:
-        load_weights(model, folder, taken.epoch)
+    selection = selection_of(cell, checks)
+    if selection["checkpoint_epoch"] is not None:
+        load_weights(model, folder, selection["checkpoint_epoch"])
     return model, Fit(
         fit_seconds=log.seconds,
         sample_seconds=0.0,
-        checkpoint_epoch=taken.epoch if taken else None,
-        valid_taken=taken.value if taken else None,
-        valid_last=checks.last.value if taken else None,
+        **selection,
         parameters=sum(p.numel() for p in model.parameters()),
-        peak_memory_mib=cost.peak_mib,
+        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib) if epochs else cost.peak_mib,
         **provenance.machine(device),
     )
+
+
+def highest(path: Path, mib: float | None) -> float | None:
+    """Return the highest peak memory of the processes that worked on a training, this one with `mib`, and keep it at `path`."""
+    try:
+        before = float(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):  # none yet, or damaged
+        before = 0.0
+    if mib is None:
+        return before or None
+    write_atomically(path, json.dumps(max(before, mib)).encode())
+    return max(before, mib)
 
 
 def load_weights(model: Any, folder: Path, epoch: int) -> None:

@@ -185,19 +185,20 @@ def print_plan(
 ) -> None:
     """Print the cells of a run, and what of each is there already."""
     from bench.data import load
-    from bench.execute import reusable, sample_path
+    from bench.execute import reusable, sampled
     from bench.pipeline import plan
     from metrics import METRICS
 
     store = Store(results, dataset)
     records = store.records()
-    cells = plan(load(dataset, root=data), models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options)
+    content = load(dataset, root=data)
+    cells = plan(content, models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options)
     for cell in cells:
         keys = {name: cell.score_key(name, metric) for name, metric in METRICS.items()}
         there = reusable(records, cell, keys)
         if len(there) == len(keys):
             state = "finished"
-        elif all(sample_path(cell, draw, store).exists() for draw in range(cell.draws)):
+        elif sampled(cell, content, store):
             state = "sampled, to be scored"
         elif store.artefact("fits", cell.fit_key).exists():
             state = "partly trained"

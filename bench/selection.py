@@ -8,6 +8,7 @@ numbers are used each time. 'best' takes the epoch with the highest value, 'last
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ class Checks:
             self.values[epoch] = validation_score(model.sample(SAMPLES), self.valid)
             write_atomically(self.path, json.dumps(self.values).encode())
         return Check(epoch, self.values[epoch])
+
+    def complete(self, epochs: Sequence[int]) -> bool:
+        """Return whether there is a check of each of the epochs and of no other."""
+        return set(self.values) == set(epochs)
 
     @property
     def best(self) -> Check:
