@@ -10,40 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from bench import harness, provenance
+from bench.artefacts import (
+    Fit,
+    cached_samples,
+    checks_of,
+    epochs_of,
+    forget,
+    forget_training,
+    highest,
+    sample_paths,
+    selection_of,
+    taken,
+)
 from bench.atomic import write_atomically
 from bench.cell import Cell, metric_recipe
 from bench.checkpoint import load_snapshot
 from bench.dataset import Dataset
 from bench.samples import check_values
 from bench.seeding import derive_seed, seed_everything
-from bench.selection import Check, Checks
+from bench.selection import Check
 from bench.store import Record, Store, as_json
 from metrics.base import Metric, Result, Subject
 from models.base import Shape
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What the records tell of how, where and by which code a cell's samples were made; it is kept with them."""
-
-    fit_seconds: float
-    sample_seconds: float
-    checkpoint_epoch: int | None
-    valid_taken: float | None
-    valid_last: float | None
-    parameters: int
-    peak_memory_mib: float | None
-    device: str
-    threads: int
-    python: str
-    versions: str
-    commit: str
-
 
 News = harness.Progress | Check
 Listener = Callable[[News], None]
@@ -145,59 +137,6 @@ def subject_of(
     return Subject(first, model, tuple(others)), replace(draws[0][1], **selection_of(cell, checks_of(cell, data, store)))
 
 
-def epochs_of(cell: Cell) -> list[int]:
-    """Return the epochs after which the cell's weights are kept; none of a model that does not train."""
-    return harness.snapshot_epochs(getattr(cell.config, "epochs", 0))
-
-
-def checks_of(cell: Cell, data: Dataset, store: Store) -> Checks:
-    """Return the validation checks of the cell's training that are there."""
-    path = store.artefact("checks", f"{cell.check_key}.json")
-    return Checks(path, data.valid, seed=derive_seed(cell.seed, cell.dataset, cell.family, "check"))
-
-
-def taken(cell: Cell, checks: Checks) -> int | None:
-    """Return the epoch whose weights the cell samples, from complete checks; None of a model that does not train."""
-    if not checks.values:
-        return None
-    return (checks.best if cell.checkpoint == "best" else checks.last).epoch
-
-
-def selection_of(cell: Cell, checks: Checks) -> dict[str, Any]:
-    """Return the fields of a Fit that tell of the selection."""
-    epoch = taken(cell, checks)
-    if epoch is None:
-        return {"checkpoint_epoch": None, "valid_taken": None, "valid_last": None}
-    return {"checkpoint_epoch": epoch, "valid_taken": checks.values[epoch], "valid_last": checks.last.value}
-
-
-def forget(cell: Cell, store: Store) -> None:
-    """Delete the cell's artefacts, so that it is trained and sampled again."""
-    for epoch in (None, *epochs_of(cell)):
-        for path in sample_paths(cell, epoch, store):
-            path.unlink(missing_ok=True)
-    store.artefact("checks", f"{cell.check_key}.json").unlink(missing_ok=True)
-    forget_training(store.artefact("fits", cell.fit_key))
-
-
-def forget_training(folder: Path) -> None:
-    """Delete the checkpoints and kept weights of a training run, and what it cost."""
-    for pattern in ("*.pt", "*.safetensors", "*.json"):
-        for old in folder.glob(pattern):
-            old.unlink(missing_ok=True)
-
-
-def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
-    """Return where each draw of the cell's samples from the weights after `epoch` is kept."""
-    return [store.artefact("samples", f"{cell.draw_key(epoch)}-{k}.safetensors") for k in range(cell.draws)]
-
-
-def sampled(cell: Cell, data: Dataset, store: Store) -> bool:
-    """Return whether every draw of the cell is there already."""
-    checks = checks_of(cell, data, store)
-    return checks.complete(epochs_of(cell)) and all(path.exists() for path in sample_paths(cell, taken(cell, checks), store))
-
-
 def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
     """Return the cell's samples, drawn from `model` and kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
     with provenance.Cost(device) as cost:
@@ -210,15 +149,6 @@ def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: to
     samples = samples.cpu().contiguous()
     write_atomically(path, save({"samples": samples}, {"fit": json.dumps(asdict(fit))}))
     return samples, fit
-
-
-def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
-    """Return stored samples and how they were made; None where there are none that can be read."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.get_tensor("samples"), Fit(**json.loads(file.metadata()["fit"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        return None
 
 
 def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: Listener) -> tuple[Any, Fit]:
@@ -254,18 +184,6 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
         peak_memory_mib=highest(folder / "peak.json", cost.peak_mib) if epochs else cost.peak_mib,
         **provenance.machine(device),
     )
-
-
-def highest(path: Path, mib: float | None) -> float | None:
-    """Return the highest peak memory of the processes that worked on a training, this one with `mib`, and keep it at `path`."""
-    try:
-        before = float(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):  # none yet, or damaged
-        before = 0.0
-    if mib is None:
-        return before or None
-    write_atomically(path, json.dumps(max(before, mib)).encode())
-    return max(before, mib)
 
 
 def load_weights(model: Any, folder: Path, epoch: int) -> None:

@@ -184,8 +184,9 @@ def print_plan(
     results: Path,
 ) -> None:
     """Print the cells of a run, and what of each is there already."""
+    from bench.artefacts import sampled
     from bench.data import load
-    from bench.execute import reusable, sampled
+    from bench.execute import reusable
     from bench.pipeline import plan
     from metrics import METRICS
 
