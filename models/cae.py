@@ -57,7 +57,7 @@ class Config:
     SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps", "step")
     SETTINGS: ClassVar = {
         "digits": {"hidden": (128, 128), "contraction": 0.1, "epochs": 100, "batch_size": 50},
-        "olivetti": {"hidden": (500, 500), "epochs": 300, "batch_size": 20},
+        "olivetti": {"hidden": (500, 500), "epochs": 150, "batch_size": 20},
     }
 
     def __post_init__(self) -> None:

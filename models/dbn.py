@@ -46,13 +46,13 @@ class Config:
     gibbs_steps: int = 1
     persistent: bool = True
     chains: int = 100
-    sample_steps: int = 200
+    sample_steps: int = 100
 
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps",)
     SETTINGS: ClassVar = {
-        "digits": {"hidden": (128, 128), "epochs": 150, "batch_size": 50, "sample_steps": 100},
-        "olivetti": {"hidden": (500, 500), "epochs": 500, "batch_size": 20, "lr": 0.01},
+        "digits": {"hidden": (128, 128), "epochs": 150, "batch_size": 50},
+        "olivetti": {"hidden": (500, 500), "epochs": 200, "batch_size": 20, "lr": 0.01},
     }
 
     def __post_init__(self) -> None:

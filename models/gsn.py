@@ -64,7 +64,7 @@ class Config:
     SAMPLING: ClassVar[tuple[str, ...]] = ("chain", "sample_steps")
     SETTINGS: ClassVar = {
         "digits": {"hidden": (200, 200), "corruption": 0.2, "noise": 1.0, "epochs": 100, "batch_size": 50, "lr": 2.0},
-        "olivetti": {"hidden": (1000, 1000), "epochs": 300, "batch_size": 20, "sample_steps": 30},
+        "olivetti": {"hidden": (1000, 1000), "epochs": 150, "batch_size": 20, "sample_steps": 20},
     }
 
     def __post_init__(self) -> None:

@@ -43,7 +43,7 @@ class Config:
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {
         "digits": {"latent": 8, "hidden": (128, 128), "epochs": 150, "batch_size": 50},
-        "olivetti": {"epochs": 500, "batch_size": 20},
+        "olivetti": {"epochs": 200, "batch_size": 20},
     }
 
     def build(self, shape: Shape) -> VAE:
