@@ -66,7 +66,7 @@ def selection_of(cell: Cell, checks: Checks) -> dict[str, Any]:
 def forget(cell: Cell, store: Store) -> None:
     """Delete the cell's artefacts, so that it is trained and sampled again."""
     for epoch in (None, *epochs_of(cell)):
-        for path in sample_paths(cell, epoch, store):
+        for path in store.artefact("samples", "").glob(f"{cell.draw_key(epoch)}-*.safetensors"):
             path.unlink(missing_ok=True)
     store.artefact("checks", f"{cell.check_key}.json").unlink(missing_ok=True)
     forget_training(store.artefact("fits", cell.fit_key))
@@ -100,7 +100,7 @@ def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
 
 
 def highest(path: Path, mib: float | None) -> float | None:
-    """Return the highest peak memory of the processes that worked on a training, this one with `mib`, and keep it at `path`."""
+    """Return the highest peak memory of the processes that trained, this one with `mib` (None: it did not), and keep it at `path`."""
     try:
         before = float(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):  # none yet, or damaged

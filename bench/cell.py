@@ -8,6 +8,8 @@ from typing import Any, Literal
 from bench.digest import code_digest, content_digest
 
 Checkpoint = Literal["best", "last"]
+DRAWS = 5
+"""Sample sets drawn from each trained model."""
 
 HARNESS = ("bench.harness", "bench.seeding")
 """The code that every fit depends on besides the model's own."""
@@ -29,7 +31,7 @@ class Cell:
     config: Any
     seed: int
     samples: int
-    draws: int = 5
+    draws: int = DRAWS
     checkpoint: Checkpoint = "best"
     variant: str = ""
 
@@ -101,9 +103,11 @@ def metric_recipe(name: str, metric: Any) -> str:
     return content_digest("metric", name, settings, code_digest(type(metric).__module__))
 
 
-def variant_of(config: Any, usual: Any, checkpoint: Checkpoint = "best") -> str:
-    """Return what differs from the registered Config and from the best checkpoint, as 'epochs=3, checkpoint=last'."""
+def variant_of(config: Any, usual: Any, checkpoint: Checkpoint = "best", draws: int = DRAWS) -> str:
+    """Return what differs from the registered Config, the best checkpoint and the usual draws, as 'epochs=3, checkpoint=last'."""
     changed: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
     if checkpoint != "best" and not config.REFERENCE:
         changed["checkpoint"] = checkpoint
+    if draws != DRAWS:
+        changed["draws"] = draws
     return ", ".join(f"{name}={value}" for name, value in changed.items())

@@ -1,12 +1,13 @@
-"""Has a likelihood number changed by more than its noise? `bench check` makes a baseline's cells again and compares seed by seed.
+"""Has a likelihood number changed by more than its noise? `bench check` makes a baseline's cells again and compares the means over seeds.
 
-The error over test images is common to both sides and cancels. What is left is the spread over training runs. With two or more seeds on
-either side it is estimated from both, and a change counts beyond the quantile of Student's t at 0.25 % in each direction:
+The error over test images is common to both sides and cancels. What is left is the spread s over training runs, estimated from both
+sides where either has two seeds or more. A change counts beyond the smaller of two limits, and never below the rounding of the metric:
 
-    |mean now − mean before|  >  t(0.9975, dof) · s · √(1/n_before + 1/n_now)
+    |mean now − mean before|  >  max(5e-3, min(t(0.9975, dof) · s · √(1/n_before + 1/n_now),  z(0.9975) · e))
 
-With one seed on both sides it is unknown, and the standard error over test images and draws of samples stands for it. What was made under
-another protocol, from other data or by other settings is not compared.
+The first is Student's t at 0.25 % in each direction. The second, with e the standard error of one value over test images and draws of
+samples, stands in where s is unknown and where t, for want of seeds, would see nothing; runs spread by less than e in every row of
+ours, so it is the cautious one. What was made under another protocol, from other data or by other settings is not compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -36,13 +37,14 @@ from models import settings_for
 
 ALPHA = 0.0025
 """The probability of a false alarm in each direction."""
+ROUNDING = 5e-3
+"""Nats by which float32 and another machine may move a score (`metrics/windows.py`)."""
 FAST_SECONDS = 60.0
 """`--fast` makes lines again whose training took no longer, one seed of each."""
 PROTOCOL = ("samples", "valid_images", "folds", "sigma_grid")
 """What of a score's settings has to be equal for two values to compare."""
 
 Finding = Literal["improved", "regressed", "indistinguishable", "not comparable", "skipped"]
-EXIT_CODES: dict[Finding, int] = {"regressed": 3, "not comparable": 4}
 
 
 @dataclass(frozen=True)
@@ -59,36 +61,34 @@ class Verdict:
 
 def compare(before: Sequence[Record], now: Sequence[Record]) -> Verdict:
     """Return the verdict on one line from its headline records, one for each seed, of both sides."""
-    name = line_name(before[0])
-    failed = [r for r in now if r.value is None]
-    if failed:
-        return Verdict(name, "regressed", mean(before), None, None, failed[0].status)
+    name, failed = line_name(before[0]), [r for r in now if r.value is None]
     differences = other_conditions(before[0], now[0])
     if differences:
-        return Verdict(name, "not comparable", mean(before), mean(now), None, "; ".join(differences))
+        return Verdict(name, "not comparable", mean(before), None if failed else mean(now), reason="; ".join(differences))
+    if failed:
+        return Verdict(name, "regressed", mean(before), reason=failed[0].status)
     seeds = {r.seed: r.value for r in now}
-    if all(seeds.get(r.seed) == r.value for r in before if r.seed in seeds):
+    same = [r for r in before if r.seed in seeds]
+    if same and all(seeds[r.seed] == r.value for r in same):
         return Verdict(name, "indistinguishable", mean(before), mean(now), 0.0, "identical seed by seed")
     single = max(math.hypot(r.stderr or 0.0, r.draw_sd or 0.0) for r in (*before, *now))
-    finding, limit = judge([r.value for r in before if r.value is not None], [r.value for r in now if r.value is not None], single=single)
-    dof = len(before) + len(now) - 2
-    alone = "one seed: the error over test images and draws stands for the spread over runs"
-    return Verdict(name, finding, mean(before), mean(now), limit, f"spread over runs, {dof} degrees of freedom" if dof else alone)
+    finding, limit = judge(values(before), values(now), single=single)
+    return Verdict(name, finding, mean(before), mean(now), limit, f"{len(before)} seeds before, {len(now)} now")
 
 
 def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tuple[Finding, float]:
     """Return the finding on the values of two sets of runs, and the change of their mean that counts.
 
-    `single` is the error of one value that stands for the spread over runs where neither side has two.
+    `single` is the standard error of one value over test images and draws.
     """
     m, n = len(before), len(now)
     mean_before, mean_now = math.fsum(before) / m, math.fsum(now) / n
     dof = m + n - 2
+    limit = quantile(math.inf) * single
     if dof:
         squares = math.fsum((v - mean_before) ** 2 for v in before) + math.fsum((v - mean_now) ** 2 for v in now)
-        limit = quantile(dof) * math.sqrt(squares / dof * (1 / m + 1 / n))
-    else:
-        limit = quantile(math.inf) * single
+        limit = min(limit, quantile(dof) * math.sqrt(squares / dof * (1 / m + 1 / n)))
+    limit = max(limit, ROUNDING)
     change = mean_now - mean_before
     return ("indistinguishable" if abs(change) <= limit else "improved" if change > 0 else "regressed"), limit
 
@@ -101,17 +101,20 @@ def quantile(dof: float) -> float:
 
 def other_conditions(before: Record, now: Record) -> list[str]:
     """Return in words what forbids to compare two records: data, settings of the model, protocol."""
-    found = []
-    if before.dataset_digest != now.dataset_digest:
-        found.append("the content of the data set differs")
-    for what, old, new in (
-        ("settings", json.loads(before.model_settings), json.loads(now.model_settings)),
-        ("protocol", protocol(before), protocol(now)),
-    ):
-        changed = [f"{key} was {old.get(key)}, is {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        if changed:
-            found.append(f"{what}: {', '.join(changed)}")
-    return found
+    found = other_inputs(before, now.dataset_digest, json.loads(now.model_settings))
+    return found if now.value is None else found + changes("protocol", protocol(before), protocol(now))
+
+
+def other_inputs(before: Record, digest: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return in words what of the data or of the model's settings differs from a record's."""
+    found = ["the content of the data set differs"] if before.dataset_digest != digest else []
+    return found + changes("settings", json.loads(before.model_settings), settings)
+
+
+def changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return in words the keys whose values differ, as one text or none."""
+    changed = [f"{key} was {old.get(key)}, is {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    return [f"{what}: {', '.join(changed)}"] if changed else []
 
 
 def protocol(record: Record) -> dict[str, Any]:
@@ -120,9 +123,15 @@ def protocol(record: Record) -> dict[str, Any]:
     return {key: settings.get(key) for key in PROTOCOL} | {"draws": record.draws, "n": record.n, "unit": record.unit}
 
 
-def mean(records: Sequence[Record]) -> float:
-    """Return the mean of the records' values."""
-    return math.fsum(r.value for r in records if r.value is not None) / len(records)
+def values(records: Sequence[Record]) -> list[float]:
+    """Return the values of records that have one."""
+    return [r.value for r in records if r.value is not None]
+
+
+def mean(records: Sequence[Record]) -> float | None:
+    """Return the mean of the records' values, None of none."""
+    found = values(records)
+    return math.fsum(found) / len(found) if found else None
 
 
 def line_name(record: Record) -> str:
@@ -146,42 +155,62 @@ def check(
     Trained models and samples under `results` that nothing has outdated are scored again; the others are trained, and with `retrain` all
     are. `fast` takes one seed of the lines that train within a minute. The baseline is not touched. Raises BenchError.
     """
-    path = Path(baseline) / "runs.csv"
-    if not path.is_file():
-        raise DataMissing(f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist")
-    lines: dict[tuple[str, str, int], list[Record]] = {}
-    for r in read_records(path):
-        if r.metric == "parzen" and r.quantity == "log_likelihood" and r.value is not None:
-            lines.setdefault(r.line, []).append(r)
-    if not lines:
-        raise BenchError(f"--baseline: {path} holds no likelihood numbers")
+    lines = read_lines(Path(baseline) / "runs.csv")
     resolve_device(device)
-    dataset = next(iter(lines.values()))[0].dataset
+    dataset = lines[0][0].dataset
     content = load(dataset, root=data)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
-    for records in lines.values():
-        reason = why_not(records[0], fast=fast)
-        if reason:
-            verdicts.append(Verdict(line_name(records[0]), "skipped", mean(records), reason=reason))
-            continue
-        try:
-            cells = [cell_today(r, content.digest) for r in (records[:1] if fast else records)]
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"cannot be made by today's code: {' '.join(str(error).split())}"
-            verdicts.append(Verdict(line_name(records[0]), "not comparable", mean(records), reason=reason))
-            continue
-        todo.append((records, cells))
+    for records in lines:
+        planned = cells_today(records, content.digest, fast=fast)
+        if isinstance(planned, Verdict):
+            verdicts.append(planned)
+        else:
+            todo.append((records, planned))
     with working_folder(Path(results), scratch=retrain) as folder:
-        place = Place(dataset, Path(data) if data else None, folder, device, force=False, rescore=True)
+        place = Place(dataset, Path(data) if data else None, folder, device, rescore=True)
         Store(folder, dataset).prepare()
-        cells = [cell for _, cells in todo for cell in cells]
         outcomes = {}
+        cells = [cell for _, planned in todo for cell in planned]
         for cell, outcome in in_turn(cells, content, place, {"parzen": METRICS["parzen"]}, watch or Silent()):
             outcomes[cell] = outcome.records[0]  # the headline, or the failure
             if watch:
                 watch.finished(cell, outcome)
     return [*(compare(records, [outcomes[cell] for cell in cells]) for records, cells in todo), *verdicts]
+
+
+def read_lines(path: Path) -> list[list[Record]]:
+    """Return the headline records of each line of a baseline, of seeds that have a value where any has. Raises BenchError."""
+    if not path.is_file():
+        raise DataMissing(f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist")
+    lines: dict[tuple[str, str, int], list[Record]] = {}
+    for r in read_records(path):
+        if r.metric == "parzen" and r.quantity in ("log_likelihood", ""):  # a failure has no quantity
+            lines.setdefault(r.line, []).append(r)
+    if not lines:
+        raise BenchError(f"--baseline: {path} holds no likelihood numbers")
+    return [[r for r in records if r.value is not None] or records for records in lines.values()]
+
+
+def cells_today(records: Sequence[Record], digest: str, *, fast: bool) -> list[Cell] | Verdict:
+    """Return the cells that make a line again from data of `digest`, or the verdict that it cannot or need not be made."""
+    first = records[0]
+
+    def verdict(finding: Finding, reason: str) -> Verdict:
+        return Verdict(line_name(first), finding, mean(records), reason=reason)
+
+    if first.value is None:
+        return verdict("skipped", f"the baseline has no number: {first.status}")
+    if first.role == "samples":
+        return verdict("skipped", "samples of a user cannot be made again")
+    if fast and (first.fit_seconds or 0.0) > FAST_SECONDS:
+        return verdict("skipped", f"--fast: training took {first.fit_seconds:.0f} s")
+    try:
+        cells = [cell_today(r, digest) for r in (records[:1] if fast else records)]
+    except (KeyError, TypeError, ValueError) as error:
+        return verdict("not comparable", f"cannot be made by today's code: {' '.join(str(error).split())}")
+    differences = other_inputs(first, digest, json.loads(as_json(cells[0].settings)))
+    return verdict("not comparable", "; ".join(differences)) if differences else cells
 
 
 @contextmanager
@@ -194,22 +223,13 @@ def working_folder(results: Path, *, scratch: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def why_not(record: Record, *, fast: bool) -> str:
-    """Return why a line is not made again, or nothing."""
-    if record.role == "samples":
-        return "samples of a user cannot be made again"
-    if fast and (record.fit_seconds or 0.0) > FAST_SECONDS:
-        return f"--fast: training took {record.fit_seconds:.0f} s"
-    return ""
-
-
 def cell_today(record: Record, digest: str) -> Cell:
     """Return the cell that stands in a record's line today: the registered settings with the variant's options.
 
     Raises KeyError, TypeError or ValueError for a model or option that is no more.
     """
     settings = json.loads(record.model_settings)
-    names = [name for name in re.findall(r"(?:^|, )(\w+)=", record.variant) if name != "checkpoint"]
+    names = [name for name in re.findall(r"(?:^|, )(\w+)=", record.variant) if name not in ("checkpoint", "draws")]
     options = {name: tuple(v) if isinstance(v := settings[name], list) else v for name in names}
     config = replace(settings_for(record.model, record.dataset), **options)
     checkpoint: Any = record.checkpoint or "best"
@@ -217,9 +237,11 @@ def cell_today(record: Record, digest: str) -> Cell:
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 if a number regressed, else 4 if one could not be compared, else 0."""
-    codes = {EXIT_CODES.get(v.finding, 0) for v in verdicts}
-    return next((code for code in EXIT_CODES.values() if code in codes), 0)
+    """Return 3 if a number regressed, else 4 if one, or all that there are, could not be compared, else 0."""
+    findings = {v.finding for v in verdicts}
+    if "regressed" in findings:
+        return 3
+    return 4 if "not comparable" in findings or findings <= {"skipped"} else 0
 
 
 def as_plain(verdicts: Sequence[Verdict]) -> str:

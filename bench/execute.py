@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from safetensors.torch import save
 from torch import Tensor
 
@@ -19,7 +20,6 @@ from bench.artefacts import (
     cached_samples,
     checks_of,
     epochs_of,
-    forget,
     forget_training,
     highest,
     sample_paths,
@@ -56,17 +56,16 @@ def run_cell(
     metrics: Mapping[str, Metric],
     *,
     device: torch.device,
-    force: bool = False,
     rescore: bool = False,
     tell: Listener = lambda news: None,
 ) -> Outcome:
     """Run what is missing of a cell and return its records; the caller stores them. `data` lies on `device`.
 
-    `force` does all of it anew, `rescore` the scores alone where model or samples are there.
+    With `rescore`, scores that are stored are made anew, from the model and samples that are there.
     An exception of a model or metric becomes the status of a row; only KeyboardInterrupt and SystemExit pass.
     """
     keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
-    there = {} if force or rescore else reusable(store.records(), cell, keys)
+    there = {} if rescore else reusable(store.records(), cell, keys)
     todo = {name: metric for name, metric in metrics.items() if name not in there}
     # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
     kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
@@ -76,8 +75,9 @@ def run_cell(
     blank = blank_record(cell, device)
     needs_model = any(metric.needs for metric in todo.values())
     try:
-        subject, fit = subject_of(cell, data, store, device, tell, force=force, needs_model=needs_model)
-        blank = replace(blank, **asdict(fit))
+        subject, fit = subject_of(cell, data, store, device, tell, needs_model=needs_model)
+        by_epoch = {str(epoch): value for epoch, value in sorted(checks_of(cell, data, store).values.items())}
+        blank = replace(blank, **asdict(fit), curves=as_json({"validation by epoch": by_epoch} if by_epoch else {}))
         failure = ""
     except harness.Diverged as error:
         subject, failure = None, f"diverged: {one_line(error)}"
@@ -110,12 +110,9 @@ def subject_of(
     device: torch.device,
     tell: Listener,
     *,
-    force: bool,
     needs_model: bool,
 ) -> tuple[Subject, Fit]:
     """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed."""
-    if force:
-        forget(cell, store)
     checks = checks_of(cell, data, store)
     cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
     if not needs_model and checks.complete(epochs_of(cell)):
@@ -157,15 +154,26 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
     labels = data.labels["train"] if data.labels else None
     seed = derive_seed(cell.seed, cell.dataset, cell.family, "fit")
 
+    trained = False
+
     def train() -> tuple[Any, harness.Log]:
         def snapshot(model: Any, epoch: int) -> None:
             tell(checks.make(model, epoch))
 
-        return harness.fit(cell.config, data.train, labels, seed=seed, folder=folder, watch=tell, snapshot=snapshot)
+        def watch(progress: harness.Progress) -> None:
+            nonlocal trained
+            trained = True
+            tell(progress)
 
-    with provenance.Cost(device) as cost:
+        return harness.fit(cell.config, data.train, labels, seed=seed, folder=folder, watch=watch, snapshot=snapshot)
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Models of one family share a training: whoever comes second waits for the first and finds it done.
+    with FileLock(store.artefact("fits", f"{cell.fit_key}.lock")), provenance.Cost(device) as cost:
         model, log = train()
         epochs = epochs_of(cell) if log.steps else []
+        if epochs and log.history[-1]["epoch"] != epochs[-1]:
+            raise ValueError(f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same")
         if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
             forget_training(folder)
             model, log = train()
@@ -181,7 +189,7 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
         sample_seconds=0.0,
         **selection,
         parameters=sum(p.numel() for p in model.parameters()),
-        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib) if epochs else cost.peak_mib,
+        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None) if epochs else cost.peak_mib,
         **provenance.machine(device),
     )
 
@@ -223,7 +231,7 @@ def score_records(row: Record, name: str, metric: Metric, subject: Subject, data
             better=score.better,
             status=f"warning: {score.warning}" if score.warning else "ok",
             metric_settings=as_json(score.settings),
-            curves=as_json(score.curves),
+            curves=as_json(json.loads(row.curves) | score.curves) if score.curves else "{}",
         )
         for quantity, score in result.scores.items()
     ]

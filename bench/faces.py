@@ -42,6 +42,8 @@ def load_tfd(name: str, root: Path) -> Dataset:
     if images.ndim != 3 or codes.shape != (len(images), FOLDS) or len(labels) != len(images):
         shapes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in content.items())
         raise BenchError(f"{path}: expected images (n, h, w), folds (n, {FOLDS}) and labs_ex (n), got {shapes}; get the file anew")
+    if ((codes == UNLABELLED).any(1) != (codes == UNLABELLED).all(1)).any():
+        raise BenchError(f"{path}: an image is unlabelled in one fold and used in another; expected one unlabelled part for all folds")
     unlabelled = (codes[:, 0] == UNLABELLED).nonzero()[:, 0]
     folds = [((codes[:, f] == VALID).nonzero()[:, 0], (codes[:, f] == TEST).nonzero()[:, 0]) for f in range(FOLDS)]
     test = (codes == TEST).any(1).nonzero()[:, 0]

@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from bench.cell import Cell, Checkpoint, metric_recipe, variant_of
+from bench.artefacts import forget
+from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, variant_of
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BadOption, UnknownName
@@ -30,7 +31,7 @@ def run(
     dataset: str = "digits",
     seeds: int = 3,
     samples: int = 10_000,
-    draws: int = 5,
+    draws: int = DRAWS,
     checkpoint: Checkpoint = "best",
     options: Sequence[str] = (),
     device: str = "auto",
@@ -50,7 +51,7 @@ def run(
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
-    place = Place(dataset, Path(data) if data else None, Path(results), device, force)
+    place = Place(dataset, Path(data) if data else None, Path(results), device, rescore=force)
     if jobs < 1:
         raise BadOption(f"--jobs: got {jobs}, expected at least 1")
     resolve_device(device)
@@ -58,6 +59,9 @@ def run(
     cells = plan(content, models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options, metrics=metrics)
     store = Store(place.results, dataset)
     store.prepare()
+    if force:
+        for cell in cells:
+            forget(cell, store)
     records: list[Record] = []
     outcomes = in_turn(cells, content, place, metrics, watch) if jobs == 1 else side_by_side(cells, place, metrics, watch, jobs)
     for cell, outcome in outcomes:
@@ -76,7 +80,7 @@ def plan(
     *,
     seeds: int = 3,
     samples: int = 10_000,
-    draws: int = 5,
+    draws: int = DRAWS,
     checkpoint: Checkpoint = "best",
     options: Sequence[str] = (),
     metrics: Mapping[str, Metric] = METRICS,
@@ -97,7 +101,7 @@ def plan(
         raise BadOption(f"--checkpoint: got {checkpoint!r}, expected {' or '.join(get_args(Checkpoint))}")
     usual = {name: settings_for(name, data.name) for name in names}
     configs = apply_options(usual, options)
-    variants = {name: variant_of(configs[name], usual[name], checkpoint) for name in names}
+    variants = {name: variant_of(configs[name], usual[name], checkpoint, draws) for name in names}
     return [
         Cell(data.name, data.digest, name, configs[name], seed, samples, draws, checkpoint, variants[name])
         for name in names

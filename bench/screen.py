@@ -75,6 +75,8 @@ class Screen:
 
     def progress(self, cell: Cell, progress: Position) -> None:
         """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
+        if cell not in self.tasks:  # told after its end: the queue of a worker may be behind
+            return
         if time.monotonic() - self.last < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
             return
         self.last = time.monotonic()
@@ -127,7 +129,7 @@ def line(cell: Cell, outcome: Outcome) -> str:
     parts = []
     for metric in dict.fromkeys(r.metric for r in outcome.records):
         r = next(r for r in outcome.records if r.metric == metric)
-        value = "" if r.value is None else f"{r.value:.4g} ± {r.stderr:.2g} {r.unit}"
+        value = "" if r.value is None else f"{r.value:.4g} {r.unit}, ± {r.stderr:.2g} over {r.stderr_over}"
         chosen = json.loads(r.metric_settings)
         settings = f"(N = {r.samples}, σ = {chosen['sigma']:.4g})" if "sigma" in chosen else ""
         parts.append(" ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part))

@@ -8,6 +8,7 @@ numbers are used each time. 'best' takes the epoch with the highest value, 'last
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from bench.atomic import write_atomically
 from bench.seeding import seed_everything
-from metrics.parzen import PAPER_SIGMAS, parzen_log_probs
+from metrics.windows import PAPER_SIGMAS, parzen_log_probs
 
 SAMPLES = 1000
 IMAGES = 1000
@@ -46,14 +47,20 @@ class Checks:
         self.path, self.valid, self.seed = path, valid, seed
         try:
             self.values = {int(epoch): float(value) for epoch, value in json.loads(path.read_bytes()).items()}
-        except (OSError, ValueError, AttributeError):  # not there, or damaged: they are made again
+        except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged: they are made again
             self.values = {}
 
     def make(self, model: Any, epoch: int) -> Check:
-        """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators."""
+        """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators.
+
+        Raises ValueError for samples that are not finite.
+        """
         if epoch not in self.values:
             seed_everything(self.seed)
-            self.values[epoch] = validation_score(model.sample(SAMPLES), self.valid)
+            value = validation_score(model.sample(SAMPLES), self.valid)
+            if not math.isfinite(value):
+                raise ValueError(f"samples after epoch {epoch} have the validation score {value}")
+            self.values[epoch] = value
             write_atomically(self.path, json.dumps(self.values).encode())
         return Check(epoch, self.values[epoch])
 

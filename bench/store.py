@@ -30,7 +30,8 @@ class Record:
     `status` is "ok", "warning: why", "n/a: why", "diverged: why" or "failed: why"; `value` is None in the last three. `role` is
     "model", "reference" or "samples" (a user's own). `checkpoint` is "best" or "last": the weights after `checkpoint_epoch` were
     sampled; `valid_taken` and `valid_last` are what validation said of them and of the last ones (`bench/selection.py`). `curves` holds
-    how the value moves with a setting. Seconds are wall time, memory is MiB at the peak of training.
+    how the value moves with the number of samples, and validation with σ and with the epochs. Seconds are wall time; memory is MiB, on CUDA
+    the peak of what training allocated, on a CPU the peak of the process that trained.
     """
 
     dataset: str

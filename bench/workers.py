@@ -33,14 +33,13 @@ from metrics.base import Metric
 class Place:
     """Where cells run and where they read and write: what a worker process needs besides its cell.
 
-    `force` trains, samples and scores anew; `rescore` takes trained models and samples that are there, and no scores.
+    With `rescore`, trained models and samples that are there are taken, and scores are made anew.
     """
 
     dataset: str
     data: Path | None
     results: Path
     device: str
-    force: bool = False
     rescore: bool = False
 
 
@@ -56,7 +55,7 @@ def in_turn(
         def tell(news: News, cell: Cell = cell) -> None:
             watch.news(cell, news)
 
-        yield cell, run_cell(cell, data, store, metrics, device=device, force=place.force, rescore=place.rescore, tell=tell)
+        yield cell, run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)
 
 
 def side_by_side(
@@ -130,4 +129,4 @@ def run_in_worker(cell: Cell, place: Place, metrics: Mapping[str, Metric]) -> Ou
             _news.put((cell, news))
 
     _news.put((cell, None))
-    return run_cell(cell, data, store, metrics, device=device, force=place.force, rescore=place.rescore, tell=tell)
+    return run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)

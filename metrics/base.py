@@ -53,7 +53,7 @@ class Score:
     `stderr` is the standard error over `stderr_over` ("test examples", "samples", "folds"), of which there are `n`. Of a mean over
     several draws of samples, `draw_sd` is the standard deviation over them. `better` is the direction; `warning` says in one line why the
     number is not to be trusted, or is empty. `settings` hold what makes two scores comparable, and what the metric chose; `curves` how the
-    number moves with one of them, {name: {setting: value}}.
+    number, or the one that chose a setting, moves with it: {name: {setting: value}}.
     """
 
     value: float

@@ -21,24 +21,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.base import Reference, Result, Score, Split, Subject
-from metrics.windows import Range, parzen_log_prob, parzen_log_probs, pooled
+from metrics.base import Reference, Result, Score, Subject
+from metrics.windows import PAPER_SIGMAS, Range, parzen_log_prob, parzen_log_probs, pooled
 
 __all__ = ["PAPER_SIGMAS", "Parzen", "parzen_log_prob", "parzen_log_probs"]
-
-PAPER_SIGMAS = tuple(float(s) for s in np.logspace(-1, 0, 10))
 
 
 @dataclass(frozen=True)
 class Parzen:
     """The paper's metric: σ from validation, the mean test log-likelihood in nats.
 
-    `sizes` are the numbers of samples of the curve against N; `fixed_sigma` is the bandwidth that some published numbers took
-    without choosing: the score at it stands beside the headline.
+    `sizes` are the numbers of samples of the curve against N, the first ones of all draws in a row (draws of a finite set, as `data` and
+    `kmeans` are, repeat each other's); the curve against σ is of the validation images that choose it. `fixed_sigma` is the bandwidth
+    that some published numbers took without choosing: the score at it stands beside the headline.
     """
 
     sigmas: tuple[float, ...] = PAPER_SIGMAS
@@ -55,7 +53,9 @@ class Parzen:
         centres = torch.cat([subject.samples, *subject.redraws]).flatten(1)  # (draws * N, c, h, w) -> (draws * N, d)
         sizes = [size for size in self.sizes if size <= len(centres)]
         ranges = [(k * n, (k + 1) * n) for k in range(draws)] + [(0, size) for size in sizes]
-        splits = [self.score_split(split, centres, ranges) for split in reference.folds or [reference]]
+        # of a fold the whole validation set chooses σ, as published
+        limit = None if reference.folds else self.valid_images
+        splits = [self.score_split(s.valid[:limit], s.test, centres, ranges, draws) for s in reference.folds or [reference]]
         by_range = torch.stack([split.log_probs.mean(1) for split in splits]).mean(0)  # (ranges,)
         per_image = [split.log_probs[:draws].mean(0) for split in splits]  # (test images,) each
         fixed = [split.fixed for split in splits]
@@ -78,38 +78,38 @@ class Parzen:
             },
             curves={
                 "samples": {str(size): float(value) for size, value in zip(sizes, by_range[draws:], strict=True)},
-                "sigma": {f"{sigma:.6g}": float(value) for sigma, value in zip(self.sigmas, sigma_curve, strict=True)},
+                "sigma on validation": {f"{sigma:.6g}": float(value) for sigma, value in zip(self.sigmas, sigma_curve, strict=True)},
             },
         )
         at_fixed = Score(**mean_and_error(fixed, folded=folded))
         arrays = {"log_prob": torch.cat(per_image), "sigma_curve": sigma_curve}
         return Result({"log_likelihood": score, f"at_sigma_{self.fixed_sigma:g}": at_fixed}, arrays)
 
-    def score_split(self, split: Split, centres: Tensor, ranges: Sequence[Range]) -> SplitScores:
-        """Return what a split says of the centres (m, d), for each range of them.
+    def score_split(self, valid: Tensor, test: Tensor, centres: Tensor, ranges: Sequence[Range], draws: int) -> SplitScores:
+        """Return what a split's images (n, c, h, w) say of the centres (m, d), for each range of them; the first `draws` are the draws.
 
         The ranges share the work: the centres are cut where any of them begins or ends.
         """
         cuts = sorted({bound for pair in ranges for bound in pair})
         pieces = list(zip(cuts[:-1], cuts[1:], strict=True))
-        # (n, c, h, w) -> (n, d)
-        valid, test = split.valid[: self.valid_images].flatten(1), split.test.flatten(1)
+        valid, test = valid.flatten(1), test.flatten(1)  # (n, c, h, w) -> (n, d)
         on_valid = torch.stack([parzen_log_probs(valid, centres[lo:hi], self.sigmas) for lo, hi in pieces])  # (pieces, σ, n)
         curves = torch.stack([pooled(on_valid, pieces, within).mean(1) for within in ranges])  # (ranges, σ)
         chosen = [self.sigmas[int(k)] for k in curves.argmax(1)]
         used = sorted({*chosen, self.fixed_sigma})
         on_test = torch.stack([parzen_log_probs(test, centres[lo:hi], used) for lo, hi in pieces])
         log_probs = [pooled(on_test, pieces, within)[used.index(sigma)] for within, sigma in zip(ranges, chosen, strict=True)]
-        fixed = pooled(on_test, pieces, ranges[0])[used.index(self.fixed_sigma)]
-        return SplitScores(chosen, torch.stack(log_probs), fixed, curves[0], len(valid))
+        at_fixed = on_test[:, used.index(self.fixed_sigma), None]  # (pieces, 1, n)
+        fixed = torch.cat([pooled(at_fixed, pieces, within) for within in ranges[:draws]]).mean(0)
+        return SplitScores(chosen, torch.stack(log_probs), fixed, curves[:draws].mean(0), len(valid))
 
 
 @dataclass(frozen=True)
 class SplitScores:
     """What one split says.
 
-    By range of the centres, σ and log p of the test images, (ranges, n); of the first range, log p at the fixed σ, (n,), and the mean over
-    the validation images against σ, (σ,).
+    By range of the centres, σ and log p of the test images, (ranges, n); in the mean over draws, log p at the fixed σ, (n,), and the mean
+    over the validation images against σ, (σ,).
     """
 
     sigmas: list[float]

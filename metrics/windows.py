@@ -12,10 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from metrics.distances import squared_distance_blocks
+
+PAPER_SIGMAS = tuple(float(s) for s in np.logspace(-1, 0, 10))
 
 Range = tuple[int, int]
 """The centres from the first number on, up to but without the second."""

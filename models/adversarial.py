@@ -14,8 +14,8 @@ With a = D's logit the losses that are minimised are
 The nets come from outside, with a Config: `models/gan.py` has fully connected ones, `models/conv_gan.py` convolutional ones. Of the
 Config's fields `loss` is the generator's. `update`: 'simultaneous' takes both gradients from the same fakes, dropout masks and pre-update
 parameters, as the released code does; 'alternating' updates D first, then G with fresh noise. `k`: updates of D for each
-of G, each on a minibatch of its own (Algorithm 1). `discriminator_scale` is the ½ in D's loss. `max_norm` bounds the norm of each unit's
-incoming weights in both nets after each update. `pixels`: 'unit' for a sigmoid after G's last layer, 'contrast' for none, on
+of G, each on a minibatch of its own (Algorithm 1). `discriminator_scale` is the ½ in D's loss. `max_norm` bounds the norm of each linear
+unit's incoming weights in both nets after each update. `pixels`: 'unit' for a sigmoid after G's last layer, 'contrast' for none, on
 contrast-normalised images (`models/contrast.py`).
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; updates and schedules from the authors'

@@ -66,7 +66,7 @@ class Model(Protocol):
 
 
 class Config(Protocol):
-    """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model.
+    """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model. A field `epochs` is of the last stage.
 
     `SETTINGS` names, for a data set, the fields that differ from the defaults there; `SAMPLING` the fields that only `sample` reads: models
     that differ in nothing else share one training. `REFERENCE` marks the rows that calibrate a metric. A Config that is

@@ -5,7 +5,8 @@ How they train and sample, with the losses, is told in `models/adversarial.py`.
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; settings from the authors' released code
 (goodfeli/adversarial, June 2014, on pylearn2); maxout: Goodfellow et al. (2013), arXiv 1302.4389.
 Differs from the paper: the number of epochs on MNIST and CIFAR-10, for which the authors released no rule; images in the order of our
-own shuffle; TFD's range of D's initial weights, which we take from MNIST's. The defaults are the MNIST setting; `tfd` and `cifar10` are
+own shuffle; on TFD the last 1,000 unlabelled images, which validate, and the range of D's initial weights, which we take from MNIST's; that
+the noise of TFD's pretraining is N(0, 1) too is our reading [?]. The defaults are the MNIST setting; `tfd` and `cifar10` are
 the released ones, `digits` has smaller nets, and `olivetti` is TFD's scheme in a size for 220 images.
 """
 
@@ -34,8 +35,8 @@ class Config:
 
     `activations` are those of the hidden layers `generator`; `sigmoid_bias` is the initial bias of the sigmoid ones. G's output layer
     starts from U(−r, r), r = `output_range` (None: `generator_range`), or with `output_sparse` weights per unit from N(0, 1) and 0
-    elsewhere. With `pretrain_epochs`, G is first trained alone, from noise of as many numbers as `front` ends with; then the layers
-    `front` (ReLU, the last one sigmoid) are put before it, and all is trained for `epochs` against a fresh D.
+    elsewhere. With `pretrain_epochs`, G is first trained without the layers `front`, from noise of as many numbers as these
+    end with; then they (ReLU, the last one sigmoid) are put before it, and all is trained for `epochs` against a fresh D.
     """
 
     loss: Loss = "non-saturating"
@@ -157,7 +158,7 @@ class Discriminator(nn.Module):
 
 
 def generator(config: Config, d: int) -> nn.Sequential:
-    """Return linear layers with their activations, (n, latent) -> (n, d), the output one without: `GAN.generate` adds it."""
+    """Return linear layers with their activations, (n, latent) -> (n, d), the output one without: `GAN.output` adds it."""
     sizes = [config.latent, *config.front, *config.generator]
     kinds = ["relu"] * (len(config.front) - 1) + ["sigmoid"] * bool(config.front) + [*config.activations]
     layers: list[nn.Module] = []

@@ -16,9 +16,9 @@ Source: Bengio, Thibodeau-Laufer, Alain and Yosinski (2014), Deep Generative Sto
 section 5 and algorithm 1; settings from the authors' code (yaoli/GSN).
 Differs from the paper: trained on the 50,000 training images, not on all 60,000. A sample is the conditional mean at the end of a chain of
 its own, started from pixels that are drawn independently with their training means (from uniform noise the chains reach the negatives of
-digits and stay there); the published number was made of consecutive conditional means of one chain, started at a test image, which
-`chain="consecutive"` does from a training image. Where the learning rate changes, past increments keep theirs. Means are favoured over
-draws by the Parzen metric, consecutive or not.
+digits and stay there, as validation images showed); the published number was made of consecutive conditional means of one chain, started
+at a test image, which `chain="consecutive"` does from a training image. Where the learning rate changes, past increments keep
+theirs. Means are favoured over draws by the Parzen metric, consecutive or not.
 """
 
 from __future__ import annotations

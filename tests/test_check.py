@@ -7,7 +7,7 @@ import pytest
 from test_report import ROW
 
 from bench import BadRecords, BenchError, DataMissing
-from bench.check import as_plain, check, compare, exit_code, judge
+from bench.check import Verdict, as_plain, check, compare, exit_code, judge
 from bench.pipeline import run
 from bench.store import Store, to_csv
 
@@ -19,39 +19,44 @@ def records(values, *, test=2.0, draw=0.2, **changes):
     return [replace(row, seed=seed, value=float(value)) for seed, value in enumerate(values)]
 
 
-def rate(finding, *, n, seed_sd, shift, cases=4000, test=2.0, draw=0.2):
-    """The share of simulated checks with a finding: both sides have n seeds, and the second is shifted by `shift` total errors."""
+def rate(finding, *, before, now, seed_sd, shift, cases=4000, test=2.0, draw=0.2):
+    """The share of simulated checks with a finding: of so many seeds before and now, which are shifted by `shift` total errors."""
     rng = np.random.default_rng(3)
-    total = math.sqrt(test**2 + seed_sd**2 / n)  # as the table has it
+    total = math.sqrt(test**2 + seed_sd**2 / before)  # as the table has it
     common = 200 + rng.normal(0, test, (cases, 1))  # the same test images on both sides
-    before = common + rng.normal(0, seed_sd, (cases, n))
-    now = common + shift * total + rng.normal(0, seed_sd, (cases, n))
-    findings = [judge(b, c, single=math.hypot(test, draw))[0] for b, c in zip(before.tolist(), now.tolist(), strict=True)]
+    old = common + rng.normal(0, seed_sd, (cases, before))
+    new = common + shift * total + rng.normal(0, seed_sd, (cases, now))
+    findings = [judge(b, c, single=math.hypot(test, draw))[0] for b, c in zip(old.tolist(), new.tolist(), strict=True)]
     return findings.count(finding) / cases
 
 
-# What the committed rows have: seeds spread by less than half the error over test images.
-RUNS = [(1, 0.3), (1, 0.8), (2, 0.3), (3, 0.3), (3, 0.9), (5, 0.3), (5, 1.2), (5, 1.6)]
+# Seeds before and now, and how much runs spread where the error over test images is 2: in every committed row by less than half of it.
+RUNS = [(m, n, sd) for m, n in [(1, 1), (2, 2), (2, 1), (3, 3), (3, 1), (5, 5), (5, 1)] for sd in (0.3, 0.9)]
 
 
-@pytest.mark.parametrize(("n", "seed_sd"), [r for r in RUNS if r[0] != 2])
+@pytest.mark.parametrize(("before", "now", "seed_sd"), RUNS)
 @pytest.mark.parametrize(("shift", "finding"), [(-4, "regressed"), (4, "improved")])
-def test_a_shift_of_four_standard_errors_is_caught(n, seed_sd, shift, finding):
-    assert rate(finding, n=n, seed_sd=seed_sd, shift=shift) >= 0.99
+def test_a_shift_of_four_standard_errors_is_caught(before, now, seed_sd, shift, finding):
+    assert rate(finding, before=before, now=now, seed_sd=seed_sd, shift=shift) >= 0.99
 
 
-@pytest.mark.parametrize(("n", "seed_sd"), RUNS)
-def test_reruns_raise_a_false_alarm_in_one_of_a_hundred_at_most(n, seed_sd):
+@pytest.mark.parametrize(("before", "now", "seed_sd"), RUNS)
+def test_reruns_raise_a_false_alarm_in_one_of_a_hundred_at_most(before, now, seed_sd):
     # 0.25 % in each direction is asked for; of 4,000 cases 1 % is 4.5 standard errors above both together
-    assert 1 - rate("indistinguishable", n=n, seed_sd=seed_sd, shift=0) <= 0.01
-    assert rate("regressed", n=n, seed_sd=seed_sd, shift=0) <= 0.01
+    assert 1 - rate("indistinguishable", before=before, now=now, seed_sd=seed_sd, shift=0) <= 0.01
 
 
-def test_two_seeds_see_a_shift_of_ten_of_their_own_deviations():
-    # t with 2 degrees of freedom is 14.1 at 0.25 %: few seeds see large changes only, which is what `threshold` says
-    verdict = compare(records([200, 201]), records([188, 189]))
-    assert verdict.finding == "regressed"
-    assert verdict.threshold == pytest.approx(14.089 * math.sqrt(0.5), rel=1e-3)
+def test_the_limit_is_students_where_there_are_seeds_and_the_error_over_images_where_there_are_few():
+    many = compare(records([200, 201, 202, 203, 204]), records([200.5, 201.5, 202.5, 203.5, 204.5]))
+    assert many.threshold == pytest.approx(3.833 * math.sqrt(2.5) * math.sqrt(2 / 5), rel=1e-3)  # t of 8 degrees of freedom
+    few = compare(records([200, 201]), records([200.5, 201.5]))
+    assert few.threshold == pytest.approx(2.807 * math.hypot(2.0, 0.2), rel=1e-3)  # less than 14.1 · √½
+
+
+def test_rounding_is_no_change_where_seeds_do_not_spread():
+    mean = records([-59.1] * 3)
+    assert compare(mean, records([-59.1 - 4e-3] * 3)).finding == "indistinguishable"
+    assert compare(mean, records([-59.1 - 6e-3] * 3)).finding == "regressed"
 
 
 def test_identical_reruns_are_indistinguishable_by_any_noise():
@@ -85,12 +90,19 @@ def test_a_line_that_fails_has_regressed():
     failed = [replace(r, value=None, status="diverged: loss is nan") for r in records([1.0])]
     verdict = compare(records([200.0]), failed)
     assert (verdict.finding, verdict.reason) == ("regressed", "diverged: loss is nan")
+    elsewhere = compare(records([200.0]), [replace(r, dataset_digest="e") for r in failed])
+    assert elsewhere.finding == "not comparable"
+
+
+def test_comparing_nothing_is_no_success():
+    assert exit_code([Verdict("a", "skipped")]) == 4
+    assert exit_code([Verdict("a", "skipped"), Verdict("b", "indistinguishable")]) == 0
 
 
 def test_the_worst_finding_decides_the_exit_code():
     same, worse = compare(records([200.0]), records([200.0])), compare(records([200.0]), records([100.0]))
     other = compare(records([200.0]), records([200.0], epochs=3, model_settings='{"a": 1}'))
-    assert [exit_code(v) for v in ([], [same], [same, other], [same, other, worse])] == [0, 0, 4, 3]
+    assert [exit_code(v) for v in ([], [same], [same, other], [same, other, worse])] == [4, 0, 4, 3]
     assert json.loads(as_plain([same]))[0]["finding"] == "indistinguishable"
 
 
@@ -113,8 +125,8 @@ def test_a_check_makes_the_numbers_again_and_leaves_the_baseline(baseline, tmp_p
     before = (baseline / "digits" / "runs.csv").read_bytes()
     verdicts = check(baseline / "digits", results=tmp_path, device="cpu")
     assert [(v.line, v.finding, v.reason) for v in verdicts] == [
-        ("vae (hidden=(16, 12), epochs=2), N = 200", "indistinguishable", "identical seed by seed"),
-        ("mean, N = 200", "indistinguishable", "identical seed by seed"),
+        ("vae (hidden=(16, 12), epochs=2, draws=2), N = 200", "indistinguishable", "identical seed by seed"),
+        ("mean (draws=2), N = 200", "indistinguishable", "identical seed by seed"),
     ]
     assert (baseline / "digits" / "runs.csv").read_bytes() == before
     assert not (tmp_path / "digits" / "runs.csv").exists()
@@ -131,7 +143,7 @@ def test_a_check_sees_what_was_better_before(baseline, tmp_path):
         return replace(r, value=r.value + 50) if r.metric == "parzen" and r.model == "mean" else r
 
     verdicts = check(edited(baseline, tmp_path, better), results=baseline, device="cpu", fast=True)
-    assert {v.line: v.finding for v in verdicts}["mean, N = 200"] == "regressed"
+    assert {v.line: v.finding for v in verdicts}["mean (draws=2), N = 200"] == "regressed"
     assert exit_code(verdicts) == 3
 
 

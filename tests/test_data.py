@@ -146,6 +146,7 @@ def test_large_tfd_images_are_made_48_pixels_wide(tmp_path):
         ({"folds": None}, "holds no 'folds'; expected the keys images, folds, labs_ex"),
         ({"images": np.zeros((120, 48, 48))}, "images are float64, expected uint8"),
         ({"folds": np.zeros((120, 4), dtype=np.uint8)}, r"expected images .n, h, w., folds .n, 5. and labs_ex .n., got .*folds .120, 4."),
+        ({"folds": np.eye(120, 5, dtype=np.uint8)}, "an image is unlabelled in one fold and used in another"),
         ({"folds": np.ones((120, 5), dtype=np.uint8)}, "a fold, or the unlabelled part, is empty"),
     ],
 )

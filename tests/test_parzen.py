@@ -159,8 +159,8 @@ def test_the_curve_against_n_is_of_the_first_samples_of_all_draws(few):
 def test_the_curve_against_sigma_is_of_validation_images(few):
     score = Parzen()(Subject(few.train), few).scores["log_likelihood"]
     expected = [oracle(few.valid.flatten(1), few.train.flatten(1), s).mean() for s in PAPER_SIGMAS]
-    assert list(score.curves["sigma"].values()) == pytest.approx(expected, abs=5e-3)
-    assert [float(s) for s in score.curves["sigma"]] == pytest.approx(PAPER_SIGMAS, rel=1e-5)
+    assert list(score.curves["sigma on validation"].values()) == pytest.approx(expected, abs=5e-3)
+    assert [float(s) for s in score.curves["sigma on validation"]] == pytest.approx(PAPER_SIGMAS, rel=1e-5)
     assert score.settings["valid_value"] == pytest.approx(max(expected), abs=5e-3)
 
 
@@ -168,6 +168,9 @@ def test_the_score_at_the_fixed_sigma_stands_beside_the_headline(few):
     scores = Parzen()(Subject(few.train), few).scores
     expected = oracle(few.test.flatten(1), few.train.flatten(1), 0.2)
     assert scores["at_sigma_0.2"].value == pytest.approx(expected.mean(), abs=5e-3)
+    halves = Parzen()(Subject(few.train[:100], redraws=[few.train[100:]]), few).scores["at_sigma_0.2"].value
+    expected_halves = [oracle(few.test.flatten(1), part.flatten(1), 0.2).mean() for part in (few.train[:100], few.train[100:])]
+    assert halves == pytest.approx(np.mean(expected_halves), abs=5e-3)
     assert scores["at_sigma_0.2"].stderr == pytest.approx(expected.std() / math.sqrt(len(expected)), abs=5e-3)
 
 
@@ -188,6 +191,14 @@ def test_each_fold_has_its_own_sigma_and_the_error_is_over_folds(few):
     assert score.value == pytest.approx(np.mean(means), abs=1e-5)
     assert score.stderr == pytest.approx(np.std(means, ddof=1) / math.sqrt(3), abs=1e-5)
     assert (score.stderr_over, score.n) == ("folds", 3)
+
+
+def test_a_folds_whole_validation_set_chooses_sigma(few):
+    from dataclasses import replace
+
+    folded = replace(few, folds=(Fold(few.valid, few.test), Fold(few.valid, few.test)))
+    assert Parzen(valid_images=5)(Subject(few.train), folded).scores["log_likelihood"].settings["valid_images"] == 80
+    assert Parzen(valid_images=5)(Subject(few.train), few).scores["log_likelihood"].settings["valid_images"] == 5
 
 
 def test_a_mixture_is_pooled_from_its_pieces():

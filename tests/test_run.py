@@ -300,13 +300,21 @@ def test_curves_and_draws_are_stored_with_the_records(tmp_path):
     quick(tmp_path, draws=3)
     row = next(r for r in Store(tmp_path, "digits").records() if r.quantity == "log_likelihood")
     curves = json.loads(row.curves)
-    assert list(curves) == ["samples", "sigma"]
-    assert len(curves["sigma"]) == 10
+    assert sorted(curves) == ["samples", "sigma on validation", "validation by epoch"]
+    assert len(curves["sigma on validation"]) == 10
+    assert curves["validation by epoch"]["2"] == row.valid_last
+    assert row.variant.endswith("draws=3")
     assert row.draws == 3
     assert row.draw_sd > 0
     assert (row.checkpoint, row.epochs) == ("best", 2)
     assert 1 <= row.checkpoint_epoch <= 2
     assert row.valid_taken >= row.valid_last
+
+
+def test_another_number_of_draws_is_a_row_of_its_own(tmp_path):
+    quick(tmp_path, ["mean"], seeds=2)
+    quick(tmp_path, ["mean"], draws=1)
+    assert {(r.variant, r.seed) for r in Store(tmp_path, "digits").records()} == {("", 0), ("", 1), ("draws=1", 0)}
 
 
 def test_plan_puts_models_in_order_and_seeds_innermost(digits):

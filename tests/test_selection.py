@@ -60,6 +60,24 @@ def test_checks_are_made_once_and_kept(few, tmp_path):
     assert Checks(path, few.valid, seed=0).values == {}
 
 
+def test_a_check_that_is_not_finite_is_an_error_and_never_the_best(few, tmp_path):
+    checks = Checks(tmp_path / "checks.json", few.valid, seed=0)
+    with pytest.raises(ValueError, match="samples after epoch 3 have the validation score nan"):
+        checks.make(Drawer(torch.full((100, 1, 8, 8), torch.nan)), 3)
+    assert checks.values == {}
+    (tmp_path / "checks.json").write_text('{"1": null}')
+    assert Checks(tmp_path / "checks.json", few.valid, seed=0).values == {}
+
+
+def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path, monkeypatch):
+    from models import vae
+
+    real = vae.VAE.stages
+    monkeypatch.setattr(vae.VAE, "stages", lambda self: [replace(stage, epochs=3) for stage in real(self)])
+    (row, *_) = run_cell(cell_of(few), few, Store(tmp_path, "digits"), METRICS, device=CPU).records
+    assert row.status == "failed: Config.epochs is 4, but the last stage has 3 epochs; expected the same"
+
+
 def test_the_best_checkpoint_is_sampled_and_both_numbers_are_kept(few, tmp_path):
     store, heard = Store(tmp_path, "digits"), []
     best = cell_of(few)

@@ -10,12 +10,13 @@ from bench.report.table import COLUMNS, Table
 
 LEGEND = (
     "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "
-    "test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known without it. "
+    "test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known without it (in the "
+    "CSV: where seed ± is empty). "
     "test ±: standard error over the test n images, or folds; draw ±: standard deviation over sample sets drawn from one trained model; "
     "seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth, chosen on validation images. published: "
     "Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: median distance "
     "from a sample to its nearest training image over the same for test images. copies %: samples equal to a training image. epoch: whose "
-    "weights were sampled, of how many epochs; valid: what validation images say of them (Parzen with 1,000 samples), valid last: of the "
+    "weights were sampled, the best on validation images unless the name says otherwise, of how many epochs; valid: what validation images say of them (Parzen with 1,000 samples), valid last: of the "
     "last ones. minutes: wall time of training one seed; MiB: peak memory of its process or device."
 )
 DASH = "–"
@@ -39,7 +40,7 @@ def to_markdown(table: Table) -> str:
     """Return pipe tables, the reference rows under a line of their own, the legend and the notes."""
     tables = f"\n\n{SECOND}\n\n".join(pipe_table(table, columns) for columns in halves(table))
     notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
-    return f"{tables}\n\n{LEGEND}\n\n{notes}"
+    return "\n\n".join([tables, *table.remarks, LEGEND, notes])
 
 
 def halves(table: Table) -> list[tuple[str, ...]]:
@@ -63,7 +64,10 @@ def to_latex(table: Table) -> str:
 
     They are set small, and shrunk to the line where they would still be wider.
     """
-    notes = [escape_latex(LEGEND), *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes))]
+    notes = [
+        *map(escape_latex, [*table.remarks, LEGEND]),
+        *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes)),
+    ]
     tabulars = [tabular(table, columns) for columns in halves(table)]
     return "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
 
@@ -98,6 +102,9 @@ def printed(
         if column in columns and values.notna().any():
             title = f"{dataset}: {column}" if several else column
             shown[title] = [number(v, COLUMNS[column]) for v in values]
+            if column == "total ±":
+                alone = table.numbers[dataset, "seed ±"].isna()
+                shown[title] = [f"≥ {text}" if lower and text != DASH else text for text, lower in zip(shown[title], alone, strict=True)]
     return shown
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.published import EMPTY, PUBLISHED
+from bench.report.published import EMPTY, PUBLISHED, REMARKS
 from bench.store import ROLES, Record, frame
 
 KEY = ["role", "model", "variant", "samples"]
@@ -32,6 +32,11 @@ class Table:
 
     numbers: pd.DataFrame
     notes: dict[Key, list[str]] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return what has to be said of the data sets."""
+        return [REMARKS[dataset] for dataset in self.numbers.columns.unique(0) if dataset in REMARKS]
 
     @property
     def footnotes(self) -> list[str]:
@@ -86,7 +91,7 @@ def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, o
     numbers |= {"nats": scored["value"].mean(), "σ": sigma(scored), **ledger(scored)}
     numbers |= {
         "epochs": plain(rows["epochs"].iloc[0]),
-        "epoch": plain(scored["checkpoint_epoch"].mean()),
+        "epoch": span(scored["checkpoint_epoch"].dropna().astype(int).tolist(), 0),
         "valid": plain(scored["valid_taken"].mean()),
         "valid last": plain(scored["valid_last"].mean()),
         "minutes": plain(scored["fit_seconds"].mean() / 60),
@@ -111,9 +116,8 @@ def ledger(scored: pd.DataFrame) -> dict[str, object]:
     seeds, draws = len(scored), int(scored["draws"].min())
     test, draw = scored["stderr"].mean(), root_mean_square(scored["draw_sd"])
     seed = scored["value"].std(ddof=1) if seeds > 1 else None
-    known = math.hypot(test, seed / math.sqrt(seeds) if seed is not None else (draw or 0.0) / math.sqrt(draws))
     return {
-        "total ±": known if seed is not None else f"≥ {known:.1f}",
+        "total ±": total_error(scored),
         "test ±": test,
         "test n": int(scored["n"].iloc[0]),
         "draw ±": draw,
@@ -123,20 +127,28 @@ def ledger(scored: pd.DataFrame) -> dict[str, object]:
     }
 
 
+def total_error(rows: pd.DataFrame) -> float:
+    """Return the standard error of the mean of one quantity's rows, one for each seed; of a single one a lower bound."""
+    seeds = len(rows)
+    if seeds > 1:
+        runs = rows["value"].std(ddof=1) / math.sqrt(seeds)
+    else:
+        runs = (root_mean_square(rows["draw_sd"]) or 0.0) / math.sqrt(rows["draws"].iloc[0])
+    return math.hypot(rows["stderr"].mean(), runs)
+
+
 def comparison(dataset: str, model: str, parzen: pd.DataFrame, scored: pd.DataFrame) -> tuple[dict[str, object], list[str]]:
-    """Return the published value beside ours and z, our mean minus it over the root of the summed squares of both errors, and a note."""
+    """Return the published value beside ours and z, our mean minus it over the root of the summed squares of both errors, and notes."""
     published = PUBLISHED.get((model, dataset))
     if not published:
         return {}, []
-    ours, notes = scored, []
+    ours, notes = scored, [f"{dataset}: {published.note}"] if published.note else []
     if published.sigma is not None:
         ours = parzen[parzen["value"].notna() & (parzen["quantity"] == f"at_sigma_{published.sigma:g}")]
         notes = [
             f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {ours['value'].mean():.1f} nats"
         ]
-    seeds, spread = len(ours), ours["value"].std(ddof=1) if len(ours) > 1 else 0.0
-    error = math.sqrt(ours["stderr"].mean() ** 2 + spread**2 / seeds + published.stderr**2)
-    z = (ours["value"].mean() - published.value) / error
+    z = (ours["value"].mean() - published.value) / math.hypot(total_error(ours), published.stderr)
     return {"published": published.value, "published ±": published.stderr, "z": z}, notes
 
 
@@ -187,16 +199,23 @@ def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_the_published_setting(key: Iterable[Any]) -> bool:
-    """Return whether a published value may stand in a row: a model of ours, 10,000 samples, no option changed but epochs."""
+    """Return whether a published value may stand in a row: a model of ours, 10,000 samples, no option changed but epochs and draws."""
     role, _, variant, samples = key
-    return bool(role == "model" and samples == 10_000 and re.fullmatch(r"(epochs=\d+)?", variant))
+    return bool(role == "model" and samples == 10_000 and re.fullmatch(r"(epochs=\d+)?(, )?(draws=\d+)?", variant))
 
 
-def sigma(rows: pd.DataFrame) -> float | str:
+def sigma(rows: pd.DataFrame) -> Any:
     """Return the bandwidth of the rows, or its range where seeds, draws or folds chose differently."""
     settings = [json.loads(text) for text in rows["metric_settings"]]
     values = sorted({value for each in settings for value in each.get("sigmas", [each["sigma"]])})
-    return values[0] if len(values) == 1 else f"{values[0]:.4f} to {values[-1]:.4f}"
+    return span(values, 4)
+
+
+def span(values: Sequence[float], decimals: int) -> Any:
+    """Return the one value there is, or the range of several as text, or None."""
+    if len(set(values)) < 2:
+        return values[0] if values else None
+    return f"{min(values):.{decimals}f} to {max(values):.{decimals}f}"
 
 
 def plain(value: object) -> object:
