@@ -11,13 +11,13 @@ from bench.report.table import COLUMNS, Table
 LEGEND = (
     "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "
     "test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known without it (in the "
-    "CSV: where seed ± is empty). "
-    "test ±: standard error over the test n images, or folds; draw ±: standard deviation over sample sets drawn from one trained model; "
-    "seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth, chosen on validation images. published: "
-    "Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: median distance "
-    "from a sample to its nearest training image over the same for test images. copies %: samples equal to a training image. epoch: whose "
-    "weights were sampled, the best on validation images unless the name says otherwise, of how many epochs; valid: what validation images say of them (Parzen with 1,000 samples), valid last: of the "
-    "last ones. minutes: wall time of training one seed; MiB: peak memory of its process or device."
+    "CSV: where seed ± is empty). test ±: standard error over the test n images, or folds; draw ±: standard deviation over sample sets drawn "
+    "from one trained model; seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth, chosen on validation "
+    "images. published: Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: "
+    "median distance from a sample to its nearest training image over the same for test images. copies %: samples equal to a training "
+    "image. epoch: whose weights were sampled, the best on validation images unless the name says otherwise, of how many epochs; valid: "
+    "what validation images say of them (Parzen with 1,000 samples), valid last: of the last ones. minutes: wall time of training one "
+    "seed; MiB: peak memory of its process or device."
 )
 DASH = "–"
 HEADLINE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z", "NN ratio", "copies %")
@@ -64,10 +64,8 @@ def to_latex(table: Table) -> str:
 
     They are set small, and shrunk to the line where they would still be wider.
     """
-    notes = [
-        *map(escape_latex, [*table.remarks, LEGEND]),
-        *(f"({letter(i)}) {escape_latex(note)}" for i, note in enumerate(table.footnotes)),
-    ]
+    footnotes = [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
+    notes = [escape_latex(note) for note in (*table.remarks, LEGEND, *footnotes)]
     tabulars = [tabular(table, columns) for columns in halves(table)]
     return "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
 
