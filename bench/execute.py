@@ -153,7 +153,6 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
     folder, checks = store.artefact("fits", cell.fit_key), checks_of(cell, data, store)
     labels = data.labels["train"] if data.labels else None
     seed = derive_seed(cell.seed, cell.dataset, cell.family, "fit")
-
     trained = False
 
     def train() -> tuple[Any, harness.Log]:

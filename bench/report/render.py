@@ -12,7 +12,7 @@ LEGEND = (
     "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "
     "test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known without it (in the "
     "CSV: where seed ± is empty). test ±: standard error over the test n images, or folds; draw ±: standard deviation over sample sets "
-    "drawn from one trained model; seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth, chosen on validation "
+    "drawn from one trained model; seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth chosen on validation "
     "images. published: Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: "
     "median distance from a sample to its nearest training image over the same for test images. copies %: samples equal to a training "
     "image. epoch: whose weights were sampled, the best on validation images unless the name says otherwise, of how many epochs; valid: "
