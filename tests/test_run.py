@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_data import write_tfd
 
 import bench
 from bench import BadOption, UnknownName, harness
@@ -309,6 +310,23 @@ def test_curves_and_draws_are_stored_with_the_records(tmp_path):
     assert (row.checkpoint, row.epochs) == ("best", 2)
     assert 1 <= row.checkpoint_epoch <= 2
     assert row.valid_taken >= row.valid_last
+
+
+@pytest.mark.filterwarnings("ignore:.*MD5")
+def test_tfd_runs_from_the_users_file_to_the_table_with_folds(tmp_path):
+    write_tfd(tmp_path)
+    small = ["generator=12,10", "front=9,8", "discriminator=6,6", "output_sparse=4", "pretrain_epochs=2", "epochs=2", "batch_size=12"]
+    options = [f"gan-ns.{option}" for option in small]
+    results = tmp_path / "results"
+    records = run(
+        ["gan-ns", "mean"], dataset="tfd", data=tmp_path, results=results, seeds=1, samples=150, draws=2, device="cpu", options=options
+    )
+    parzen = records[records["quantity"] == "log_likelihood"]
+    assert list(parzen["stderr_over"]) == ["folds"] * 2
+    assert list(parzen["n"]) == [5, 5]
+    assert parzen["status"].str.match("ok|warning").all()
+    assert [json.loads(text)["folds"] for text in parzen["metric_settings"]] == [5, 5]
+    assert "gan-ns" in (results / "tfd" / "table1.md").read_text()
 
 
 def test_another_number_of_draws_is_a_row_of_its_own(tmp_path):
