@@ -26,7 +26,7 @@ class Fit:
     fit_seconds: float
     sample_seconds: float
     checkpoint_epoch: int | None
-    valid_taken: float | None
+    valid_best: float | None
     valid_last: float | None
     parameters: int
     peak_memory_mib: float | None
@@ -59,8 +59,8 @@ def selection_of(cell: Cell, checks: Checks) -> dict[str, Any]:
     """Return the fields of a Fit that tell of the selection."""
     epoch = taken(cell, checks)
     if epoch is None:
-        return {"checkpoint_epoch": None, "valid_taken": None, "valid_last": None}
-    return {"checkpoint_epoch": epoch, "valid_taken": checks.values[epoch], "valid_last": checks.last.value}
+        return {"checkpoint_epoch": None, "valid_best": None, "valid_last": None}
+    return {"checkpoint_epoch": epoch, "valid_best": checks.best.value, "valid_last": checks.last.value}
 
 
 def forget(cell: Cell, store: Store) -> None:

@@ -32,7 +32,7 @@ class Cell:
     seed: int
     samples: int
     draws: int = DRAWS
-    checkpoint: Checkpoint = "best"
+    checkpoint: Checkpoint = "last"
     variant: str = ""
 
     @property
@@ -103,10 +103,10 @@ def metric_recipe(name: str, metric: Any) -> str:
     return content_digest("metric", name, settings, code_digest(type(metric).__module__))
 
 
-def variant_of(config: Any, usual: Any, checkpoint: Checkpoint = "best", draws: int = DRAWS) -> str:
-    """Return what differs from the registered Config, the best checkpoint and the usual draws, as 'epochs=3, checkpoint=last'."""
+def variant_of(config: Any, usual: Any, checkpoint: Checkpoint = "last", draws: int = DRAWS) -> str:
+    """Return what differs from the registered Config, the last checkpoint and the usual draws, as 'epochs=3, checkpoint=best'."""
     changed: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
-    if checkpoint != "best" and not config.REFERENCE:
+    if checkpoint != "last" and not config.REFERENCE:
         changed["checkpoint"] = checkpoint
     if draws != DRAWS:
         changed["draws"] = draws

@@ -232,7 +232,7 @@ def cell_today(record: Record, digest: str) -> Cell:
     names = [name for name in re.findall(r"(?:^|, )(\w+)=", record.variant) if name not in ("checkpoint", "draws")]
     options = {name: tuple(v) if isinstance(v := settings[name], list) else v for name in names}
     config = replace(settings_for(record.model, record.dataset), **options)
-    checkpoint: Any = record.checkpoint or "best"
+    checkpoint: Any = record.checkpoint or "last"
     return Cell(record.dataset, digest, record.model, config, record.seed or 0, record.samples, record.draws, checkpoint, record.variant)
 
 

@@ -48,7 +48,7 @@ def run(
     seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
     samples: Annotated[int, typer.Option(help="Samples drawn from each and scored.")] = 10_000,
     draws: Annotated[int, typer.Option(help="Sample sets drawn from each: their spread is the error that comes from drawing.")] = 5,
-    checkpoint: Annotated[Taken, typer.Option(help="The weights that are sampled: best on validation images, or last.")] = Taken.best,
+    checkpoint: Annotated[Taken, typer.Option(help="The weights that are sampled: last, or best on validation images.")] = Taken.last,
     options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
     device: Device = "auto",
     jobs: Annotated[int, typer.Option(help="Cells run at once, in processes that share the device.")] = 1,

@@ -32,7 +32,7 @@ def run(
     seeds: int = 3,
     samples: int = 10_000,
     draws: int = DRAWS,
-    checkpoint: Checkpoint = "best",
+    checkpoint: Checkpoint = "last",
     options: Sequence[str] = (),
     device: str = "auto",
     jobs: int = 1,
@@ -45,9 +45,9 @@ def run(
     """Train, sample and score models on a data set, and write its table; return the records of the cells.
 
     `models` None stands for all of `MODELS` that are meant for the data set. `seeds` runs of each, with base seeds 0, 1, …; `draws` times
-    `samples` images from each, made with the weights that are 'best' on validation images, or the 'last' (`checkpoint`); `options` like
-    "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are in the
-    units of their metric, see `metrics`.
+    `samples` images from each, made with the 'last' weights or with those that are 'best' on validation images (`checkpoint`); `options`
+    like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are
+    in the units of their metric, see `metrics`.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
@@ -81,7 +81,7 @@ def plan(
     seeds: int = 3,
     samples: int = 10_000,
     draws: int = DRAWS,
-    checkpoint: Checkpoint = "best",
+    checkpoint: Checkpoint = "last",
     options: Sequence[str] = (),
     metrics: Mapping[str, Metric] = METRICS,
 ) -> list[Cell]:
@@ -131,5 +131,5 @@ def _recipe_today(record: Record) -> str:
         config = replace(MODELS[record.model], **settings)
     except (KeyError, TypeError, ValueError):
         return ""
-    checkpoint: Any = record.checkpoint or "best"
+    checkpoint: Any = record.checkpoint or "last"
     return Cell(record.dataset, record.dataset_digest, record.model, config, 0, record.samples, record.draws, checkpoint).recipe

@@ -27,8 +27,8 @@ from bench.store import Record, Store
 from bench.watch import Silent
 
 LEAST = (
-    "MiB", "valid last", "valid", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±", "z",
-    "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
+    "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±",
+    "z", "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
 )  # fmt: skip
 """Columns in the order in which a narrow terminal goes without them."""
 

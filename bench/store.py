@@ -29,7 +29,7 @@ class Record:
 
     `status` is "ok", "warning: why", "n/a: why", "diverged: why" or "failed: why"; `value` is None in the last three. `role` is
     "model", "reference" or "samples" (a user's own). `checkpoint` is "best" or "last": the weights after `checkpoint_epoch` were
-    sampled; `valid_taken` and `valid_last` are what validation said of them and of the last ones (`bench/selection.py`). `curves` holds
+    sampled; `valid_best` and `valid_last` are what validation said of the best and of the last ones (`bench/selection.py`). `curves` holds
     how the value moves with the number of samples, and validation with σ and with the epochs. Seconds are wall time; memory is MiB, on CUDA
     the peak of what training allocated, on a CPU the peak of the process that trained.
     """
@@ -54,7 +54,7 @@ class Record:
     epochs: int | None = None
     checkpoint: str = ""
     checkpoint_epoch: int | None = None
-    valid_taken: float | None = None
+    valid_best: float | None = None
     valid_last: float | None = None
     metric_settings: str = "{}"
     curves: str = "{}"

@@ -23,7 +23,7 @@ CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
         ({"config": vae.Config()}, True, True),
         ({"seed": 1}, True, True),
         ({"samples": 101}, False, True),
-        ({"checkpoint": "last"}, False, True),
+        ({"checkpoint": "best"}, False, True),
         ({"variant": "lr=0.2"}, False, False),
     ],
 )
@@ -53,11 +53,11 @@ def test_more_draws_change_the_scores_and_not_the_draws_there_are():
 
 
 def test_the_code_of_the_selection_changes_the_best_checkpoint_alone(monkeypatch):
-    best, last = CELL.sample_key, replace(CELL, checkpoint="last").sample_key
+    best, last = replace(CELL, checkpoint="best").sample_key, CELL.sample_key
     monkeypatch.setattr("bench.cell.SELECTION", "bench.atomic")
-    assert CELL.sample_key != best
-    assert replace(CELL, checkpoint="last").sample_key == last
-    reference = Cell("digits", "abc", "data", references.Data(), seed=0, samples=100)
+    assert replace(CELL, checkpoint="best").sample_key != best
+    assert CELL.sample_key == last
+    reference = Cell("digits", "abc", "data", references.Data(), seed=0, samples=100, checkpoint="best")
     key = reference.sample_key
     monkeypatch.setattr("bench.cell.SELECTION", "bench.errors")
     assert reference.sample_key == key

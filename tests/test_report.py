@@ -21,7 +21,7 @@ from bench.store import Record, Store, read_records
 ROOT = Path(__file__).parents[1]
 ROW = Record(
     "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000, draws=5, draw_sd=0.3,
-    epochs=100, checkpoint="best", checkpoint_epoch=90, valid_taken=215.0, valid_last=214.0, fit_seconds=90.0, recipe="r",
+    epochs=100, checkpoint="last", checkpoint_epoch=90, valid_best=215.0, valid_last=214.0, fit_seconds=90.0, recipe="r",
     metric_settings=json.dumps({"sigma": 0.2154}),
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_a_number_published_at_a_fixed_sigma_is_compared_at_it():
 
 def test_the_checkpoint_that_was_taken_and_both_validation_numbers_are_shown():
     row = numbers().loc[("model", "gan-ns", "", 10_000)]
-    assert (row["epoch"], row["epochs"], row["valid"], row["valid last"]) == (90, 100, 215, 214)
+    assert (row["epoch"], row["epochs"], row["valid best"], row["valid last"]) == (90, 100, 215, 214)
     rows = parzen("gan-ns", [220.0, 221.0])
     rows[0] = replace(rows[0], checkpoint_epoch=80)
     assert numbers(rows).loc[("model", "gan-ns", "", 10_000)]["epoch"] == "80 to 90"

@@ -31,7 +31,7 @@ def test_test_images_play_no_part(few, tmp_path):
     fits = [
         fitted(cell_of(few), data, Store(tmp_path / str(i), "digits"), CPU, lambda news: None)[1] for i, data in enumerate((few, other))
     ]
-    assert fits[0].valid_taken == fits[1].valid_taken
+    assert fits[0].valid_best == fits[1].valid_best
     assert fits[0].checkpoint_epoch == fits[1].checkpoint_epoch
 
 
@@ -88,11 +88,11 @@ def test_the_best_checkpoint_is_sampled_and_both_numbers_are_kept(few, tmp_path)
     path = store.artefact("checks", best.check_key + ".json")
     path.write_text(json.dumps(checks | {"2": 99.0}))
     model, fit = fitted(best, few, store, CPU, lambda news: None)
-    assert (fit.checkpoint_epoch, fit.valid_taken, fit.valid_last) == (2, 99.0, checks[4])
+    assert (fit.checkpoint_epoch, fit.valid_best, fit.valid_last) == (2, 99.0, checks[4])
     kept = checkpoint.load_snapshot(store.artefact("fits", best.fit_key), 2)
     assert all(torch.equal(kept[k], v) for k, v in model.state_dict().items())
     last, fit = fitted(cell_of(few, taken="last"), few, store, CPU, lambda news: None)
-    assert (fit.checkpoint_epoch, fit.valid_taken) == (4, checks[4])
+    assert (fit.checkpoint_epoch, fit.valid_best, fit.valid_last) == (4, 99.0, checks[4])
     assert not all(torch.equal(kept[k], v) for k, v in last.state_dict().items())
 
 

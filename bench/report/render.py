@@ -15,13 +15,13 @@ LEGEND = (
     "drawn from one trained model; seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth chosen on validation "
     "images. published: Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: "
     "median distance from a sample to its nearest training image over the same for test images. copies %: samples equal to a training "
-    "image. epoch: whose weights were sampled, the best on validation images unless the name says otherwise, of how many epochs; valid: "
-    "what validation images say of them (Parzen with 1,000 samples), valid last: of the last ones. minutes: wall time of training one "
+    "image. epoch: whose weights were sampled, the last unless the name says otherwise, of how many epochs; valid last, valid best: what "
+    "validation images say of the last weights and of the best (Parzen with 1,000 samples). minutes: wall time of training one "
     "seed; MiB: peak memory of its process or device."
 )
 DASH = "–"
 HEADLINE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z", "NN ratio", "copies %")
-LEDGER = ("test ±", "test n", "draw ±", "draws", "seed ±", "seeds", "epoch", "epochs", "valid", "valid last", "minutes", "MiB")
+LEDGER = ("test ±", "test n", "draw ±", "draws", "seed ±", "seeds", "epoch", "epochs", "valid last", "valid best", "minutes", "MiB")
 """The columns of the two tables into which a data set's numbers are printed; the CSV holds all of them in one."""
 SIDE_BY_SIDE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z")
 """The columns of each data set where several stand side by side."""

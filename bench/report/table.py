@@ -18,7 +18,7 @@ KEY = ["role", "model", "variant", "samples"]
 COLUMNS = {
     "nats": 1, "total ±": 1, "test ±": 1, "test n": 0, "draw ±": 1, "draws": 0, "seed ±": 1, "seeds": 0, "N": 0, "σ": 4,
     "published": 1, "published ±": 1, "z": 1, "NN ratio": 3, "copies %": 1,
-    "epoch": 0, "epochs": 0, "valid": 1, "valid last": 1, "minutes": 2, "MiB": 0,
+    "epoch": 0, "epochs": 0, "valid last": 1, "valid best": 1, "minutes": 2, "MiB": 0,
 }  # fmt: skip
 """The columns of a data set with the decimals that are printed."""
 
@@ -92,7 +92,7 @@ def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, o
     numbers |= {
         "epochs": plain(rows["epochs"].iloc[0]),
         "epoch": span(scored["checkpoint_epoch"].dropna().astype(int).tolist(), 0),
-        "valid": plain(scored["valid_taken"].mean()),
+        "valid best": plain(scored["valid_best"].mean()),
         "valid last": plain(scored["valid_last"].mean()),
         "minutes": plain(scored["fit_seconds"].mean() / 60),
         "MiB": plain(scored["peak_memory_mib"].mean()),
