@@ -6,8 +6,8 @@ sides where either has two seeds or more. A change counts beyond the smaller of 
     |mean now − mean before|  >  max(5e-3, min(t(0.9975, dof) · s · √(1/n_before + 1/n_now),  z(0.9975) · e))
 
 The first is Student's t at 0.25 % in each direction. The second, with e the standard error of one value over test images and draws of
-samples, stands in where s is unknown and where t, for want of seeds, would see nothing; runs spread by less than e in every row of
-ours, so it is the cautious one. What was made under another protocol, from other data or by other settings is not compared.
+samples, stands in where s is unknown and where t, for want of seeds, would see nothing; where runs spread by more than about half of e,
+it raises more false alarms than it should. What was made under another protocol, from other data or by other settings is not compared.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def rate(finding, *, before, now, seed_sd, shift, cases=4000, test=2.0, draw=0.2
     return findings.count(finding) / cases
 
 
-# Seeds before and now, and how much runs spread where the error over test images is 2: in every committed row by less than half of it.
+# Seeds before and now, and how much runs spread where the error over test images is 2: on digits by less than half of it.
 RUNS = [(m, n, sd) for m, n in [(1, 1), (2, 2), (2, 1), (3, 3), (3, 1), (5, 5), (5, 1)] for sd in (0.3, 0.9)]
 
 
