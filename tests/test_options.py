@@ -16,7 +16,7 @@ def applied(option, model="gan-ns"):
         ("gan-ns.lr=1e-3", "lr", 0.001),
         ("gan-ns.update=alternating", "update", "alternating"),
         ("gan-ns.generator=64,32", "generator", (64, 32)),
-        ("vae.hidden=(64,)", "hidden", (64,)),
+        ("gan-ns.discriminator=(64,)", "discriminator", (64,)),
         (" gan-ns.prior = gaussian ", "prior", "gaussian"),
     ],
 )
@@ -55,3 +55,11 @@ def test_optional_and_boolean_values():
     assert parse("False", bool) is False
     with pytest.raises(ValueError, match="expected true or false"):
         parse("0", bool)
+
+
+def test_options_that_only_fit_together_are_applied_at_once():
+    options = ["gan-ns.generator=800", "gan-ns.activations=relu"]
+    config = apply_options({"gan-ns": MODELS["gan-ns"]}, options)["gan-ns"]
+    assert (config.generator, config.activations) == ((800,), ("relu",))
+    with pytest.raises(BadOption, match="gan-ns: generator: gan: expected an activation for each of the 1 hidden layers, got 2"):
+        apply_options({"gan-ns": MODELS["gan-ns"]}, options[:1])
