@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bench import harness
+from bench import harness, sealed
 from bench.atomic import write_atomically
 from bench.cell import Cell
 from bench.dataset import Dataset
@@ -30,8 +29,10 @@ class Fit:
     valid_last: float | None
     parameters: int
     peak_memory_mib: float | None
+    weights: str
     device: str
     threads: int
+    deterministic: bool
     python: str
     versions: str
     commit: str
@@ -90,12 +91,17 @@ def sampled(cell: Cell, data: Dataset, store: Store) -> bool:
     return checks.complete(epochs_of(cell)) and all(path.exists() for path in sample_paths(cell, taken(cell, checks), store))
 
 
+def keep_samples(path: Path, samples: Tensor, fit: Fit) -> None:
+    """Keep a draw of samples at its path, with how they were made."""
+    sealed.save(path, path.stem, {"samples": samples}, json.dumps(asdict(fit)))
+
+
 def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
-    """Return stored samples and how they were made; None where there are none that can be read."""
+    """Return stored samples and how they were made; None where there are none, or none that their seal fits."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.get_tensor("samples"), Fit(**json.loads(file.metadata()["fit"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        tensors, about, _ = sealed.load(path, path.stem)
+        return tensors["samples"], Fit(**json.loads(about))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +27,12 @@ from scipy.stats import t
 from bench.cell import Cell
 from bench.data import load
 from bench.errors import BenchError, DataMissing
+from bench.origin import cell_today
 from bench.provenance import resolve_device
 from bench.store import Record, Store, as_json, read_records
 from bench.watch import Silent, Watch
 from bench.workers import Place, in_turn
 from metrics import METRICS
-from models import settings_for
 
 ALPHA = 0.0025
 """The probability of a false alarm in each direction."""
@@ -168,7 +167,7 @@ def check(
         else:
             todo.append((records, planned))
     with working_folder(Path(results), scratch=retrain) as folder:
-        place = Place(dataset, Path(data) if data else None, folder, device, rescore=True)
+        place = Place(dataset, Path(data) if data else None, folder, device, rescore=True, keep_rows=False)
         Store(folder, dataset).prepare()
         outcomes = {}
         cells = [cell for _, planned in todo for cell in planned]
@@ -221,19 +220,6 @@ def working_folder(results: Path, *, scratch: bool) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
         yield Path(folder)
-
-
-def cell_today(record: Record, digest: str) -> Cell:
-    """Return the cell that stands in a record's line today: the registered settings with the variant's options.
-
-    Raises KeyError, TypeError or ValueError for a model or option that is no more.
-    """
-    settings = json.loads(record.model_settings)
-    names = [name for name in re.findall(r"(?:^|, )(\w+)=", record.variant) if name not in ("checkpoint", "draws")]
-    options = {name: tuple(v) if isinstance(v := settings[name], list) else v for name in names}
-    config = replace(settings_for(record.model, record.dataset), **options)
-    checkpoint: Any = record.checkpoint or "last"
-    return Cell(record.dataset, digest, record.model, config, record.seed or 0, record.samples, record.draws, checkpoint, record.variant)
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:

@@ -1,4 +1,8 @@
-"""How is training state written so that a kill at any moment leaves a whole file to go on from, and how are weights kept by epoch?"""
+"""How is training state written so that a kill at any moment leaves a whole file to go on from, and how are weights kept by epoch?
+
+A checkpoint's name holds a digest of its content and of the folder it belongs to, which is named by the key of the fit: one that was cut
+short, changed or taken from another fit is set aside, and the one before it is used.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from bench import sealed
 from bench.atomic import write_atomically
 
 KEPT = 2
@@ -26,8 +28,7 @@ def save(folder: Path, position: int, state: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     content = buffer.getvalue()
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    write_atomically(folder / f"{position:012d}-{digest}.pt", content)
+    write_atomically(folder / f"{position:012d}-{digest(folder, content)}.pt", content)
     for old in sorted(folder.glob("*.pt"))[:-KEPT]:
         old.unlink(missing_ok=True)
 
@@ -36,13 +37,28 @@ def load_latest(folder: Path, device: torch.device) -> dict[str, Any] | None:
     """Return the newest whole checkpoint of `folder`, or None; one whose digest does not fit is set aside with a warning."""
     for path in sorted(folder.glob("*.pt"), reverse=True):
         content = path.read_bytes()
-        if path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
+        if fits(path, content):
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             return state
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
-        warnings.warn(f"checkpoint {path} is damaged: set aside as {aside.name}", RuntimeWarning, stacklevel=2)
+        set_aside(path, "is damaged, or of another fit")
     return None
+
+
+def digest(folder: Path, content: bytes) -> str:
+    """Return the digest of a checkpoint's content in its folder."""
+    return hashlib.sha256(folder.name.encode() + b"\0" + content).hexdigest()[:16]
+
+
+def fits(path: Path, content: bytes) -> bool:
+    """Return whether a checkpoint's content is what was written there."""
+    return path.stem.endswith(f"-{digest(path.parent, content)}")
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Rename a file that cannot be used, and warn."""
+    aside = path.with_suffix(".damaged")
+    path.replace(aside)
+    warnings.warn(f"{path} {why}: set aside as {aside.name}", RuntimeWarning, stacklevel=3)
 
 
 def snapshot_path(folder: Path, epoch: int) -> Path:
@@ -50,15 +66,23 @@ def snapshot_path(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch:05d}.safetensors"
 
 
+def snapshot_key(folder: Path, epoch: int) -> str:
+    """Return what the weights after an epoch are sealed under."""
+    return f"{folder.name}/{epoch}"
+
+
 def save_snapshot(folder: Path, epoch: int, model: nn.Module) -> None:
     """Keep the weights and buffers of `model` as those after `epoch`."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(snapshot_path(folder, epoch), to_bytes(state))
+    sealed.save(snapshot_path(folder, epoch), snapshot_key(folder, epoch), model.state_dict())
 
 
 def load_snapshot(folder: Path, epoch: int) -> dict[str, Tensor] | None:
-    """Return the weights and buffers after `epoch`, or None where they are not there or damaged."""
+    """Return the weights and buffers after `epoch`, or None where they are not there; damaged ones are set aside with a warning."""
+    path = snapshot_path(folder, epoch)
     try:
-        return load(snapshot_path(folder, epoch).read_bytes())
-    except (OSError, SafetensorError):
+        return sealed.load(path, snapshot_key(folder, epoch))[0]
+    except FileNotFoundError:
+        return None
+    except sealed.Broken:
+        set_aside(path, "is damaged, or of another fit")
         return None

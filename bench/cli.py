@@ -1,4 +1,4 @@
-"""What can be typed? `bench run`, `score`, `report`, `check` and `list`; torch is imported only by the commands that compute."""
+"""What can be typed? `run`, `score`, `report`, `check`, `why`, `verify`, `list`; torch is imported only by the commands that compute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench.errors import BenchError
+from bench.errors import BenchError, printable
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -51,17 +51,26 @@ def run(
     checkpoint: Annotated[Taken, typer.Option(help="The weights that are sampled: last, or best on validation images.")] = Taken.last,
     options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
     device: Device = "auto",
-    jobs: Annotated[int, typer.Option(help="Cells run at once, in processes that share the device.")] = 1,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells run at once, in processes that share the device; usually 1 on CUDA, up to 4 on a CPU.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take at a time.")] = None,
     data: Data = None,
     results: Results = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")] = False,
 ) -> None:
     """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"--jobs: got {jobs}, expected at least 1")
     if bool(models) == everything:
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
     from bench.pipeline import run as run_models
+    from bench.provenance import resolve_device
     from bench.screen import Screen, print_plan
+    from bench.store import FAILURES
+    from bench.workers import usual_jobs
 
     chosen = None if everything else models
     if dry_run:
@@ -72,6 +81,7 @@ def run(
             samples=samples,
             draws=draws,
             checkpoint=checkpoint.value,
+            deterministic=deterministic,
             options=options or (),
             data=data,
             results=results,
@@ -88,7 +98,9 @@ def run(
                 checkpoint=checkpoint.value,
                 options=options or (),
                 device=device,
-                jobs=jobs,
+                deterministic=deterministic,
+                jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
+                timeout=timeout,
                 data=data,
                 results=results,
                 force=force,
@@ -97,7 +109,7 @@ def run(
     except KeyboardInterrupt:
         typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    if records["status"].str.startswith(("failed", "diverged")).any():
+    if records["status"].str.startswith(FAILURES).any():
         raise typer.Exit(1)
 
 
@@ -162,6 +174,54 @@ def check(
     raise typer.Exit(exit_code(verdicts))
 
 
+@app.command()
+def why(
+    cell: Annotated[str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")],
+    dataset: DatasetName = "digits",
+    seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
+    samples: Annotated[int, typer.Option(help="As of `bench run`, like the next four.")] = 10_000,
+    draws: Annotated[int, typer.Option()] = 5,
+    checkpoint: Annotated[Taken, typer.Option()] = Taken.last,
+    deterministic: Annotated[bool, typer.Option("--deterministic")] = False,
+    options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE")] = None,
+    data: Data = None,
+    results: Results = Path("results"),
+) -> None:
+    """Print what a cell depends on, and which ingredient makes its parts be reused or made anew."""
+    from bench.data import load
+    from bench.screen import print_parts
+    from bench.store import Store
+    from bench.why import cell_named
+    from bench.why import why as parts_of
+    from metrics import METRICS
+
+    content, store = load(dataset, root=data), Store(results, dataset)
+    protocol = {"samples": samples, "draws": draws, "checkpoint": checkpoint.value, "deterministic": deterministic}
+    chosen = cell_named(cell, content, store, seed=seed, options=options or (), **protocol)
+    print_parts(chosen, parts_of(chosen, store, METRICS))
+
+
+@app.command()
+def verify(
+    cells: Annotated[int, typer.Option(help="Cells, drawn at random, that are made again from nothing.", min=0)] = 1,
+    within: Annotated[float, typer.Option(help="Draw them from those that trained in as many seconds.")] = 600.0,
+    seed: Annotated[int | None, typer.Option(help="What the draw of the cells depends on (default: the moment).")] = None,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = Path("results"),
+) -> None:
+    """Hash the artefacts again, compare rows with them, make some cells again. Exit code 1 if anything is not as it should be."""
+    from bench.screen import print_finding
+    from bench.verify import verify as findings_of
+
+    good = True
+    for finding in findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device):
+        print_finding(finding)
+        good = good and finding.good
+    if not good:
+        raise typer.Exit(1)
+
+
 @app.command(name="list")
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """List the registered models, metrics or data sets."""
@@ -175,5 +235,5 @@ def main() -> None:
     try:
         app()
     except (BenchError, OSError) as error:
-        typer.echo(f"bench: {error}", err=True)
+        typer.echo(f"bench: {printable(str(error))}", err=True)
         sys.exit(2)

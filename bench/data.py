@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from torch import Tensor
 from bench.dataset import Dataset, assemble, missing
 from bench.errors import BenchError, DataMissing, UnknownName
 from bench.faces import load_olivetti, load_tfd
+from bench.images import read_images
 
 DEFAULT_ROOT = Path.home() / ".cache" / "genmodel-bench"
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
 
@@ -94,7 +93,7 @@ def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int)
 
 
 def load_folder(name: str) -> Dataset:
-    """Return the images of a folder, any format that Pillow reads, all of one size; 80 % train, 10 % validate, 10 % test.
+    """Return the images of a folder, all of one size; 80 % train, 10 % validate, 10 % test.
 
     Grey if all are grey, else RGB. The split is a fixed permutation of the files in the order of their names.
     """
@@ -105,38 +104,6 @@ def load_folder(name: str) -> Dataset:
     order = torch.from_numpy(np.random.RandomState(0).permutation(n))
     held_out = n // 10
     return assemble(name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]])
-
-
-def read_images(folder: Path) -> Tensor:
-    """Return the images directly in `folder`, sorted by name: (n, c, h, w), float32 in [0, 1]. Raises BenchError."""
-    if not folder.is_dir():
-        raise DataMissing(f"{folder}: no such folder; expected a folder of images")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-    if not paths:
-        raise DataMissing(f"{folder}: no images there; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
-    pictures = [read_image(path) for path in paths]
-    for path, picture in zip(paths, pictures, strict=True):
-        (h, w), (h0, w0) = picture.shape[:2], pictures[0].shape[:2]
-        if (h, w) != (h0, w0):
-            raise BenchError(f"{path}: is {w}×{h} pixels where {paths[0].name} is {w0}×{h0}; expected one size")
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # (n, h, w, 3) -> (n, 3, h, w)
-    grey = bool((images == images[:, :1]).all())
-    return (images[:, :1] if grey else images).contiguous()
-
-
-def read_image(path: Path) -> np.ndarray[Any, Any]:
-    """Return one image as (h, w, 3), float32 in [0, 1]; transparency is dropped. Raises BenchError."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            if picture.mode.startswith("I;16"):  # 16-bit grey, which Pillow would clip to 255
-                return np.asarray(picture, dtype=np.float32)[..., None].repeat(3, axis=2) / np.float32(65535)
-            if picture.mode in ("I", "F"):
-                raise ValueError(f"its pixels are of kind {picture.mode!r}, whose range is not known")
-            return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BenchError(f"{path}: cannot be read as an image ({error}); remove or repair it") from error
 
 
 DATASETS: dict[str, Callable[[str, Path], Dataset]] = {

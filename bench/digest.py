@@ -24,14 +24,14 @@ def content_digest(*parts: Any) -> str:
 
 
 @cache
-def code_digest(*modules: str) -> str:
-    """Return a digest of the modules' source and of all they import from this project.
+def code_digests(*modules: str) -> dict[str, str]:
+    """Return a digest of the source of each of the modules and of all they import from this project, by module, sorted.
 
-    It is taken of the syntax tree without docstrings: comments and layout change nothing. Assignments to SETTINGS are left out:
+    They are taken of the syntax tree without docstrings: comments and layout change nothing. Assignments to SETTINGS are left out:
     hyper-parameters by data set reach a fit through its Config, which is hashed by value. A package's `__init__` counts only where
     it is itself imported from, so that a new line in a registry changes no model's digest.
     """
-    return content_digest([[name, _normal_source(name)] for name in _closure(modules)])
+    return {name: content_digest(_normal_source(name)) for name in _closure(modules)}
 
 
 def _closure(modules: tuple[str, ...]) -> list[str]:

@@ -6,8 +6,19 @@ import difflib
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    r"""Return `text` as one line that can be shown and encoded.
+
+    Line ends, control characters and, in file names, bytes that are not UTF-8 become '\n', '\x1b' and '\udcff'.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class BenchError(Exception):
-    """One line that says who, what was wrong, and what to do."""
+    """One line that says who, what was wrong, and what to do; what a stranger put into a file's name cannot break it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class UnknownName(BenchError):

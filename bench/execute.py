@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
-from safetensors.torch import save
+from filelock import FileLock, Timeout
 from torch import Tensor
 
-from bench import harness, provenance
+from bench import harness, provenance, sealed
 from bench.artefacts import (
     Fit,
     cached_samples,
@@ -22,14 +23,17 @@ from bench.artefacts import (
     epochs_of,
     forget_training,
     highest,
+    keep_samples,
     sample_paths,
     selection_of,
     taken,
 )
-from bench.atomic import write_atomically
-from bench.cell import Cell, metric_recipe
+from bench.atomic import NoRoom
+from bench.cell import Cell, metric_recipe, unnamed
 from bench.checkpoint import load_snapshot
 from bench.dataset import Dataset
+from bench.determinism import determinism
+from bench.errors import printable
 from bench.samples import check_values
 from bench.seeding import derive_seed, seed_everything
 from bench.selection import Check
@@ -37,7 +41,15 @@ from bench.store import Record, Store, as_json
 from metrics.base import Metric, Result, Subject
 from models.base import Shape
 
-News = harness.Progress | Check
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a user should know and that stops nothing, as that a damaged checkpoint was set aside."""
+
+    text: str
+
+
+News = harness.Progress | Check | Notice
 Listener = Callable[[News], None]
 
 
@@ -47,6 +59,48 @@ class Outcome:
 
     records: list[Record]
     reused: bool
+
+
+def complete(
+    cell: Cell,
+    data: Dataset,
+    store: Store,
+    metrics: Mapping[str, Metric],
+    *,
+    device: torch.device,
+    rescore: bool = False,
+    wait: bool = True,
+    begin: Callable[[], None] = lambda: None,
+    tell: Listener = lambda news: None,
+) -> Outcome | None:
+    """Run what is missing of a cell, as `run_cell` does, and store its rows; None if another process is at it and `wait` is False.
+
+    A lock on the cell is held meanwhile: a second process that wants it finds the rows of the first. The system frees the lock of a process
+    that died. `begin` is called once the lock is had.
+    """
+    path = store.artefact("locks", f"{cell.id}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=-1 if wait else 0), determinism(cell.deterministic), warnings_told(tell):
+            begin()
+            outcome = run_cell(cell, data, store, metrics, device=device, rescore=rescore, tell=tell)
+            if set(outcome.records) - set(store.records()):
+                store.append(outcome.records)
+            return outcome
+    except Timeout:
+        return None
+
+
+@contextmanager
+def warnings_told(tell: Listener) -> Iterator[None]:
+    """Tell of warnings instead of printing them."""
+
+    def show(message: Warning | str, *rest: Any, **named: Any) -> None:
+        tell(Notice(" ".join(str(message).split())))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def run_cell(
@@ -59,39 +113,92 @@ def run_cell(
     rescore: bool = False,
     tell: Listener = lambda news: None,
 ) -> Outcome:
-    """Run what is missing of a cell and return its records; the caller stores them. `data` lies on `device`.
+    """Run what is missing of a cell and return its records, which are not stored yet. `data` lies on `device`.
 
     With `rescore`, scores that are stored are made anew, from the model and samples that are there.
-    An exception of a model or metric becomes the status of a row; only KeyboardInterrupt and SystemExit pass.
+    An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass.
     """
-    keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
-    there = {} if rescore else reusable(store.records(), cell, keys)
-    todo = {name: metric for name, metric in metrics.items() if name not in there}
-    # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
-    kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
-    if not todo:
+    kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+    if not blanks:
         return Outcome(kept, reused=True)
-
-    blank = blank_record(cell, device)
-    needs_model = any(metric.needs for metric in todo.values())
+    needs_model = any(metrics[name].needs for name in blanks)
     try:
         subject, fit = subject_of(cell, data, store, device, tell, needs_model=needs_model)
-        by_epoch = {str(epoch): value for epoch, value in sorted(checks_of(cell, data, store).values.items())}
-        blank = replace(blank, **asdict(fit), curves=as_json({"validation by epoch": by_epoch} if by_epoch else {}))
-        failure = ""
-    except harness.Diverged as error:
-        subject, failure = None, f"diverged: {one_line(error)}"
+    except NoRoom:
+        raise
     except Exception as error:  # noqa: BLE001  # whatever a model raises is a row's status, and the other cells go on
-        subject, failure = None, f"failed: {one_line(error)}"
+        status = failure(error)
+        return Outcome([*kept, *(replace(row, status=status) for row in blanks.values())], reused=False)
+    by_epoch = {str(epoch): value for epoch, value in sorted(checks_of(cell, data, store).values.items())}
+    curves = as_json({"validation by epoch": by_epoch} if by_epoch else {})
     records = list(kept)
-    for name, metric in todo.items():
-        row = replace(blank, metric_recipe=metric_recipe(name, metric), score_key=keys[name])
-        if subject is None:
-            records.append(replace(row, metric=name, quantity="", status=failure))
-        else:
-            seed = derive_seed(cell.seed, cell.dataset, cell.family, name)
-            records += score_records(row, name, metric, subject, data, seed=seed, store=store)
+    for name, row in blanks.items():
+        seed = derive_seed(cell.seed, cell.dataset, cell.family, name)
+        row = replace(row, **asdict(fit), curves=curves)
+        records += score_records(row, name, metrics[name], subject, data, seed=seed, store=store)
     return Outcome(records, reused=False)
+
+
+def stored(
+    cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], *, device: torch.device, rescore: bool
+) -> Outcome | None:
+    """Return the outcome of a cell of which nothing is missing, else None."""
+    kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+    if blanks:
+        return None
+    if set(kept) - set(store.records()):
+        store.append(kept)
+    return Outcome(kept, reused=True)
+
+
+def given_up(
+    cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], *, device: torch.device, rescore: bool, status: str
+) -> Outcome:
+    """Return the outcome of a cell whose process is no more: what is missing has `status`; its rows are stored."""
+    kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+    records = [*kept, *(replace(row, status=status) for row in blanks.values())]
+    store.append(records)
+    return Outcome(records, reused=False)
+
+
+def split(
+    cell: Cell, store: Store, metrics: Mapping[str, Metric], data: Dataset, device: torch.device, *, rescore: bool
+) -> tuple[list[Record], dict[str, Record]]:
+    """Return the stored rows of a cell that nothing has outdated, and for each metric that is missing a row without a score."""
+    keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
+    there = {} if rescore else reusable(store.records(), cell, keys)
+    # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
+    kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
+    blank = blank_record(cell, data, device)
+    blanks = {
+        name: replace(
+            blank,
+            metric=name,
+            metric_recipe=metric_recipe(name, metric),
+            score_key=keys[name],
+            ingredients=as_json(
+                {
+                    "fit": unnamed(cell.fit_ingredients),
+                    "samples": unnamed(cell.sample_ingredients),
+                    "score": unnamed(cell.score_ingredients(name, metric)),
+                }
+            ),
+        )
+        for name, metric in metrics.items()
+        if name not in there
+    }
+    return kept, blanks
+
+
+def failure(error: Exception) -> str:
+    """Return an exception as the status of a row."""
+    if isinstance(error, harness.Diverged):
+        kind = "diverged"
+    elif isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
+        kind = "oom"
+    else:
+        kind = "failed"
+    return f"{kind}: {one_line(error)}"
 
 
 def reusable(records: Sequence[Record], cell: Cell, keys: Mapping[str, str]) -> dict[str, list[Record]]:
@@ -143,8 +250,8 @@ def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: to
     if tuple(samples.shape) != expected or samples.dtype != torch.float32:
         raise ValueError(f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32")
     check_values(samples, "sample")
-    samples = samples.cpu().contiguous()
-    write_atomically(path, save({"samples": samples}, {"fit": json.dumps(asdict(fit))}))
+    samples = samples.cpu()
+    keep_samples(path, samples, fit)
     return samples, fit
 
 
@@ -189,6 +296,7 @@ def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: 
         **selection,
         parameters=sum(p.numel() for p in model.parameters()),
         peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None) if epochs else cost.peak_mib,
+        weights=sealed.tensors_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()}),
         **provenance.machine(device),
     )
 
@@ -212,11 +320,10 @@ def score_records(row: Record, name: str, metric: Metric, subject: Subject, data
         result = metric(subject, data)
         check_finite(result)
     except Exception as error:  # noqa: BLE001  # whatever a metric raises is a row's status
-        return [replace(row, status=f"failed: {one_line(error)}")]
+        return [replace(row, status=failure(error))]
     row = replace(row, score_seconds=time.perf_counter() - start)
     if result.arrays:
-        arrays = {key: array.cpu().contiguous() for key, array in result.arrays.items()}
-        write_atomically(store.artefact("scores", row.score_key + ".safetensors"), save(arrays))
+        sealed.save(store.artefact("scores", f"{row.score_key}.safetensors"), row.score_key, result.arrays)
     return [
         replace(
             row,
@@ -243,7 +350,7 @@ def check_finite(result: Result) -> None:
             raise ValueError(f"{quantity}: value {score.value}, standard error {score.stderr} are not finite")
 
 
-def blank_record(cell: Cell, device: torch.device) -> Record:
+def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
     """Return a record of the cell with no score in it."""
     return Record(
         dataset=cell.dataset,
@@ -259,6 +366,7 @@ def blank_record(cell: Cell, device: torch.device) -> Record:
         dataset_digest=cell.dataset_digest,
         cell=cell.id,
         recipe=cell.recipe,
+        dtype=str(data.train.dtype).removeprefix("torch."),
         created=provenance.now(),
         **provenance.machine(device),
     )
@@ -267,4 +375,4 @@ def blank_record(cell: Cell, device: torch.device) -> Record:
 def one_line(error: BaseException) -> str:
     """Return an error's text and notes as one line."""
     text = " ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

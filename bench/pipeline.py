@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,11 +15,12 @@ from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BadOption, UnknownName
 from bench.options import apply_options
+from bench.origin import same_cell
 from bench.provenance import resolve_device
 from bench.report import report
 from bench.store import Record, Store, frame
 from bench.watch import Silent, Watch
-from bench.workers import Place, in_turn, side_by_side
+from bench.workers import Place, Pool, in_turn
 from metrics import METRICS, Metric
 from models import MODELS, settings_for
 
@@ -35,7 +35,9 @@ def run(
     checkpoint: Checkpoint = "last",
     options: Sequence[str] = (),
     device: str = "auto",
-    jobs: int = 1,
+    deterministic: bool = False,
+    jobs: int = 0,
+    timeout: float | None = None,
     data: Path | str | None = None,
     results: Path | str = "results",
     force: bool = False,
@@ -47,28 +49,43 @@ def run(
     `models` None stands for all of `MODELS` that are meant for the data set. `seeds` runs of each, with base seeds 0, 1, …; `draws` times
     `samples` images from each, made with the 'last' weights or with those that are 'best' on validation images (`checkpoint`); `options`
     like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are
-    in the units of their metric, see `metrics`.
+    in the units of their metric, see `metrics`. Cells run in this process, or in `jobs` others that share its threads; there, one
+    that takes more than `timeout` seconds is stopped. `deterministic` lets torch take only algorithms that repeat their bits.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
     place = Place(dataset, Path(data) if data else None, Path(results), device, rescore=force)
-    if jobs < 1:
+    if jobs < 0:
         raise BadOption(f"--jobs: got {jobs}, expected at least 1")
+    if timeout is not None and not (timeout > 0 and jobs):
+        raise BadOption(f"--timeout: got {timeout} and {jobs} jobs, expected seconds above 0, and cells in other processes (jobs ≥ 1)")
     resolve_device(device)
     content = load(dataset, root=data)
-    cells = plan(content, models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options, metrics=metrics)
+    cells = plan(
+        content,
+        models,
+        seeds=seeds,
+        samples=samples,
+        draws=draws,
+        checkpoint=checkpoint,
+        deterministic=deterministic,
+        options=options,
+        metrics=metrics,
+    )
     store = Store(place.results, dataset)
     store.prepare()
     if force:
         for cell in cells:
             forget(cell, store)
     records: list[Record] = []
-    outcomes = in_turn(cells, content, place, metrics, watch) if jobs == 1 else side_by_side(cells, place, metrics, watch, jobs)
-    for cell, outcome in outcomes:
-        if set(outcome.records) - set(store.records()):
-            store.append(outcome.records)
-        records += outcome.records
-        watch.finished(cell, outcome)
+    if jobs:
+        outcomes = Pool(content, place, metrics, watch, jobs=jobs, timeout=timeout).run(cells)
+    else:
+        outcomes = in_turn(cells, content, place, metrics, watch)
+    with closing(outcomes):
+        for cell, outcome in outcomes:
+            records += outcome.records
+            watch.finished(cell, outcome)
     report(place.results)
     watch.ended(stale_lines(store.records(), metrics))
     return frame(records)
@@ -82,6 +99,7 @@ def plan(
     samples: int = 10_000,
     draws: int = DRAWS,
     checkpoint: Checkpoint = "last",
+    deterministic: bool = False,
     options: Sequence[str] = (),
     metrics: Mapping[str, Metric] = METRICS,
 ) -> list[Cell]:
@@ -101,9 +119,10 @@ def plan(
         raise BadOption(f"--checkpoint: got {checkpoint!r}, expected {' or '.join(get_args(Checkpoint))}")
     usual = {name: settings_for(name, data.name) for name in names}
     configs = apply_options(usual, options)
-    variants = {name: variant_of(configs[name], usual[name], checkpoint, draws) for name in names}
+    same: Any = {"checkpoint": checkpoint, "draws": draws, "deterministic": deterministic}
+    variants = {name: variant_of(configs[name], usual[name], **same) for name in names}
     return [
-        Cell(data.name, data.digest, name, configs[name], seed, samples, draws, checkpoint, variants[name])
+        Cell(data.name, data.digest, name, configs[name], seed, samples, variant=variants[name], **same)
         for name in names
         for seed in range(seeds)
     ]
@@ -119,17 +138,8 @@ def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRI
     for r in records:
         name = f"{r.model} ({r.variant})" if r.variant else r.model
         other_metric = today.get(r.metric, r.metric_recipe) != r.metric_recipe
-        if name not in found and (other_metric or (r.role != "samples" and _recipe_today(r) != r.recipe)):
+        cell = same_cell(r) if r.role != "samples" else None
+        other_recipe = r.role != "samples" and (cell is None or cell.recipe != r.recipe)
+        if name not in found and (other_metric or other_recipe):
             found.append(name)
     return found
-
-
-def _recipe_today(record: Record) -> str:
-    """Return the recipe of a record's cell under the code and registry as they are, or '' if it cannot be made any more."""
-    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(record.model_settings).items()}
-    try:
-        config = replace(MODELS[record.model], **settings)
-    except (KeyError, TypeError, ValueError):
-        return ""
-    checkpoint: Any = record.checkpoint or "last"
-    return Cell(record.dataset, record.dataset_digest, record.model, config, 0, record.samples, record.draws, checkpoint).recipe

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from bench.determinism import is_deterministic
 from bench.errors import BadOption
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
@@ -43,6 +44,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
+        "deterministic": is_deterministic(),
         "python": platform.python_version(),
         "versions": package_versions(),
         "commit": git_commit(),

@@ -1,10 +1,16 @@
-"""How does a user's file of samples become an array that can be scored? Nothing in it is ever unpickled or run."""
+"""How does anybody's array, file or folder become samples that can be scored, however many they are?
+
+What is float32 already stays where it is, in memory or mapped from its file; everything else is converted some rows at a time, into memory
+where that is ample, else into a temporary file without a name, which is gone when this process is.
+"""
 
 from __future__ import annotations
 
 import math
-import pickle
+import shutil
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,127 +18,136 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data import read_images
 from bench.errors import BadSamples, BenchError
+from bench.files import available_memory, check_form, gib, is_folder, read_array
+from bench.images import read_images
 
-DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8")
-SUFFIXES = (".npy", ".npz", ".pt", ".safetensors")
+CHUNK = 4 * 2**20
+"""Numbers that are looked at or converted at once."""
 
 
-def read_samples(path: Path, shape: tuple[int, int, int]) -> Tensor:
-    """Return the samples in a file or a folder of images as (n, c, h, w), float32 in [0, 1], for images of `shape`.
+def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | None = None) -> Tensor:
+    """Return the samples in a file or a folder of images as (n, c, h, w), float32 in [0, 1], for images of `shape`; do not write to them.
 
-    Accepts .npy, .npz, .pt and .safetensors with one array, and image folders. Raises BadSamples.
+    Accepts .npy, .npz, .pt and .safetensors with one array, and image folders. A float32 file is mapped: leave it alone meanwhile. What has
+    to be converted and is too large for memory goes to a file without a name on the disk of `scratch`. Raises BadSamples.
     """
-    if path.is_dir():
-        try:
-            images = read_images(path)
-            # grey pictures stand for colour ones whose channels are equal
-            colours = images.expand(-1, shape[0], -1, -1) if images.shape[1] == 1 else images
-            return as_samples(colours, shape, who=str(path))
-        except BenchError as error:
-            raise BadSamples(str(error)) from error
-    if path.suffix not in SUFFIXES:
-        raise BadSamples(f"{path}: expected a file ending in {', '.join(SUFFIXES)}, or a folder of images")
-    if not path.is_file():
-        raise BadSamples(f"{path}: no such file")
     try:
-        content = READERS[path.suffix](path)
+        if is_folder(path):
+            images = read_images(path, shape)
+            # grey pictures stand for colour ones whose channels are equal
+            content: Any = images.expand(-1, shape[0], -1, -1) if images.shape[1] == 1 else images
+        else:
+            content = read_array(path, shape)
+        return as_samples(content, shape, who=str(path), scratch=scratch)
     except BadSamples:
         raise
-    except MemoryError as error:
-        raise BadSamples(f"{path}: says it holds more numbers than fit into memory") from error
-    except pickle.UnpicklingError as error:
-        raise BadSamples(f"{path}: cannot be read as .pt of plain tensors: it holds other objects, or is damaged") from error
-    except Exception as error:  # a damaged file may raise anything in the libraries that parse it
-        raise BadSamples(f"{path}: cannot be read as {path.suffix} of plain numbers ({first_line(error)})") from error
-    return as_samples(only_array(content, path), shape, who=str(path))
+    except BenchError as error:
+        raise BadSamples(str(error)) from error
+    except (OSError, MemoryError) as error:  # as of a disk that is taken away meanwhile
+        raise BadSamples(f"{path}: cannot be read ({error or 'out of memory'}); try again, or copy it elsewhere") from error
 
 
-def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples") -> Tensor:
-    """Return an array (n, d), (n, h, w), (n, c, h, w), float in [0, 1] or uint8, as (n, c, h, w) float32. Raises BadSamples."""
+def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples", scratch: Path | None = None) -> Tensor:
+    """Return an array (n, d), (n, h, w), (n, c, h, w), float in [0, 1] or uint8, as (n, c, h, w) float32; do not write to it.
+
+    It shares memory with `array` where that is float32 in C order. Raises BadSamples.
+    """
+    x = checked_array(array, shape, who)
+    if str(x.dtype).removeprefix("torch.") != "uint8":
+        check_values(x, who)
+    elif max(int(part.max()) for part in parts(x)) <= 1:
+        raise BadSamples(f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats")
+    if isinstance(x, Tensor) and x.dtype == torch.float32 and x.is_contiguous():
+        return x.view(-1, *shape)
+    return converted(x, (len(x), *shape), who, scratch)
+
+
+def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor | np.ndarray[Any, Any]:
+    """Return an array whose dtype and shape fit images of `shape`, as a tensor where torch has its form. Raises BadSamples."""
     if not isinstance(array, (np.ndarray, Tensor)):
         raise BadSamples(f"{who}: expected an array, got {type(array).__name__}")
-    if isinstance(array, np.ndarray) and array.dtype.kind == "f":
-        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)  # of any width and byte order
-    if str(array.dtype).removeprefix("torch.") not in DTYPES:
-        raise BadSamples(f"{who}: dtype {str(array.dtype).removeprefix('torch.')}, expected float in [0, 1] or uint8")
-    if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_meta):
+    if isinstance(array, np.ma.MaskedArray):
+        raise BadSamples(f"{who}: expected an array, got one with masked values; fill them first")
+    if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_meta or array.is_nested):
         raise BadSamples(f"{who}: expected a dense tensor with values, got {array.layout} on {array.device}")
-    x = torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array.detach().cpu()
-    c, h, w = shape
-    fits = {2: (math.prod(shape),), 3: (h, w) if c == 1 else (), 4: shape}
-    if x.ndim not in fits or tuple(x.shape[1:]) != fits[x.ndim]:
-        kinds = [f"(n, {math.prod(shape)})", *([f"(n, {h}, {w})"] if c == 1 else []), f"(n, {c}, {h}, {w})"]
-        raise BadSamples(f"{who}: shape {tuple(x.shape)}, expected {', '.join(kinds[:-1])} or {kinds[-1]}")
-    if len(x) == 0:
-        raise BadSamples(f"{who}: holds no samples")
-    x = x.reshape(-1, *shape)
-    if x.dtype == torch.uint8:
-        if int(x.max()) <= 1:
-            raise BadSamples(f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats")
-        return x.float() / 255
-    check_values(x, who)
-    return x.float()
-
-
-def check_values(x: Tensor, who: str) -> None:
-    """Raise BadSamples unless every value of x: (n, ...) is finite and in [0, 1]."""
-    flat = x.flatten(1)
-    for bad, what in ((~flat.isfinite(), "are not finite"), ((flat < 0) | (flat > 1), "leave [0, 1]")):
-        rows = bad.any(1).nonzero()[:, 0]
-        if len(rows):
-            span = "" if "finite" in what else f", values span [{float(flat.min()):.4g}, {float(flat.max()):.4g}]"
-            raise BadSamples(f"{who}: {len(rows)} of {len(x)} rows {what} (first: row {int(rows[0])}{span})")
-
-
-def only_array(content: Any, path: Path) -> Any:
-    """Return the one array of a file that may hold several by name."""
-    if not isinstance(content, dict):
-        return content
-    arrays = {k: v for k, v in content.items() if isinstance(v, (np.ndarray, Tensor))}
-    if "samples" in arrays:
-        return arrays["samples"]
-    if len(arrays) != 1:
-        names = ", ".join(map(repr, arrays)) or "none"
-        raise BadSamples(f"{path}: expected one array, or one named 'samples'; got {names}")
-    return next(iter(arrays.values()))
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the arrays of an .npz file by name."""
-    # A file of our own: NumPy leaves its own open when the archive turns out to be damaged.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def read_pt(path: Path) -> Any:
-    """Return the content of a .pt file of tensors and plain values."""
+    check_form(array.dtype, tuple(array.shape), shape, who)
+    if isinstance(array, Tensor):
+        x: Tensor | np.ndarray[Any, Any] = array.detach().resolve_neg()
+        strides = array.stride()
+    else:
+        x, strides = np.asarray(array), array.strides
+    repeats = any(step == 0 and size > 1 for step, size in zip(strides, array.shape, strict=True))
+    if repeats and 4 * math.prod(array.shape) > available_memory():
+        text = f"shape {tuple(array.shape)!s:.200} repeats a few stored numbers (an expanded array), more than fit into memory"
+        raise BadSamples(f"{who}: {text}; save the samples themselves")
+    if isinstance(x, Tensor):
+        return x.cpu()
+    if not (x.dtype.isnative and x.dtype.itemsize <= 8 and x.flags.aligned and min(strides) >= 0):
+        return x
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's remarks on the pickle's protocol; what it cannot read it refuses
-        return torch.load(path, map_location="cpu", weights_only=True)
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nothing writes to samples
+        return torch.from_numpy(x)
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors file by name."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def parts(x: Tensor | np.ndarray[Any, Any]) -> Iterator[Tensor]:
+    """Yield the rows of x: (n, ...), some at a time, as tensors of uint8 or a float dtype."""
+    step = max(1, CHUNK // math.prod(x.shape[1:]))
+    for i in range(0, len(x), step):
+        part = x[i : i + step]
+        if isinstance(part, np.ndarray):  # of another byte order, wider than torch has, or backwards
+            dtype = np.uint8 if part.dtype.kind == "u" else np.float64 if part.dtype.itemsize > 4 else np.float32
+            with np.errstate(all="ignore"):  # what overflows is refused as infinite
+                part = torch.from_numpy(part.astype(dtype, order="C"))
+        yield part
 
+
+def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
+    """Raise BadSamples unless every value of x: (n, ...) is finite and in [0, 1]."""
+    counts, first = {"are not finite": 0, "leave [0, 1]": 0}, dict[str, int]()
+    start, low, high = 0, math.inf, -math.inf
+    for part in parts(x):
+        flat = part.flatten(1)
+        lo, hi = float(flat.min()), float(flat.max())  # NaN where any value is
+        low, high = min(low, lo), max(high, hi)
+        if not (lo >= 0 and hi <= 1):
+            for what, bad in (("are not finite", ~flat.isfinite()), ("leave [0, 1]", (flat < 0) | (flat > 1))):
+                rows = bad.any(1).nonzero()[:, 0]
+                if len(rows):
+                    counts[what] += len(rows)
+                    first.setdefault(what, start + int(rows[0]))
+        start += len(part)
+    for what, count in counts.items():
+        if count:
+            span = f", values span [{low}, {high}]" if what == "leave [0, 1]" else ""
+            raise BadSamples(f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); repair or leave them out")
+
+
+def converted(x: Tensor | np.ndarray[Any, Any], size: tuple[int, ...], who: str, scratch: Path | None) -> Tensor:
+    """Return x: (n, ...) as float32 of `size`, bytes divided by 255, in memory or mapped from a nameless file on the disk of `scratch`."""
+    need, free = 4 * math.prod(size), available_memory()
+    floats = (part.float() / 255 if part.dtype == torch.uint8 else part.float() for part in parts(x))
+    if need <= free // 4 or (scratch is None and need <= free):
+        out, done = torch.empty(size), 0
+        for part in floats:
+            out[done : done + len(part)] = part.reshape(-1, *size[1:])
+            done += len(part)
+        return out
+    if scratch is None:
+        raise BadSamples(f"{who}: {gib(need)} as float32, of memory {gib(free)} are free; save it as a float32 .npy")
+    # The folder need not exist, and nothing is made that would outlast a failure.
+    folder = next(parent for parent in (scratch, *scratch.parents) if parent.is_dir())
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise BadSamples(f"{path}: cannot be read as .safetensors ({first_line(error)})") from error
-
-
-READERS: dict[str, Any] = {
-    ".npy": lambda path: np.load(path, allow_pickle=False),
-    ".npz": read_npz,
-    ".pt": read_pt,
-    ".safetensors": read_safetensors,
-}
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, after the error's name where the text is a word or less."""
-    text = (str(error).splitlines() or [""])[0]
-    return text if " " in text else f"{type(error).__name__} {text}".strip()
+        if need > shutil.disk_usage(folder).free:
+            raise OSError("no space left")
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for part in floats:
+                file.write(part.numpy().tobytes())
+            file.flush()
+            mapped = np.memmap(file, np.float32, "r", shape=size)
+    except OSError as error:
+        where = f"cannot be written to a disk either, at {folder} ({error.strerror or error})"
+        raise BadSamples(f"{who}: {gib(need)} as float32 do not fit into memory, and {where}; save it as a float32 .npy") from error
+    mapped_samples = checked_array(mapped, (size[1], size[2], size[3]), who)
+    assert isinstance(mapped_samples, Tensor), "native float32 in C order is torch's own form"
+    return mapped_samples

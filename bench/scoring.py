@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.cell import metric_recipe, score_key
+from torch import Tensor
+
+from bench.cell import metric_ingredients, metric_recipe, unnamed
 from bench.data import load
 from bench.digest import content_digest
 from bench.errors import BadOption, BadSamples
 from bench.execute import score_records
 from bench.provenance import machine, now, resolve_device
 from bench.report import report
-from bench.samples import as_samples, read_samples
+from bench.samples import as_samples, parts, read_samples
 from bench.seeding import derive_seed
-from bench.store import Record, Store
+from bench.store import Record, Store, as_json
 from metrics import METRICS, Metric, Subject
 from models import MODELS
 
@@ -42,24 +46,40 @@ def score(
     where = resolve_device(device)
     content = load(dataset, root=data)
     path = Path(samples) if isinstance(samples, (str, Path)) else None
-    name = checked_name(name or (path.resolve().stem if path else "samples"))
-    x = as_samples(samples, content.shape) if path is None else read_samples(path, content.shape)
+    name = checked_name(name or (Path(os.path.realpath(path)).stem if path else "samples"))
+    store = Store(Path(results), dataset)
+    read = partial(as_samples, samples) if path is None else partial(read_samples, path)
+    x = read(content.shape, scratch=store.cache)
     for key, metric in metrics.items():
         if len(x) < metric.min_samples:
             raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}")
-    content, store = content.to(where), Store(Path(results), dataset)
+    content = content.to(where)
     store.prepare()
-    digest = content_digest("given", hashlib.sha256(x.numpy().tobytes()).hexdigest())
-    made = {"created": now(), **machine(where)}
+    digest = content_digest("given", sha256(x))
+    made = {"created": now(), "dtype": str(x.dtype).removeprefix("torch."), **machine(where)}
     row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, recipe=digest, **made)
     records: list[Record] = []
     for key, metric in metrics.items():
         seeded = derive_seed(0, dataset, name, key)
-        this = replace(row, metric_recipe=metric_recipe(key, metric), score_key=score_key(digest, content.digest, key, metric))
-        records += score_records(this, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
+        ingredients = metric_ingredients(key, metric)
+        row = replace(
+            row,
+            metric_recipe=metric_recipe(key, metric),
+            ingredients=as_json({"score": unnamed(ingredients)}),
+            score_key=content_digest("score", digest, content.digest, ingredients),
+        )
+        records += score_records(row, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
     store.append(records)
     report(Path(results))
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
+
+
+def sha256(x: Tensor) -> str:
+    """Return the SHA-256 of the values of x: (n, ...), in hexadecimal; x may be mapped from a file larger than memory."""
+    digest = hashlib.sha256()
+    for part in parts(x):
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def checked_name(name: str) -> str:
@@ -67,7 +87,7 @@ def checked_name(name: str) -> str:
     if name in MODELS:
         raise BadOption(f"--name: {name!r} is a registered model; choose another name for your samples")
     if not name.strip() or not name.isprintable():
-        raise BadOption(f"--name: got {name!r}, expected printable text")
+        raise BadOption(f"--name: got {name!r}, expected printable text; choose another with --name")
     return name
 
 

@@ -18,13 +18,15 @@ from rich.text import Text
 
 from bench.cell import Cell, Checkpoint
 from bench.check import Verdict
-from bench.execute import News, Outcome
+from bench.execute import News, Notice, Outcome
 from bench.harness import Progress as Position
 from bench.report.render import letter, printed
 from bench.report.table import table1
 from bench.selection import Check
 from bench.store import Record, Store
+from bench.verify import Finding
 from bench.watch import Silent
+from bench.why import Part, changed
 
 LEAST = (
     "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±",
@@ -65,7 +67,9 @@ class Screen:
 
     def news(self, cell: Cell, news: News) -> None:
         """Show where a cell's training or sampling stands, or what a check says of it."""
-        if isinstance(news, Check):
+        if isinstance(news, Notice):
+            self.console.print(Text(f"{title(cell)}: {news.text}"), soft_wrap=True)
+        elif isinstance(news, Check):
             self.checks[cell] = f"epoch {news.epoch}: {news.value:.1f} nats on validation images"
             if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
                 self.last_check = time.monotonic()
@@ -181,6 +185,7 @@ def print_plan(
     samples: int,
     draws: int,
     checkpoint: Checkpoint,
+    deterministic: bool,
     options: Sequence[str],
     data: Path | None,
     results: Path,
@@ -195,7 +200,8 @@ def print_plan(
     store = Store(results, dataset)
     records = store.records()
     content = load(dataset, root=data)
-    cells = plan(content, models, seeds=seeds, samples=samples, draws=draws, checkpoint=checkpoint, options=options)
+    protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint, "deterministic": deterministic}
+    cells = plan(content, models, seeds=seeds, options=options, **protocol)
     for cell in cells:
         keys = {name: cell.score_key(name, metric) for name, metric in METRICS.items()}
         there = reusable(records, cell, keys)
@@ -221,6 +227,27 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
         numbers = ["–" if x is None else f"{x:.{digits}f}" for x, digits in ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))]
         drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding, v.reason)))
     console.print(drawn)
+
+
+def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
+    """Print what a cell depends on, part by part, with what has changed since it was made."""
+    console = terminal()
+    console.print(Text(f"{title(cell)}: cell {cell.id}"), soft_wrap=True)
+    for part in parts:
+        console.print(Text(f"\n{part.name}: {part.verdict}"), soft_wrap=True)
+        drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in ("ingredient", *(("when made",) if part.before else ()), "now", ""):
+            drawn.add_column(name, overflow="fold")
+        for name in dict.fromkeys([*part.now, *part.before]):
+            values = [part.before.get(name, "–"), part.now.get(name, "–")] if part.before else [part.now[name]]
+            mark = "changed" if name in changed(part) else ""
+            drawn.add_row(*(Text(str(text)) for text in (name, *values, mark)))
+        console.print(drawn)
+
+
+def print_finding(finding: Finding) -> None:
+    """Print what a verification found."""
+    terminal().print(Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True)
 
 
 def print_registry(kind: str) -> None:

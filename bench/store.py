@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pandas as pd
 from filelock import FileLock
 
-from bench.atomic import write_atomically
+from bench.atomic import sweep, write_atomically
 from bench.errors import BadRecords
 
 
@@ -27,11 +27,13 @@ from bench.errors import BadRecords
 class Record:
     """One number with everything that is known about it; the fields are the columns of runs.csv, in this order.
 
-    `status` is "ok", "warning: why", "n/a: why", "diverged: why" or "failed: why"; `value` is None in the last three. `role` is
+    `status` is "ok", "warning: why", "n/a: why", or a failure, "diverged: why", "failed: why", "oom: why" or "timeout: why"; `value` is
+    None in all but the first two. `role` is
     "model", "reference" or "samples" (a user's own). `checkpoint` is "best" or "last": the weights after `checkpoint_epoch` were
     sampled; `valid_best` and `valid_last` are what validation said of the best and of the last ones (`bench/selection.py`). `curves` holds
     how the value moves with the number of samples, and validation with σ and with the epochs. Seconds are wall time; memory is MiB, on CUDA
-    the peak of what training allocated, on a CPU the peak of the process that trained.
+    the peak of what training allocated, on a CPU the peak of the process that trained. `weights` is the digest of the weights that were
+    sampled, `ingredients` what the value depends on and no other column says: the digests of the code, the metric's own settings.
     """
 
     dataset: str
@@ -64,14 +66,18 @@ class Record:
     score_seconds: float | None = None
     parameters: int | None = None
     peak_memory_mib: float | None = None
+    weights: str = ""
     device: str = ""
+    dtype: str = ""
     threads: int = 0
+    deterministic: bool = False
     python: str = ""
     versions: str = ""
     commit: str = ""
     created: str = ""
     dataset_digest: str = ""
     cell: str = ""
+    ingredients: str = "{}"
     recipe: str = ""
     metric_recipe: str = ""
     score_key: str = ""
@@ -86,12 +92,21 @@ class Record:
         """Return whether the row holds a value that may be used again."""
         return self.value is not None and self.status.startswith(("ok", "warning"))
 
+    @property
+    def failed(self) -> bool:
+        """Return whether something went wrong: the next run tries again."""
+        return self.status.startswith(FAILURES)
 
+
+FAILURES = ("diverged", "failed", "oom", "timeout")
+"""What goes wrong: a value that is not finite, an exception, no memory left, too slow."""
 COLUMNS = [f.name for f in fields(Record)]
 ROLES = ("model", "samples", "reference")
 """What a row is of, in the order of the tables."""
 INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
 TEXTS = tuple(f.name for f in fields(Record) if f.type == "str")
+FORMULA = tuple("=+-@\t\r'")
+"""How a text begins that a spreadsheet would compute; it is written after an apostrophe, as is one that begins with it."""
 
 
 class Store:
@@ -113,6 +128,8 @@ class Store:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.cache / ".gitignore", b"*\n")
+        for folder in (self.folder, self.cache):
+            sweep(folder)
         read_results(self.folder.parent)
 
     def records(self) -> list[Record]:
@@ -156,8 +173,16 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def to_csv(records: Iterable[Record]) -> str:
-    """Return the records as CSV; floats are written so that they are read back to the last bit."""
-    return str(frame(records).to_csv(index=False, lineterminator="\n"))
+    """Return the records as CSV; floats are written so that they are read back to the last bit, texts so that nothing computes them."""
+    table = frame(records)
+    for name in TEXTS:
+        table[name] = [inert(text) for text in table[name]]
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def inert(text: str) -> str:
+    """Return a text as a spreadsheet shows it without computing it."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def read_records(path: Path) -> list[Record]:
@@ -180,9 +205,15 @@ def read_records(path: Path) -> list[Record]:
 
 def parsed(name: Any, text: str) -> Any:
     """Return a field's value from its text in the CSV. Raises ValueError."""
+    if name in TEXTS:
+        text = text.removeprefix("'")
     if name == "role" and text not in ROLES:
         raise ValueError(f"role {text!r}")
-    if name in ("metric_settings", "model_settings", "curves") and not isinstance(json.loads(text), dict):
+    if name == "deterministic":
+        if text not in ("True", "False"):
+            raise ValueError(f"deterministic {text!r}")
+        return text == "True"
+    if name in ("metric_settings", "model_settings", "curves", "ingredients") and not isinstance(json.loads(text), dict):
         raise ValueError(f"{name} {text!r}")
     if name in TEXTS:
         return text

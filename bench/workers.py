@@ -1,18 +1,19 @@
-"""In which processes do cells run: one after another in this one, or side by side in several?"""
+"""In which processes do cells run: one after another in this one, or side by side in several that may be killed?
+
+A worker process runs one cell at a time and tells of it through a pipe of its own, so that one that is killed takes nothing with it. A
+cell that another `bench run` is at is put off until the others are done, and its rows are then found in the store.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing import active_children, get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import torch
@@ -21,19 +22,22 @@ from bench.cell import Cell
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.execute import News, Outcome, run_cell
+from bench.execute import News, Notice, Outcome, complete, given_up, run_cell, stored
 from bench.provenance import resolve_device
 from bench.selection import Check
 from bench.store import Store
 from bench.watch import Watch
 from metrics.base import Metric
 
+USUAL_JOBS = 4
+"""Most worker processes that are started unasked: each holds a copy of the data set."""
+
 
 @dataclass(frozen=True)
 class Place:
     """Where cells run and where they read and write: what a worker process needs besides its cell.
 
-    With `rescore`, trained models and samples that are there are taken, and scores are made anew.
+    With `rescore`, trained models and samples that are there are taken, and scores are made anew. Without `keep_rows`, no row is stored.
     """
 
     dataset: str
@@ -41,92 +45,234 @@ class Place:
     results: Path
     device: str
     rescore: bool = False
+    keep_rows: bool = True
+
+
+def usual_jobs(device: torch.device) -> int:
+    """Return how many worker processes share a device: one for each of a CPU's threads, up to a few; a single one on CUDA."""
+    return 1 if device.type == "cuda" else min(USUAL_JOBS, torch.get_num_threads())
 
 
 def in_turn(
     cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
-) -> Iterator[tuple[Cell, Outcome]]:
-    """Yield each cell with its outcome, run one after another in this process."""
+) -> Generator[tuple[Cell, Outcome]]:
+    """Yield each cell with its outcome, run and stored one after another in this process."""
     device = resolve_device(place.device)
     data, store = data.to(device), Store(place.results, place.dataset)
-    for cell in cells:
-        watch.started(cell)
 
-        def tell(news: News, cell: Cell = cell) -> None:
+    def attempt(cell: Cell, *, wait: bool) -> Outcome | None:
+        def begin() -> None:
+            watch.started(cell)
+
+        def tell(news: News) -> None:
             watch.news(cell, news)
 
-        yield cell, run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)
+        if not place.keep_rows:
+            begin()
+            return run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)
+        return complete(cell, data, store, metrics, device=device, rescore=place.rescore, wait=wait, begin=begin, tell=tell)
 
-
-def side_by_side(
-    cells: Sequence[Cell], place: Place, metrics: Mapping[str, Metric], watch: Watch, jobs: int
-) -> Iterator[tuple[Cell, Outcome]]:
-    """Yield each cell with its outcome as it comes, run in `jobs` processes that share the threads."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = get_context("spawn")
-    news = context.Queue()
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker, initargs=(threads, news)) as pool:
-        futures = {pool.submit(run_in_worker, cell, place, dict(metrics)): cell for cell in cells}
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                pass_on(news, watch)
-                for future in done:
-                    yield futures[future], future.result()
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():
-                process.terminate()
-            if isinstance(error, BrokenProcessPool):
-                text = "run: a worker process was killed; what is finished is kept, the same command goes on from here"
-                raise BenchError(text) from error
-            raise
-
-
-def pass_on(news: Any, watch: Watch) -> None:
-    """Tell `watch` what the workers have put into the queue."""
-    while True:
-        try:
-            cell, item = news.get_nowait()
-        except Empty:
-            return
-        if item is None:
-            watch.started(cell)
+    put_off = []
+    for cell in cells:
+        outcome = attempt(cell, wait=False)
+        if outcome is None:
+            put_off.append(cell)
         else:
-            watch.news(cell, item)
+            yield cell, outcome
+    for cell in put_off:
+        outcome = attempt(cell, wait=True)
+        assert outcome is not None
+        yield cell, outcome
 
 
-_news: Any = None
-"""A worker's end of the queue: a queue can be handed to a process only when it starts."""
+@dataclass
+class Worker:
+    """A process, its pipe, the cell it is at and when that began."""
+
+    process: Any
+    pipe: connection.Connection
+    cell: Cell | None = None
+    since: float | None = None
+    killed_before: int = 0
 
 
-def start_worker(threads: int, news: Any) -> None:
-    """Prepare a worker process: its share of the threads, and an end at once on Ctrl-C, which the parent hears too."""
-    global _news
-    _news = news
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+class Pool:
+    """Runs cells in `jobs` worker processes that share the threads."""
+
+    def __init__(
+        self, data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch, *, jobs: int, timeout: float | None = None
+    ) -> None:
+        self.data, self.place, self.metrics, self.watch = data, place, dict(metrics), watch
+        self.jobs, self.timeout = jobs, timeout
+        self.store, self.device = Store(place.results, place.dataset), resolve_device(place.device)
+        self.threads = max(1, torch.get_num_threads() // jobs)
+        self.workers: list[Worker] = []
+
+    def run(self, cells: Sequence[Cell]) -> Generator[tuple[Cell, Outcome]]:
+        """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
+        fresh, put_off = list[Cell](), list[Cell]()
+        for cell in cells:
+            done = stored(cell, self.data, self.store, self.metrics, device=self.device, rescore=self.place.rescore)
+            if done:
+                yield cell, done
+            else:
+                fresh.append(cell)
+        try:
+            self.workers = [self.start() for _ in range(min(self.jobs, len(fresh)))]
+            while fresh or put_off or any(worker.cell for worker in self.workers):
+                for worker in [worker for worker in self.workers if worker.cell is None]:
+                    if fresh or put_off:
+                        wait = not fresh
+                        self.hand(worker, (put_off if wait else fresh).pop(0), wait=wait)
+                for worker in self.ready():
+                    at, outcome = worker.cell, self.hear(worker)
+                    assert at is not None
+                    if outcome == "elsewhere":
+                        put_off.append(at)
+                    elif isinstance(outcome, Outcome):
+                        yield at, outcome
+        finally:
+            for worker in self.workers:
+                worker.process.kill()
+            for worker in self.workers:
+                worker.process.join()
+
+    def start(self) -> Worker:
+        """Return a new worker process."""
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, self.place, self.metrics, self.threads), daemon=True)
+        # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        return Worker(process, ours, killed_before=system_kills())
+
+    def hand(self, worker: Worker, cell: Cell, *, wait: bool) -> None:
+        """Give a cell to a worker, or to a new one if that died while it was idle."""
+        if not worker.process.is_alive():
+            worker = self.renewed(worker)
+        worker.cell, worker.since = cell, None
+        worker.pipe.send((cell, wait))
+
+    def renewed(self, worker: Worker) -> Worker:
+        """Return another worker in the place of one, which is killed."""
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        other = self.start()
+        self.workers[self.workers.index(worker)] = other
+        return other
+
+    def ready(self) -> list[Worker]:
+        """Return the workers that have something to say, are dead or overdue, once there are any."""
+        while True:
+            busy = [worker for worker in self.workers if worker.cell is not None]
+            said = connection.wait([worker.pipe for worker in busy], timeout=0.2)
+            found = [worker for worker in busy if worker.pipe in said or self.overdue(worker)]
+            if found:
+                return found
+
+    def overdue(self, worker: Worker) -> bool:
+        """Return whether a worker's cell has taken longer than it may."""
+        return self.timeout is not None and worker.since is not None and time.monotonic() - worker.since > self.timeout
+
+    def hear(self, worker: Worker) -> Outcome | str | None:
+        """Return what a worker says of its cell: the outcome, 'elsewhere' if another process is at it, None if it goes on."""
+        cell = worker.cell
+        assert cell is not None
+        if self.overdue(worker) and not worker.pipe.poll():
+            return self.give_up(worker, f"timeout: stopped after {self.timeout:g} s; the next run goes on from its last checkpoint")
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            return self.give_up(worker, cause_of_death(worker))
+        if kind == "news":
+            self.watch.news(cell, content)
+            return None
+        if kind == "begun":
+            worker.since = time.monotonic()
+            self.watch.started(cell)
+            return None
+        if kind == "trouble":
+            raise BenchError(content)
+        worker.cell = None
+        return "elsewhere" if content is None else content
+
+    def give_up(self, worker: Worker, status: str) -> Outcome:
+        """Return the outcome of a worker's cell that is given up with `status`, and put another worker in its place."""
+        cell, place = worker.cell, self.place
+        assert cell is not None
+        self.renewed(worker)
+        return given_up(cell, self.data, self.store, self.metrics, device=self.device, rescore=place.rescore, status=status)
+
+
+def cause_of_death(worker: Worker) -> str:
+    """Return the status of a cell whose worker process ended by itself or was killed."""
+    code = worker.process.exitcode
+    if code is None or code >= 0:
+        return f"failed: its process ended with exit code {code}"
+    if -code == signal.SIGKILL and system_kills() > worker.killed_before:
+        return "oom: its process was killed when the system had no memory left"
+    return f"failed: its process was killed by {signal.Signals(-code).name}"
+
+
+def system_kills() -> int:
+    """Return how many processes Linux has killed for want of memory since it started; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric], threads: int) -> None:
+    """Run the cells that come through the pipe, until the parent is no more."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    try:
+        device = resolve_device(place.device)
+        data, store = load(place.dataset, root=place.data).to(device), Store(place.results, place.dataset)
+        while True:
+            cell, wait = pipe.recv()
+            outcome = complete(
+                cell,
+                data,
+                store,
+                metrics,
+                device=device,
+                rescore=place.rescore,
+                wait=wait,
+                begin=lambda: pipe.send(("begun", None)),
+                tell=seldom(pipe),
+            )
+            pipe.send(("done", outcome))
+    except EOFError:
+        return
+    except (BenchError, OSError) as error:
+        pipe.send(("trouble", str(error)))
 
 
-@lru_cache(maxsize=1)
-def worker_data(dataset: str, root: Path | None, device: torch.device) -> Dataset:
-    """Return the data set on the device, read once by a process that runs many cells."""
-    return load(dataset, root=root).to(device)
+def end_with_parent() -> None:
+    """End this process when its parent is no more, as when that was killed: nobody would read what it finds."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
-def run_in_worker(cell: Cell, place: Place, metrics: Mapping[str, Metric]) -> Outcome:
-    """Run one cell in a process of its own."""
-    device = resolve_device(place.device)
-    data = worker_data(place.dataset, place.data, device)
-    store = Store(place.results, place.dataset)
+def seldom(pipe: connection.Connection) -> Any:
+    """Return a listener that passes progress on at most twice a second, and all other news."""
     last = 0.0
 
     def tell(news: News) -> None:
         nonlocal last
-        if isinstance(news, Check) or time.monotonic() - last > 0.5:
+        if isinstance(news, (Check, Notice)) or time.monotonic() - last > 0.5:
             last = time.monotonic()
-            _news.put((cell, news))
+            pipe.send(("news", news))
 
-    _news.put((cell, None))
-    return run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)
+    return tell

@@ -34,19 +34,22 @@ def squared_distance_blocks(x: Tensor, s: Tensor, *, block: int = BLOCK) -> Iter
     of ‖x‖² + ‖s‖² in float32. At most `block` distances exist at once.
     """
     centre = s.mean(0)
-    x2 = (x - centre).square_().sum(1)
-    s2 = (s - centre).square_().sum(1)
-    columns = min(len(s), max(1, block // min(len(x), 1024)))
-    rows = max(1, block // columns)
+    # x and s may be mapped from files larger than memory: only blocks of them are copied, also where the other has few rows.
+    most = max(1, block // min(x.shape[1], 1000))
+    columns = min(len(s), most, max(1, block // min(len(x), 1024)))
+    rows = min(most, max(1, block // columns))
+    s2 = [(s[j : j + columns] - centre).square_().sum(1) for j in range(0, len(s), columns)]
     for i in range(0, len(x), rows):
         xi = x[i : i + rows] - centre
-        for j in range(0, len(s), columns):
+        x2 = xi.square().sum(1, keepdim=True)
+        for k, j in enumerate(range(0, len(s), columns)):
             sj = s[j : j + columns] - centre
             with full_precision():
-                d2 = torch.addmm(s2[j : j + columns], xi, sj.T, alpha=-2)  # (rows, columns)
+                d2 = torch.addmm(s2[k], xi, sj.T, alpha=-2)  # (rows, columns)
             # Rounding can push the distance of near-identical images under 0.
-            d2 = d2.add_(x2[i : i + rows, None]).clamp_min_(0)
+            d2 = d2.add_(x2).clamp_min_(0)
             yield slice(i, i + rows), slice(j, j + columns), d2
+            del d2  # the caller's now: with the next one there would be two
 
 
 def nearest(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,7 +50,9 @@ class Parzen:
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score `subject`; the validation images of `reference`, or of each of its folds, choose σ, and the test images are scored."""
         n, draws = len(subject.samples), 1 + len(subject.redraws)
-        centres = torch.cat([subject.samples, *subject.redraws]).flatten(1)  # (draws * N, c, h, w) -> (draws * N, d)
+        # One draw may be mapped from a file larger than memory: it is not copied.
+        everything = torch.cat([subject.samples, *subject.redraws]) if subject.redraws else subject.samples
+        centres = everything.flatten(1)  # (draws * N, c, h, w) -> (draws * N, d)
         sizes = [size for size in self.sizes if size <= len(centres)]
         ranges = [(k * n, (k + 1) * n) for k in range(draws)] + [(0, size) for size in sizes]
         # of a fold the whole validation set chooses σ, as published

@@ -44,6 +44,7 @@ def parzen_log_probs(x: Tensor, centres: Tensor, sigmas: Sequence[float]) -> Ten
             scale = -0.5 / sigma**2
             mass = torch.mul(d2, scale).exp_().sum(1, dtype=torch.float64)  # (rows,), in [1, columns]
             total[k, rows] = torch.logaddexp(total[k, rows], mass.log() + scale * closest[:, 0].double())
+        del d2  # before the next block is made
     d = x.shape[1]
     norm = [math.log(len(centres)) + d * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas]
     return total - torch.tensor(norm, dtype=total.dtype, device=total.device)[:, None]

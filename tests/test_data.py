@@ -169,7 +169,10 @@ def write_folder(folder, n, size=(5, 4), mode="L"):
     rng = np.random.default_rng(0)
     for i in range(n):
         shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], len(mode))
-        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / f"{i:03d}.png")
+        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+        if mode == "RGBA":
+            pixels[..., 3] = 255  # opaque
+        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 3)])

@@ -1,13 +1,20 @@
 """A failure is a row with its reason, and the other cells go on."""
 
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from bench import BenchError, harness
+from bench.atomic import NoRoom
 from bench.pipeline import run
 from bench.store import Store
 from metrics import METRICS
@@ -28,6 +35,14 @@ class Broken(torch.nn.Module):
             raise RuntimeError("no luck\ntoday")
         if self.how == "exit":
             os._exit(9)
+        if self.how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "hang":
+            time.sleep(600)
+        if self.how == "order":
+            torch.zeros(4).put_(torch.zeros(4, dtype=torch.int64), torch.rand(4), accumulate=False)
+        if self.how == "memory":
+            torch.empty(2**60, dtype=torch.uint8)
 
     def stages(self):
         return []
@@ -86,10 +101,75 @@ def test_divergence_is_a_status(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_one_line_and_what_is_finished_stays(tmp_path, monkeypatch):
-    quick(tmp_path, ["mean"])
-    before = Store(tmp_path, "digits").records()
-    monkeypatch.setitem(MODELS, "broken", BrokenConfig("exit"))
-    with pytest.raises(BenchError, match="a worker process was killed"):
-        quick(tmp_path, ["broken", "mean"], jobs=2)
-    assert Store(tmp_path, "digits").records() == before
+def test_what_ends_a_process_is_a_row_and_the_other_cells_go_on(tmp_path, monkeypatch):
+    statuses = {
+        "hang": "timeout: stopped after 5 s; the next run goes on from its last checkpoint",
+        "exit": "failed: its process ended with exit code 9",
+        "kill": "failed: its process was killed by SIGKILL",
+        "memory": "oom: ",
+        "raise": "failed: no luck today",
+    }
+    for how in statuses:
+        monkeypatch.setitem(MODELS, f"broken-{how}", BrokenConfig(how))
+    names = [f"broken-{how}" for how in statuses]
+    records = quick(tmp_path, [*names, "mean", "gaussian"], jobs=2, timeout=5.0)
+    for how, status in statuses.items():
+        rows = records[records["model"] == f"broken-{how}"]
+        assert list(rows["metric"]) == list(METRICS)
+        assert rows["status"].str.startswith(status).all(), list(rows["status"])
+        assert rows["value"].isna().all()
+    assert records[records["model"].isin(["mean", "gaussian"])]["value"].notna().all()
+    assert {r.model for r in Store(tmp_path, "digits").records()} == {*names, "mean", "gaussian"}
+    table = (tmp_path / "digits" / "table1.md").read_text()
+    assert all(status.partition(":")[0] in table for status in statuses.values())
+    again = quick(tmp_path, ["broken-exit", "mean"], jobs=1)
+    assert again[again["model"] == "broken-exit"]["value"].isna().all()
+    assert len(Store(tmp_path, "digits").records()) == len(records)
+
+
+def test_no_memory_is_a_status_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "broken", BrokenConfig("memory"))
+    assert quick(tmp_path, ["broken"])["status"].str.startswith("oom: ").all()
+
+
+def small_disk(tmp_path):
+    """A folder on a file system of its own that is full soon."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("needs the right to mount a small disk")
+    return folder
+
+
+@pytest.mark.parametrize("jobs", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_full_disk_is_one_line_and_leaves_no_torn_file(tmp_path, jobs):
+    folder = small_disk(tmp_path)
+    try:
+        with pytest.raises((BenchError, NoRoom), match=r"the disk is full; make room, the same command goes on") as error:
+            quick(folder, ["mean", "vae"], options=["vae.epochs=2"], jobs=jobs)
+        assert "\n" not in str(error.value)
+        assert not list(folder.rglob("*.tmp"))
+        for path in folder.rglob("*.safetensors"):
+            safe_open(path, framework="pt")
+        Store(folder, "digits").records()
+        shutil.copytree(folder, tmp_path / "large")
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+    assert quick(tmp_path / "large", ["mean", "vae"], options=["vae.epochs=2"])["value"].notna().all()
+
+
+def test_a_file_that_may_not_grow_is_one_line(tmp_path):
+    # the limit of a process, as quotas are limits of a user
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "import sys; sys.argv = ['bench', 'run', 'mean', '--jobs', '1', '--seeds', '1', '--results', sys.argv[1]]\n"
+        "if __name__ == '__main__':\n    from bench.cli import main; main()\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, script, tmp_path / "r"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    assert done.returncode == 2, done.stderr
+    assert "the file may not become as large; make room" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list((tmp_path / "r").rglob("*.tmp"))

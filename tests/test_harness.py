@@ -88,11 +88,29 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(few, tmp_path
         fit("vae", few.train, tmp_path, stop=15)
     before, last = sorted(tmp_path.glob("*.pt"))
     last.write_bytes(last.read_bytes()[:-100])
-    with pytest.warns(RuntimeWarning, match="is damaged: set aside"):
+    with pytest.warns(RuntimeWarning, match="is damaged, or of another fit: set aside"):
         resumed, _ = fit("vae", few.train, tmp_path)
     assert same(whole, resumed)
     assert last.with_suffix(".damaged").exists()
     assert before != last
+
+
+def test_a_checkpoint_of_another_fit_is_set_aside(few, tmp_path):
+    whole, _ = fit("vae", few.train)
+    for folder in ("a", "b"):
+        with pytest.raises(Killed):
+            fit("vae", few.train, tmp_path / folder, stop=15)
+    last = max((tmp_path / "a").glob("*.pt"))
+    for own in (tmp_path / "b").glob("*.pt"):
+        own.unlink()
+    last.rename(tmp_path / "b" / last.name)
+    with pytest.warns(RuntimeWarning, match="of another fit"):
+        resumed, _ = fit("vae", few.train, tmp_path / "b")
+    assert same(whole, resumed)
+    checkpoint.save_snapshot(tmp_path / "a", 1, resumed)
+    checkpoint.snapshot_path(tmp_path / "a", 1).replace(checkpoint.snapshot_path(tmp_path / "b", 2))
+    with pytest.warns(RuntimeWarning, match="of another fit"):
+        assert checkpoint.load_snapshot(tmp_path / "b", 2) is None
 
 
 def test_only_the_last_two_checkpoints_stay(tmp_path):
@@ -135,7 +153,9 @@ def test_a_damaged_snapshot_is_none(tmp_path):
     checkpoint.save_snapshot(tmp_path, 3, nn.Linear(4, 4))
     path = checkpoint.snapshot_path(tmp_path, 3)
     path.write_bytes(path.read_bytes()[:-10])
-    assert checkpoint.load_snapshot(tmp_path, 3) is None
+    with pytest.warns(RuntimeWarning, match="is damaged, or of another fit: set aside"):
+        assert checkpoint.load_snapshot(tmp_path, 3) is None
+    assert path.with_suffix(".damaged").exists()
     assert checkpoint.load_snapshot(tmp_path, 4) is None
 
 

@@ -95,7 +95,7 @@ def test_a_header_that_promises_too_much_is_one_line(x, tmp_path):
     with pytest.raises(BadSamples, match=r"x\.npy: "):
         read_samples(tmp_path / "x.npy", SHAPE)
     (tmp_path / "y.npy").write_bytes(content.replace(b"(12, 1, 4, 5), }    ", b"(12000000000000,), }"))
-    with pytest.raises(BadSamples, match=r"y\.npy: (says it holds more numbers|cannot be read)"):
+    with pytest.raises(BadSamples, match=r"y\.npy: shape \(12000000000000,\), expected"):
         read_samples(tmp_path / "y.npy", SHAPE)
 
 
@@ -139,6 +139,7 @@ def test_several_arrays_need_a_name(x, tmp_path):
 def test_absent_or_unknown_files(tmp_path):
     with pytest.raises(BadSamples, match="no such file"):
         read_samples(tmp_path / "a.npy", SHAPE)
+    (tmp_path / "a.txt").touch()
     with pytest.raises(BadSamples, match=r"ending in \.npy"):
         read_samples(tmp_path / "a.txt", SHAPE)
     with pytest.raises(BadSamples, match="no images there"):

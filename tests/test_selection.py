@@ -121,7 +121,8 @@ def test_lost_or_damaged_snapshots_are_made_again(few, tmp_path):
     path = checkpoint.snapshot_path(folder, 4)
     path.write_bytes(path.read_bytes()[:-20])
     last = cell_of(few, taken="last")
-    again, _ = fitted(last, few, store, CPU, lambda news: None)
+    with pytest.warns(RuntimeWarning, match="is damaged"):
+        again, _ = fitted(last, few, store, CPU, lambda news: None)
     assert checkpoint.load_snapshot(folder, 4) is not None
 
 

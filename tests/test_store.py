@@ -119,6 +119,7 @@ GOOD = to_csv([ROW]).splitlines()[1]
         f"{HEADER}\n{GOOD.replace('225.0', 'many')}\n",
         f"{HEADER}\n{GOOD.replace(',model,', ',queen,')}\n",
         f"{HEADER}\n{GOOD.replace(',{},', ',[],')}\n",
+        f"{HEADER}\n{GOOD.replace(',False,', ',perhaps,')}\n",
     ],
 )
 def test_a_foreign_file_is_one_line_and_kept(tmp_path, text):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from bench.report.table import COLUMNS, Table
+from bench.store import inert
 
 LEGEND = (
     "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "
@@ -33,7 +34,10 @@ def to_csv(table: Table) -> str:
     flat = table.numbers.copy()
     flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
-    return str(flat.reset_index(level=[0, 1, 2]).to_csv(index=False, lineterminator="\n"))
+    flat = flat.reset_index(level=[0, 1, 2])
+    for name in ("model", "variant", "notes"):
+        flat[name] = [inert(text) for text in flat[name]]
+    return str(flat.to_csv(index=False, lineterminator="\n"))
 
 
 def to_markdown(table: Table) -> str:
@@ -74,7 +78,6 @@ def tabular(table: Table, columns: Sequence[str]) -> str:
     """Return some columns as a LaTeX tabular."""
     shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$", columns).replace(DASH, LATEX[DASH])
     shown = shown.replace("≥", LATEX["≥"].replace("\\", r"\\"), regex=True)
-    shown.columns = pd.Index([escape_latex(str(c)) for c in shown.columns])
     form = "l" + "r" * (shown.shape[1] - 1)
     lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=form).splitlines()
     i = first_reference(table)
@@ -98,7 +101,7 @@ def printed(
     for dataset, column in table.numbers.columns:
         values = table.numbers[dataset, column]
         if column in columns and values.notna().any():
-            title = f"{dataset}: {column}" if several else column
+            title = escape(f"{dataset}: {column}" if several else column)
             shown[title] = [number(v, COLUMNS[column]) for v in values]
             if column == "total ±":
                 alone = table.numbers[dataset, "seed ±"].isna()
@@ -125,7 +128,7 @@ def letter(i: int) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is, on one line of a table."""
-    marked = {char: f"\\{char}" for char in "\\`*_[]"} | {char: f"&#{ord(char)};" for char in "<>|&"}
+    marked = {char: f"\\{char}" for char in "\\`*_[]~$"} | {char: f"&#{ord(char)};" for char in "<>|&"}
     return "".join(marked.get(char, char) for char in " ".join(text.split()))
 
 

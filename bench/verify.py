@@ -1,0 +1,181 @@
+"""Are the artefacts what was written, do the rows say what they hold, and do some cells, made again, give the same? `bench verify`.
+
+Three questions, from cheap to dear: the seal of every stored file; every row that today's code would make the same way against the weights,
+samples and arrays that lie under its keys; and a few cells, chosen at random, trained, sampled and scored again from nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from bench import checkpoint, sealed
+from bench.artefacts import sample_paths
+from bench.cell import Cell
+from bench.check import compare
+from bench.data import load
+from bench.errors import BenchError, DataMissing
+from bench.execute import run_cell
+from bench.origin import same_cell
+from bench.provenance import machine, resolve_device
+from bench.store import Record, Store, read_results
+from metrics import METRICS
+
+MACHINE = ("device", "python", "versions", "deterministic")
+"""What has to be the same for a value to come out to the last bit; threads are set as they were."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, whether it is as it should be, and what is to be said of it."""
+
+    what: str
+    good: bool
+    text: str
+
+
+def verify(
+    results: Path | str,
+    *,
+    cells: int = 1,
+    within: float = 600.0,
+    seed: int | None = None,
+    data: Path | str | None = None,
+    device: str = "auto",
+) -> Iterator[Finding]:
+    """Yield what is found under a results folder, artefacts first, then rows, then `cells` cells made again.
+
+    They are drawn, by `seed` or anew each time, from those that today's code would make as they were made and whose training took at
+    most `within` seconds. Raises BenchError where there is nothing to verify.
+    """
+    results = Path(results)
+    records = read_results(results)
+    cache = Store(results, "").cache
+    if not records and not cache.is_dir():
+        raise DataMissing(f"verify: no records and no artefacts under {results}; make some with `bench run --all`")
+    where = resolve_device(device)
+    yield from artefacts(cache)
+    current = {r.cell: (r, cell) for r in records if r.role != "samples" and (cell := same_cell(r)) and cell.recipe == r.recipe}
+    yield from rows(results, [(r, current[r.cell][1]) for r in records if r.cell in current])
+    stale = sorted({f"{r.model} ({r.variant})" if r.variant else r.model for r in records if r.role != "samples" and r.cell not in current})
+    if stale:
+        yield Finding("rows", True, f"not compared, for other code made them than there is now: {', '.join(stale)}")
+    within_reach = [cell for r, cell in current.values() if r.ok and (r.fit_seconds or 0.0) <= within]
+    chosen = random.Random(seed).sample(within_reach, min(cells, len(within_reach)))
+    if cells and not chosen:
+        yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
+    for cell in chosen:
+        made = [r for r in records if r.cell == cell.id and r.value is not None]
+        yield made_again(cell, made, data=data, device=where)
+
+
+def artefacts(cache: Path) -> Iterator[Finding]:
+    """Yield a finding for each stored file that is not as it was written, and one that counts the others."""
+    whole = 0
+    for path in sorted(cache.rglob("*")):
+        fault = fault_of(path, cache)
+        if fault:
+            yield Finding(str(path.relative_to(cache)), False, fault)
+        elif fault is not None:
+            whole += 1
+    yield Finding("artefacts", True, f"{whole} files are as they were written")
+
+
+def fault_of(path: Path, cache: Path) -> str | None:
+    """Return what is wrong with a stored file, '' if nothing is, None if it has no seal to tell by."""
+    if path.suffix == ".pt":
+        return "" if checkpoint.fits(path, path.read_bytes()) else "was changed since it was written, or belongs to another fit"
+    if path.suffix != ".safetensors":
+        return None
+    key = f"{path.parent.name}/{int(path.stem.removeprefix('epoch-'))}" if path.parent.parent == cache / "fits" else path.stem
+    try:
+        sealed.load(path, key)
+    except sealed.Broken as error:
+        return str(error).removeprefix(f"{path}: ")
+    return ""
+
+
+def rows(results: Path, records: Sequence[tuple[Record, Cell]]) -> Iterator[Finding]:
+    """Yield a finding for each row that does not say what the artefacts under its keys hold, and one that counts the others."""
+    agreeing = 0
+    for record, cell in records:
+        store = Store(results, record.dataset)
+        faults = [*other_weights(record, cell, store), *other_scores(record, store)]
+        if faults:
+            name = f"{record.dataset} {record.model} {record.variant} seed {record.seed} {record.quantity}"
+            yield Finding(" ".join(name.split()), False, "; ".join(faults))
+        agreeing += not faults
+    yield Finding("rows", True, f"{agreeing} agree with the artefacts that are there")
+
+
+def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
+    """Yield what is wrong with the kept weights and samples that a row was made from; nothing where they are not there."""
+    if not record.ok:
+        return
+    folder, epoch = store.artefact("fits", cell.fit_key), record.checkpoint_epoch
+    if epoch is not None:
+        path = checkpoint.snapshot_path(folder, epoch)
+        try:
+            if sealed.header(path).get("digest", record.weights) != record.weights:
+                yield f"the weights in {path.relative_to(store.cache)} are not those of the row"
+        except (FileNotFoundError, sealed.Broken):
+            pass  # absent, or found by its seal
+    for path in sample_paths(cell, epoch, store):
+        try:
+            if json.loads(sealed.header(path).get("about", "{}")).get("weights", record.weights) != record.weights:
+                yield f"the samples in {path.relative_to(store.cache)} come from other weights than the row's"
+        except (FileNotFoundError, sealed.Broken):
+            pass
+
+
+def other_scores(record: Record, store: Store) -> Iterator[str]:
+    """Yield what is wrong with a log-likelihood if its value is not the mean of the stored log-likelihoods of the images."""
+    if record.quantity != "log_likelihood" or record.value is None:
+        return
+    try:
+        arrays, _, _ = sealed.load(store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key)
+    except (FileNotFoundError, sealed.Broken):
+        return
+    stored = float(arrays["log_prob"].mean())
+    if record.stderr_over != "folds" and not math.isclose(stored, record.value, rel_tol=1e-9, abs_tol=1e-9):
+        yield f"its value is {record.value}, but the stored log-likelihoods of the images have the mean {stored}"
+
+
+def made_again(cell: Cell, records: Sequence[Record], *, data: Path | str | None, device: torch.device) -> Finding:
+    """Return what comes of a cell's stored rows when it is trained, sampled and scored again, in a folder that is deleted afterwards."""
+    name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
+    try:
+        content = load(cell.dataset, root=data)
+    except BenchError as error:
+        return Finding(name, True, f"not made again: {error}")
+    if content.digest != cell.dataset_digest:
+        return Finding(name, True, "not made again: the content of the data set differs")
+    metrics = {r.metric: METRICS[r.metric] for r in records if r.metric in METRICS}
+    before = torch.get_num_threads()
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        torch.set_num_threads(records[0].threads or before)
+        try:
+            outcome = run_cell(cell, content.to(device), Store(Path(folder), cell.dataset), metrics, device=device)
+        finally:
+            torch.set_num_threads(before)
+    now = {(r.metric, r.quantity): r for r in outcome.records}
+    here = machine(device)
+    if any(getattr(records[0], field) != here[field] for field in MACHINE):
+        headline = next(r for r in records if r.quantity == "log_likelihood")
+        again = next(r for r in outcome.records if r.metric == headline.metric)
+        verdict = compare([replace(headline, seed=None)], [again])
+        good = verdict.finding in ("indistinguishable", "improved")
+        return Finding(name, good, f"made again on another machine or with other versions: {verdict.finding}, {verdict.reason}")
+    for r in records:
+        new = now.get((r.metric, r.quantity))
+        if new is None or (new.value, new.weights) != (r.value, r.weights):
+            there = "not there" if new is None else new.status if new.value is None else new.value
+            return Finding(name, False, f"made again, {r.quantity} is {there}, the row says {r.value}")
+    return Finding(name, True, f"made again: {len(records)} values equal to the last bit")

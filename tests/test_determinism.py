@@ -1,0 +1,94 @@
+"""Numbers depend on what is said to decide them, and on nothing else."""
+
+import pytest
+import torch
+from conftest import tiny
+
+from bench import harness
+from bench.determinism import determinism, is_deterministic
+from bench.pipeline import run
+from metrics import METRICS, Subject
+from metrics.distances import squared_distance_blocks
+from metrics.windows import parzen_log_probs
+from models import MODELS, settings_for
+
+
+@pytest.mark.parametrize("d", [1, 64, 784])
+def test_distances_are_the_same_in_chunks_of_any_size(d):
+    x, s = torch.rand(23, d), torch.rand(31, d)
+
+    def whole(block):
+        out = torch.empty(len(x), len(s))
+        for rows, columns, d2 in squared_distance_blocks(x, s, block=block):
+            out[rows, columns] = d2
+        return out
+
+    # rounding: a block's shape decides in which order a product is summed, 1e-6 of ‖x‖² + ‖s‖² ≤ 2d/3 each
+    for block in (1, 7, 1000):
+        torch.testing.assert_close(whole(block), whole(10**9), rtol=0, atol=2e-6 * d)
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_the_likelihood_is_the_same_in_chunks_of_any_size(block, monkeypatch, few):
+    x, centres = few.test.flatten(1), few.train.flatten(1)
+    usual = parzen_log_probs(x, centres, [0.1, 0.2])
+    real = squared_distance_blocks
+    monkeypatch.setattr("metrics.windows.squared_distance_blocks", lambda x, s: real(x, s, block=block))
+    # the tolerance that metrics/windows.py states for float32
+    torch.testing.assert_close(parzen_log_probs(x, centres, [0.1, 0.2]), usual, rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_one_and_two_threads_give_the_same_scores(name, few):
+    before = torch.get_num_threads()
+    samples = torch.rand(300, *few.shape)
+    try:
+        values = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            torch.manual_seed(0)
+            result = METRICS[name](Subject(samples, None, (samples.flip(0),)), few)
+            values.append({quantity: score.value for quantity, score in result.scores.items()})
+    finally:
+        torch.set_num_threads(before)
+    # the tolerance that metrics/windows.py states for float32; distances agree better than that
+    assert values[0] == pytest.approx(values[1], abs=5e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if not MODELS[name].REFERENCE])
+def test_every_model_trains_on_deterministic_algorithms_alone(name, few):
+    config = tiny(settings_for(name, "digits"))
+
+    def weights():
+        model, _ = harness.fit(config, few.train, seed=0)
+        return model.state_dict(), model.sample(10)
+
+    with determinism(True):
+        assert is_deterministic()
+        (first, drawn), (second, drawn_again) = weights(), weights()
+    assert not is_deterministic()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    torch.manual_seed(0)
+    assert drawn.shape == drawn_again.shape
+
+
+def test_every_record_says_how_it_was_made(tmp_path):
+    usual = run(["mean"], results=tmp_path, device="cpu", seeds=1, samples=150)
+    told = run(["mean"], results=tmp_path, device="cpu", seeds=1, samples=150, deterministic=True)
+    assert usual["deterministic"].eq(False).all()
+    assert told["deterministic"].eq(True).all()
+    assert told["variant"].eq("deterministic=True").all()
+    for records in (usual, told):
+        assert records["dtype"].eq("float32").all()
+        assert records["threads"].eq(torch.get_num_threads()).all()
+        assert records["device"].str.startswith("cpu").all()
+        assert records["weights"].str.fullmatch("[0-9a-f]{16}").all()
+    assert not is_deterministic()
+
+
+def test_an_algorithm_that_is_not_deterministic_is_a_failed_row(tmp_path, monkeypatch):
+    from test_failures import BrokenConfig
+
+    monkeypatch.setitem(MODELS, "broken", BrokenConfig("order"))
+    records = run(["broken"], results=tmp_path, device="cpu", seeds=1, samples=150, deterministic=True)
+    assert records["status"].str.contains("does not have a deterministic implementation").all()

@@ -1,0 +1,213 @@
+"""One ingredient changes: exactly what depends on it is made again, and `bench why` names it.
+
+The model, the loop it imports and the metric are files of the test's own, which are really edited.
+"""
+
+import importlib
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.artefacts import epochs_of
+from bench.cell import Cell
+from bench.dataset import assemble
+from bench.digest import code_digests
+from bench.execute import complete
+from bench.store import Store
+from bench.why import why
+
+FILES = {
+    "loop": "RATE = 0.5\n",
+    "part": "def clipped(x):\n    return x.clamp(0, 1)\n",
+    "net": """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from models.base import Stage
+from plain.part import clipped
+
+
+@dataclass(frozen=True)
+class Config:
+    epochs: int = 3
+    lr: float = 0.1
+    width: float = 0.1
+
+    REFERENCE: ClassVar = False
+    SAMPLING: ClassVar = ("width",)
+    SETTINGS: ClassVar = {}
+
+    def build(self, shape):
+        return Net(self, shape)
+
+
+class Net(nn.Module):
+    def __init__(self, config, shape):
+        super().__init__()
+        self.config, self.mean = config, nn.Parameter(torch.zeros(shape))
+
+    def initialise(self, x):
+        pass
+
+    def stages(self):
+        return [Stage("pull", self.config.epochs, 50, self.step)]
+
+    @torch.no_grad()
+    def step(self, x, y):
+        self.mean += self.config.lr * (x.mean(0) - self.mean) + 1e-3 * torch.randn_like(self.mean)
+        return {"distance": (x - self.mean).abs().mean()}
+
+    @torch.no_grad()
+    def sample(self, n):
+        noise = torch.randn(n, *self.mean.shape)
+        return clipped(self.mean + self.config.width * noise).float()
+""",
+    "measure": """
+from dataclasses import dataclass
+
+from metrics.base import Result, Score
+
+
+@dataclass(frozen=True)
+class Brightness:
+    offset: float = 0.0
+    min_samples: int = 1
+    needs: tuple = ()
+
+    def __call__(self, subject, reference):
+        means = subject.samples.double().flatten(1).mean(1)
+        score = Score(float(means.mean()) + self.offset, float(means.std()), "samples", len(means), "share", "neither")
+        return Result({"brightness": score}, {"means": means})
+""",
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The package `plain`; returns a function that edits one of its files, if any, and imports it anew: (Config, Brightness)."""
+    folder = tmp_path / "code" / "plain"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    for name, text in FILES.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.setattr("bench.digest.HOME", ("bench", "models", "metrics", "plain"))
+    monkeypatch.setattr("bench.cell.HARNESS", ("bench.harness", "bench.seeding", "plain.loop"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def edit(file=None, old="", new=""):
+        if file:
+            path = folder / f"{file}.py"
+            assert old in path.read_text()
+            path.write_text(path.read_text().replace(old, new))
+        code_digests.cache_clear()
+        for name in [name for name in sys.modules if name.startswith("plain")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        return importlib.import_module("plain.net").Config, importlib.import_module("plain.measure").Brightness
+
+    yield edit
+    code_digests.cache_clear()
+
+
+def changed_pixel(data):
+    images, labels = torch.cat([data.train, data.valid, data.test]), torch.cat(list(data.labels.values()))
+    images[7, 0, 3, 3] = 0.123
+    return assemble(data.name, images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)])
+
+
+def double(data):
+    images, labels = torch.cat([data.train, data.valid, data.test]).double(), torch.cat(list(data.labels.values()))
+    return assemble(data.name, images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)])
+
+
+ALL, SAMPLES, SCORES, NOTHING = (True, True, True), (False, True, True), (False, False, True), (False, False, False)
+CASES = {
+    # name: (what changes, which of fit, samples and scores are made again, what `bench why` calls it)
+    "nothing": ({}, NOTHING, None),
+    "a pixel of the data": ({"data": changed_pixel}, ALL, "content of the data set"),
+    "a hyper-parameter": ({"config": {"lr": 0.2}}, ALL, "setting lr"),
+    "a hyper-parameter of sampling alone": ({"config": {"width": 0.2}}, SAMPLES, "setting width"),
+    "the model's source": ({"edit": ("net", "1e-3", "2e-3")}, ALL, "code of plain.net"),
+    "source that the model imports": ({"edit": ("part", "clamp(0, 1)", "clamp(0.1, 1)")}, ALL, "code of plain.part"),
+    "a comment in the model's source": ({"edit": ("net", "def build", "# why\n    def build")}, NOTHING, None),
+    "the harness": ({"edit": ("loop", "0.5", "0.6")}, ALL, "code of plain.loop"),
+    "the seed": ({"cell": {"seed": 1}}, ALL, "new"),
+    "N": ({"cell": {"samples": 60}}, SAMPLES, "new"),
+    "the draws": ({"cell": {"draws": 3, "variant": "draws=3"}}, SAMPLES, "new"),
+    "the checkpoint": ({"cell": {"checkpoint": "best", "variant": "checkpoint=best"}}, None, "new"),
+    "determinism": ({"cell": {"deterministic": True, "variant": "deterministic=True"}}, ALL, "new"),
+    "a metric's settings": ({"metric": {"offset": 1.0}}, SCORES, "metric's offset"),
+    "a metric's source": ({"edit": ("measure", "+ self.offset", "- self.offset")}, SCORES, "code of plain.measure"),
+}
+
+
+def artefacts(store):
+    """The fits that were finished, the draws and the arrays of scores that are there."""
+    fits = {path.parent.name for path in store.cache.glob("fits/*/epoch-00003.safetensors")}
+    return [fits, {p.name for p in store.cache.glob("samples/*")}, {p.name for p in store.cache.glob("scores/*")}]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, project, few, tmp_path):
+    change, expected, called = CASES[name]
+    store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
+    config, metric = project()
+    usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
+    complete(usual, few, store, {"brightness": metric()}, device=cpu)
+    before, rows = artefacts(store), store.records()
+
+    config, metric = project(*change.get("edit", ()))
+    data = change.get("data", lambda same: same)(few)
+    cell = replace(usual, config=config(**change.get("config", {})), dataset_digest=data.digest, **change.get("cell", {}))
+    metrics = {"brightness": metric(**change.get("metric", {}))}
+    parts = why(cell, store, metrics)
+    outcome = complete(cell, data, store, metrics, device=cpu)
+    made = tuple(bool(now - then) for now, then in zip(artefacts(store), before, strict=True))
+
+    assert outcome.reused == (expected == NOTHING)
+    if expected is None:  # the best epoch may be the last one, whose samples are there
+        assert (made[0], made[2]) == (False, True)
+        assert made[1] == (outcome.records[0].checkpoint_epoch != epochs_of(cell)[-1])
+    else:
+        assert made == expected
+    anew = [not part.verdict.startswith("reused") for part in parts]
+    if called == "new":  # a row of its own
+        assert all(part.verdict.startswith(("to be made", "begun or done")) for part in parts)
+        assert len(store.records()) == len(rows) + 1
+        assert rows[0] in store.records()
+    else:
+        assert tuple(anew) == expected
+        assert all(called in part.verdict for part in parts if not part.verdict.startswith("reused"))
+        assert len(store.records()) == len(rows)
+    assert all(part.verdict.startswith("reused") for part in why(cell, store, metrics))
+
+
+def test_another_type_of_the_pixels_is_another_content_and_never_served_the_old_numbers(project, few, tmp_path):
+    store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
+    config, metric = project()
+    usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
+    assert complete(usual, few, store, {"brightness": metric()}, device=cpu).records[0].dtype == "float32"
+    data = double(few)
+    cell = replace(usual, dataset_digest=data.digest)
+    verdicts = [part.verdict for part in why(cell, store, {"brightness": metric()})]
+    assert verdicts == ["made anew: changed content of the data set"] * 3
+    outcome = complete(cell, data, store, {"brightness": metric()}, device=cpu)
+    assert not outcome.reused
+    (row,) = store.records()
+    assert row.dtype == "float64"
+    assert row.failed  # data sets are float32, and a check of float32 samples on others says so
+
+
+def test_a_failed_cell_is_tried_again_and_why_says_so(project, few, tmp_path):
+    store = Store(tmp_path / "results", "digits")
+    config, metric = project("net", "return clipped(", "raise ValueError('out of luck')\n        return (")
+    cell = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
+    complete(cell, few, store, {"brightness": metric()}, device=torch.device("cpu"))
+    assert {part.verdict.partition(":")[0] for part in why(cell, store, {"brightness": metric()})} == {"tried again"}
+    assert "out of luck" in why(cell, store, {"brightness": metric()})[0].verdict

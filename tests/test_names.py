@@ -1,0 +1,114 @@
+"""Names that users give: they stay inside the results folder, and no table computes, renders or runs them."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from test_report import parzen
+
+from bench.errors import BadOption, printable
+from bench.report.pictures import file_name
+from bench.report.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
+from bench.report.table import table1
+from bench.scoring import checked_name
+from bench.store import Record, Store, folder_name, inert
+
+HOSTILE = [
+    "=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "\"=1", "=cmd|' /C calc'!A0", "<script>alert(1)</script>", "| a | b |", "$x^2$ ~~a~~",
+    "\\input{/etc/passwd}", "%", "../../x", "/etc/passwd", "a\\b", "a,b;c", "NA", "nan", "None", "", "0012", "1e5", "é\u202eгз", "🎲",
+]  # fmt: skip
+quick = settings(deadline=None, derandomize=True, max_examples=60)
+names = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+printables = names.filter(lambda text: text.strip() and text.isprintable())
+
+
+@quick
+@given(model=names, status=names, variant=names)
+def test_a_records_texts_are_read_back_as_they_were(tmp_path_factory, model, status, variant):
+    # what is stored has been made printable: `checked_name` refuses other names, `one_line` escapes other reasons
+    texts = {key: printable(text) for key, text in {"model": model, "status": status, "variant": variant}.items()}
+    row = replace(Record("mnist", "x", value=-1.5, samples=3), **texts)
+    store = Store(tmp_path_factory.mktemp("names"), "mnist")
+    store.append([row])
+    assert store.records() == [row]
+    (line,) = list(csv.DictReader(io.StringIO(store.path.read_text())))
+    assert not any(line[key].startswith(tuple("=+-@\t\r")) for key in line if key != "value")
+
+
+@quick
+@given(printables)
+@example("=HYPERLINK(1)")
+def test_no_cell_of_a_table_is_a_formula(name):
+    table = table1(parzen(name, [250.0], role="samples", status="warning: =1+1"))
+    (line,) = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert line["model"] == inert(name)
+    assert not any(str(text).startswith(tuple("=+@\t\r")) or re.match(r"-[^\d]", str(text)) for text in line.values())
+
+
+def cells(line):
+    return re.split(r"(?<!\\)\|", line)
+
+
+@quick
+@given(printables)
+def test_a_name_is_one_cell_of_a_markdown_table_and_text_there(name):
+    rows = [*parzen("gan-ns", [220.0]), *parzen(name, [250.0], role="samples")]
+    lines = [line for line in to_markdown(table1(rows)).split("\n\n")[0].splitlines() if line.startswith("|")]
+    assert len(lines) == 4
+    assert len({len(cells(line)) for line in lines}) == 1
+    shown = escape_markdown(name)
+    assert not re.search(r"[<>|]|(?<!\\)[`*_\[\]~$]|&(?!#\d+;)", re.sub(r"\\\\", "", shown))
+
+
+@quick
+@given(printables)
+def test_a_name_runs_no_command_of_latex(name):
+    shown = escape_latex(name)
+    known = r"\\(textbackslash\{\}|textasciitilde\{\}|textasciicircum\{\}|[&%$#_{}])|\$\\(pm|sigma|to|geq)\$|\$\^2\$"
+    assert not re.search(r"[\\&%$#_{}~^]", re.sub(known, "", shown))
+    assert escape_latex(name) in to_latex(table1(parzen(name, [250.0], role="samples")))
+
+
+def test_the_heading_of_a_data_set_is_escaped():
+    rows = [*parzen("gan-ns", [220.0]), *parzen("gan-ns", [1.0], dataset="folder:a|b_c")]
+    assert "folder:a&#124;b\\_c: nats" in to_markdown(table1(rows))
+    assert r"folder:a|b\_c: nats" in to_latex(table1(rows))
+
+
+@quick
+@given(names)
+def test_files_named_after_users_names_stay_where_they_belong(name):
+    for made in (folder_name(name or "x"), f"samples-{file_name(name)}.png"):
+        path = Path("/results") / made
+        assert path.parent == Path("/results")
+        assert path.name not in ("", ".", "..")
+        assert len(made.encode()) < 256
+        assert re.fullmatch(r"[\x21-\x7e]+", made)
+
+
+@quick
+@given(names)
+def test_names_that_differ_have_files_that_differ(name):
+    assert file_name(name) != file_name(name + "!")
+    assert folder_name(name or "x") != folder_name((name or "x") + "!")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "\udcff", " ", "\t", "vae", "\u2028"])
+def test_names_that_would_not_print_on_one_line_are_refused(name):
+    with pytest.raises(BadOption) as error:
+        checked_name(name)
+    assert str(error.value).isprintable()
+
+
+@quick
+@given(st.text(st.characters(), max_size=40))
+def test_printable_is_one_line_that_can_be_encoded(text):
+    assert printable(text).isprintable()
+    printable(text).encode()
+    if text.isprintable():
+        assert printable(text) == text
