@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -87,10 +88,11 @@ def in_turn(
 
 @dataclass
 class Worker:
-    """A process, its pipe, the cell it is at and when that began."""
+    """A process, its pipe, whether it has begun to work, the cell it is at and when that began."""
 
     process: Any
     pipe: connection.Connection
+    ready: bool = False
     cell: Cell | None = None
     since: float | None = None
     killed_before: int = 0
@@ -156,7 +158,8 @@ class Pool:
         if not worker.process.is_alive():
             worker = self.renewed(worker)
         worker.cell, worker.since = cell, None
-        worker.pipe.send((cell, wait))
+        with suppress(OSError):  # dead since: heard of next
+            worker.pipe.send((cell, wait))
 
     def renewed(self, worker: Worker) -> Worker:
         """Return another worker in the place of one, which is killed."""
@@ -190,9 +193,15 @@ class Pool:
             kind, content = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
+            if not worker.ready:
+                text = "a script that calls `run` with jobs has to do so under `if __name__ == '__main__':`"
+                raise BenchError(f"run: a worker process could not start ({cause_of_death(worker)}); {text}") from None
             return self.give_up(worker, cause_of_death(worker))
         if kind == "news":
             self.watch.news(cell, content)
+            return None
+        if kind == "ready":
+            worker.ready = True
             return None
         if kind == "begun":
             worker.since = time.monotonic()
@@ -237,6 +246,7 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
     try:
         device = resolve_device(place.device)
         data, store = load(place.dataset, root=place.data).to(device), Store(place.results, place.dataset)
+        pipe.send(("ready", None))
         while True:
             cell, wait = pipe.recv()
             outcome = complete(

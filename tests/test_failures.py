@@ -173,3 +173,13 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path):
     assert "the file may not become as large; make room" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not list((tmp_path / "r").rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_is_told_so_and_leaves_no_rows(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text("import sys\nfrom bench import run\nrun(['mean'], jobs=1, seeds=1, device='cpu', results=sys.argv[1])\n")
+    done = subprocess.run([sys.executable, script, tmp_path / "r"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    assert done.returncode == 1
+    assert "under `if __name__ == '__main__':`" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "r" / "digits" / "runs.csv").exists()
