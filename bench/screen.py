@@ -46,7 +46,8 @@ class Screen:
         self.tasks: dict[Cell, Any] = {}
         self.checks: dict[Cell, str] = {}
         self.live = Live(Group(self.bars), console=self.console, auto_refresh=True, refresh_per_second=4)
-        self.last = self.last_check = time.monotonic()
+        self.last: dict[Cell, float] = {}
+        self.last_check = time.monotonic()
 
     def __enter__(self) -> Screen:
         if self.console.is_terminal:
@@ -62,7 +63,7 @@ class Screen:
 
     def started(self, cell: Cell) -> None:
         """Begin the bar of a cell."""
-        self.last = time.monotonic()
+        self.last[cell] = time.monotonic()
         self.tasks[cell] = self.bars.add_task(title(cell), total=None)
 
     def news(self, cell: Cell, news: News) -> None:
@@ -81,9 +82,9 @@ class Screen:
         """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
         if cell not in self.tasks:  # told after its end: the queue of a worker may be behind
             return
-        if time.monotonic() - self.last < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
+        if time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
             return
-        self.last = time.monotonic()
+        self.last[cell] = time.monotonic()
         name = f"{title(cell)} {progress.stage}"
         said = f"{name} ({self.checks[cell]})" if cell in self.checks else name
         self.bars.update(self.tasks[cell], description=said, completed=progress.done, total=progress.total)
