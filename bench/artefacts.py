@@ -13,7 +13,7 @@ from bench import harness, sealed
 from bench.atomic import write_atomically
 from bench.cell import Cell
 from bench.dataset import Dataset
-from bench.seeding import derive_seed
+from bench.seeding import check_seed
 from bench.selection import Checks
 from bench.store import Store
 
@@ -46,7 +46,7 @@ def epochs_of(cell: Cell) -> list[int]:
 def checks_of(cell: Cell, data: Dataset, store: Store) -> Checks:
     """Return the validation checks of the cell's training that are there."""
     path = store.artefact("checks", f"{cell.check_key}.json")
-    return Checks(path, data.valid, seed=derive_seed(cell.seed, cell.dataset, cell.family, "check"))
+    return Checks(path, data.valid, epochs=epochs_of(cell), seed=check_seed(cell.seed, cell.dataset, cell.family))
 
 
 def taken(cell: Cell, checks: Checks) -> int | None:
@@ -64,13 +64,18 @@ def selection_of(cell: Cell, checks: Checks) -> dict[str, Any]:
     return {"checkpoint_epoch": epoch, "valid_best": checks.best.value, "valid_last": checks.last.value}
 
 
-def forget(cell: Cell, store: Store) -> None:
-    """Delete the cell's artefacts, so that it is trained and sampled again."""
-    for epoch in (None, *epochs_of(cell)):
-        for path in store.artefact("samples", "").glob(f"{cell.draw_key(epoch)}-*.safetensors"):
+def forget(cell: Cell, store: Store, *, before: float) -> None:
+    """Delete the cell's artefacts that are older than `before`, in seconds of time.time(), so that it is trained and sampled again.
+
+    A training that went on since, as one of another cell that shares it, stays whole.
+    """
+    draws = [path for epoch in (None, *epochs_of(cell)) for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")]
+    for path in [*draws, store.artefact("checks", f"{cell.check_key}.json")]:
+        if path.exists() and path.stat().st_mtime < before:
             path.unlink(missing_ok=True)
-    store.artefact("checks", f"{cell.check_key}.json").unlink(missing_ok=True)
-    forget_training(store.artefact("fits", cell.fit_key))
+    folder = store.artefact("fits", cell.fit_key)
+    if all(path.stat().st_mtime < before for path in folder.glob("*")):
+        forget_training(folder)
 
 
 def forget_training(folder: Path) -> None:
@@ -88,7 +93,7 @@ def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
 def sampled(cell: Cell, data: Dataset, store: Store) -> bool:
     """Return whether every draw of the cell is there already."""
     checks = checks_of(cell, data, store)
-    return checks.complete(epochs_of(cell)) and all(path.exists() for path in sample_paths(cell, taken(cell, checks), store))
+    return checks.complete and all(path.exists() for path in sample_paths(cell, taken(cell, checks), store))
 
 
 def keep_samples(path: Path, samples: Tensor, fit: Fit) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import socket
+import threading
 from pathlib import Path
 
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file may not become as large"}
@@ -20,7 +21,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` by temporary file, sync and rename; folders are made as needed. Raises NoRoom, and OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The machine's name is part of it: on a shared disk another one's processes have the same numbers.
-    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{threading.get_native_id()}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)

@@ -6,7 +6,7 @@ changes one of them is what makes a part anew, and `bench why` can name it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -57,6 +57,11 @@ class Cell:
     def family(self) -> str:
         """Return what names the kind of model in keys and seeds, whatever it is registered as."""
         return f"{type(self.config).__module__}.{type(self.config).__qualname__}"
+
+    @property
+    def line(self) -> tuple[str, str, int]:
+        """Return what names the cell's line in a table."""
+        return self.model, self.variant, self.samples
 
     @property
     def id(self) -> str:
@@ -129,6 +134,15 @@ class Cell:
 def code_ingredients(*modules: str) -> Ingredients:
     """Return the digests of modules' code and of what they import of this project, as ingredients."""
     return {f"code of {module}": digest for module, digest in code_digests(*modules).items()}
+
+
+def remember_code(configs: Iterable[Any], metrics: Iterable[Any]) -> None:
+    """Hash the code of models and metrics as it was imported just now, so that an edit under way is not taken for what runs."""
+    for config in configs:
+        code_ingredients(type(config).__module__, *HARNESS)
+    for metric in metrics:
+        code_ingredients(type(metric).__module__)
+    code_ingredients(SELECTION)
 
 
 def metric_ingredients(name: str, metric: Any) -> Ingredients:

@@ -135,8 +135,7 @@ def mean(records: Sequence[Record]) -> float | None:
 
 def line_name(record: Record) -> str:
     """Return the name of a record's line in the table."""
-    name = f"{record.model} ({record.variant})" if record.variant else record.model
-    return name if record.samples == 10_000 else f"{name}, N = {record.samples}"
+    return record.name if record.samples == 10_000 else f"{record.name}, N = {record.samples}"
 
 
 def check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -87,28 +88,24 @@ def run(
             results=results,
         )
         return
-    try:
-        with Screen(results, dataset) as screen:
-            records = run_models(
-                chosen,
-                dataset=dataset,
-                seeds=seeds,
-                samples=samples,
-                draws=draws,
-                checkpoint=checkpoint.value,
-                options=options or (),
-                device=device,
-                deterministic=deterministic,
-                jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
-                timeout=timeout,
-                data=data,
-                results=results,
-                force=force,
-                watch=screen,
-            )
-    except KeyboardInterrupt:
-        typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
+    with Screen(results, dataset) as screen:
+        records = run_models(
+            chosen,
+            dataset=dataset,
+            seeds=seeds,
+            samples=samples,
+            draws=draws,
+            checkpoint=checkpoint.value,
+            options=options or (),
+            device=device,
+            deterministic=deterministic,
+            jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
+            timeout=timeout,
+            data=data,
+            results=results,
+            force=force,
+            watch=screen,
+        )
     if records["status"].str.startswith(FAILURES).any():
         raise typer.Exit(1)
 
@@ -230,10 +227,23 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     print_registry(kind.value)
 
 
+class Interrupted(BaseException):
+    """Ctrl-C, under a name that the command line's library does not answer to in its own way."""
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Stop, on Ctrl-C, whatever runs in the main thread."""
+    raise Interrupted
+
+
 def main() -> None:
     """Run the command line; a mistake, or a file that cannot be read or written, is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGINT, interrupt)
     try:
         app()
+    except Interrupted:
+        typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
+        sys.exit(130)
     except (BenchError, OSError) as error:
         typer.echo(f"bench: {printable(str(error))}", err=True)
         sys.exit(2)

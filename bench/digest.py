@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def _closure(modules: tuple[str, ...]) -> list[str]:
         name = todo.pop()
         if name not in seen:
             seen.add(name)
-            todo += _local_imports(_tree(name))
+            todo += _local_imports(name)
     return sorted(seen)
 
 
@@ -53,16 +53,19 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
-def _local_imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _local_imports(module: str) -> Iterator[str]:
+    spec = find_spec(module)
+    package = module if spec and spec.submodule_search_locations is not None else module.rpartition(".")[0]
+    for node in ast.walk(_tree(module)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            source = resolve_name("." * node.level + (node.module or ""), package)
             # `from package import x` is of a submodule x where there is one, else of the package itself.
-            if node.module.split(".")[0] in HOME:
-                inner = [f"{node.module}.{alias.name}" for alias in node.names]
-                names = [name if _is_module(name) else node.module for name in inner]
+            if source.split(".")[0] in HOME:
+                inner = [f"{source}.{alias.name}" for alias in node.names]
+                names = [name if _is_module(name) else source for name in inner]
         yield from (name for name in names if name.split(".")[0] in HOME)
 
 

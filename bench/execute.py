@@ -3,54 +3,28 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 from bench import harness, provenance, sealed
-from bench.artefacts import (
-    Fit,
-    cached_samples,
-    checks_of,
-    epochs_of,
-    forget_training,
-    highest,
-    keep_samples,
-    sample_paths,
-    selection_of,
-    taken,
-)
+from bench.artefacts import checks_of, forget
 from bench.atomic import NoRoom
 from bench.cell import Cell, metric_recipe, unnamed
-from bench.checkpoint import load_snapshot
 from bench.dataset import Dataset
 from bench.determinism import determinism
 from bench.errors import printable
-from bench.samples import check_values
-from bench.seeding import derive_seed, seed_everything
-from bench.selection import Check
+from bench.seeding import metric_seed, seed_everything
 from bench.store import Record, Store, as_json
+from bench.subject import Listener, Notice, fit_lock, subject_of
 from metrics.base import Metric, Result, Subject
-from models.base import Shape
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that a user should know and that stops nothing, as that a damaged checkpoint was set aside."""
-
-    text: str
-
-
-News = harness.Progress | Check | Notice
-Listener = Callable[[News], None]
 
 
 @dataclass
@@ -69,6 +43,7 @@ def complete(
     *,
     device: torch.device,
     rescore: bool = False,
+    renew_before: float | None = None,
     wait: bool = True,
     begin: Callable[[], None] = lambda: None,
     tell: Listener = lambda news: None,
@@ -76,19 +51,27 @@ def complete(
     """Run what is missing of a cell, as `run_cell` does, and store its rows; None if another process is at it and `wait` is False.
 
     A lock on the cell is held meanwhile: a second process that wants it finds the rows of the first. The system frees the lock of a process
-    that died. `begin` is called once the lock is had.
+    that died. `begin` is called once the lock is had. Artefacts older than `renew_before` are made again.
     """
-    path = store.artefact("locks", f"{cell.id}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path, timeout=-1 if wait else 0), determinism(cell.deterministic), warnings_told(tell):
+        with cell_lock(cell, store, wait=wait):
             begin()
+            if renew_before is not None:
+                with fit_lock(cell, store, tell):
+                    forget(cell, store, before=renew_before)
             outcome = run_cell(cell, data, store, metrics, device=device, rescore=rescore, tell=tell)
             if set(outcome.records) - set(store.records()):
                 store.append(outcome.records)
             return outcome
     except Timeout:
         return None
+
+
+def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
+    """Return the lock on a cell, to be entered; raises Timeout there if another process has it and `wait` is False."""
+    path = store.artefact("locks", f"{cell.id}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=-1 if wait else 0)
 
 
 @contextmanager
@@ -116,8 +99,20 @@ def run_cell(
     """Run what is missing of a cell and return its records, which are not stored yet. `data` lies on `device`.
 
     With `rescore`, scores that are stored are made anew, from the model and samples that are there.
-    An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass.
+    An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
+    runs in a process: torch's generators are the process's.
     """
+    with _ALONE, determinism(cell.deterministic), warnings_told(tell):
+        outcome = _run_cell(cell, data, store, metrics, device, rescore, tell)
+    return replace(outcome, records=[r.sealed() for r in outcome.records])
+
+
+_ALONE = threading.Lock()
+
+
+def _run_cell(
+    cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], device: torch.device, rescore: bool, tell: Listener
+) -> Outcome:
     kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
     if not blanks:
         return Outcome(kept, reused=True)
@@ -133,7 +128,7 @@ def run_cell(
     curves = as_json({"validation by epoch": by_epoch} if by_epoch else {})
     records = list(kept)
     for name, row in blanks.items():
-        seed = derive_seed(cell.seed, cell.dataset, cell.family, name)
+        seed = metric_seed(cell.seed, cell.dataset, cell.family, name)
         row = replace(row, **asdict(fit), curves=curves)
         records += score_records(row, name, metrics[name], subject, data, seed=seed, store=store)
     return Outcome(records, reused=False)
@@ -146,6 +141,7 @@ def stored(
     kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
     if blanks:
         return None
+    kept = [r.sealed() for r in kept]
     if set(kept) - set(store.records()):
         store.append(kept)
     return Outcome(kept, reused=True)
@@ -153,12 +149,19 @@ def stored(
 
 def given_up(
     cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], *, device: torch.device, rescore: bool, status: str
-) -> Outcome:
-    """Return the outcome of a cell whose process is no more: what is missing has `status`; its rows are stored."""
-    kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
-    records = [*kept, *(replace(row, status=status) for row in blanks.values())]
-    store.append(records)
-    return Outcome(records, reused=False)
+) -> Outcome | None:
+    """Return the outcome of a cell whose process is no more: what is missing has `status`; its rows are stored.
+
+    None if another process has taken the cell up since.
+    """
+    try:
+        with cell_lock(cell, store, wait=False):
+            kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+            records = [r.sealed() for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
+            store.append(records)
+            return Outcome(records, reused=False)
+    except Timeout:
+        return None
 
 
 def split(
@@ -202,110 +205,20 @@ def failure(error: Exception) -> str:
 
 
 def reusable(records: Sequence[Record], cell: Cell, keys: Mapping[str, str]) -> dict[str, list[Record]]:
-    """Return, by metric, the stored rows of `cell` that nothing has outdated; a failure is never among them."""
+    """Return, by metric, the stored rows of `cell` that nothing has outdated.
+
+    Neither a failure nor an edited row is among them, nor the other rows of its metric.
+    """
     found: dict[str, list[Record]] = {}
     for r in records:
-        if r.cell == cell.id and keys.get(r.metric) == r.score_key:
+        if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed):
             found.setdefault(r.metric, []).append(r)
-    return {name: rows for name, rows in found.items() if all(r.ok or r.status.startswith("n/a") for r in rows)}
 
+    def good(r: Record) -> bool:
+        done = r.ok or r.status.startswith("n/a")
+        return done and r.intact and (r.cell, r.role, r.score_key) == (cell.id, cell.role, keys.get(r.metric))
 
-def subject_of(
-    cell: Cell,
-    data: Dataset,
-    store: Store,
-    device: torch.device,
-    tell: Listener,
-    *,
-    needs_model: bool,
-) -> tuple[Subject, Fit]:
-    """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed."""
-    checks = checks_of(cell, data, store)
-    cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
-    if not needs_model and checks.complete(epochs_of(cell)):
-        cached = [cached_samples(path) for path in sample_paths(cell, taken(cell, checks), store)]
-    model, fit = None, next((found[1] for found in cached if found), None)
-    if fit is None or None in cached:
-        model, fit = fitted(cell, data, store, device, tell)
-        cached = [cached_samples(path) for path in sample_paths(cell, taken(cell, checks_of(cell, data, store)), store)]
-    draws = []
-    for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
-        tell(harness.Progress("sampling", k, cell.draws))
-        found = cached[k]
-        if found is None:
-            seed_everything(derive_seed(cell.seed, cell.dataset, cell.family, "sample", str(k)))
-            found = drawn(cell, model, data.shape, fit, path, device)
-        draws.append(found)
-    first, *others = (samples.to(device) for samples, _ in draws)
-    # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
-    return Subject(first, model, tuple(others)), replace(draws[0][1], **selection_of(cell, checks_of(cell, data, store)))
-
-
-def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
-    """Return the cell's samples, drawn from `model` and kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
-    with provenance.Cost(device) as cost:
-        samples = model.sample(cell.samples)
-    fit = replace(fit, sample_seconds=cost.seconds)
-    expected = (cell.samples, *shape)
-    if tuple(samples.shape) != expected or samples.dtype != torch.float32:
-        raise ValueError(f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32")
-    check_values(samples, "sample")
-    samples = samples.cpu()
-    keep_samples(path, samples, fit)
-    return samples, fit
-
-
-def fitted(cell: Cell, data: Dataset, store: Store, device: torch.device, tell: Listener) -> tuple[Any, Fit]:
-    """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on."""
-    folder, checks = store.artefact("fits", cell.fit_key), checks_of(cell, data, store)
-    labels = data.labels["train"] if data.labels else None
-    seed = derive_seed(cell.seed, cell.dataset, cell.family, "fit")
-    trained = False
-
-    def train() -> tuple[Any, harness.Log]:
-        def snapshot(model: Any, epoch: int) -> None:
-            tell(checks.make(model, epoch))
-
-        def watch(progress: harness.Progress) -> None:
-            nonlocal trained
-            trained = True
-            tell(progress)
-
-        return harness.fit(cell.config, data.train, labels, seed=seed, folder=folder, watch=watch, snapshot=snapshot)
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Models of one family share a training: whoever comes second waits for the first and finds it done.
-    with FileLock(store.artefact("fits", f"{cell.fit_key}.lock")), provenance.Cost(device) as cost:
-        model, log = train()
-        epochs = epochs_of(cell) if log.steps else []
-        if epochs and log.history[-1]["epoch"] != epochs[-1]:
-            raise ValueError(f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same")
-        if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
-            forget_training(folder)
-            model, log = train()
-    model.eval()
-    for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # selected otherwise than when it was trained
-        load_weights(model, folder, epoch)
-        tell(checks.make(model, epoch))
-    selection = selection_of(cell, checks)
-    if selection["checkpoint_epoch"] is not None:
-        load_weights(model, folder, selection["checkpoint_epoch"])
-    return model, Fit(
-        fit_seconds=log.seconds,
-        sample_seconds=0.0,
-        **selection,
-        parameters=sum(p.numel() for p in model.parameters()),
-        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None) if epochs else cost.peak_mib,
-        weights=sealed.tensors_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()}),
-        **provenance.machine(device),
-    )
-
-
-def load_weights(model: Any, folder: Path, epoch: int) -> None:
-    """Give `model` the weights it had after `epoch`."""
-    weights = load_snapshot(folder, epoch)
-    assert weights is not None, "they were read when training was done"
-    model.load_state_dict(weights)
+    return {name: rows for name, rows in found.items() if all(map(good, rows))}
 
 
 def score_records(row: Record, name: str, metric: Metric, subject: Subject, data: Dataset, *, seed: int, store: Store) -> list[Record]:
@@ -322,9 +235,7 @@ def score_records(row: Record, name: str, metric: Metric, subject: Subject, data
     except Exception as error:  # noqa: BLE001  # whatever a metric raises is a row's status
         return [replace(row, status=failure(error))]
     row = replace(row, score_seconds=time.perf_counter() - start)
-    if result.arrays:
-        sealed.save(store.artefact("scores", f"{row.score_key}.safetensors"), row.score_key, result.arrays)
-    return [
+    rows = [
         replace(
             row,
             quantity=quantity,
@@ -341,6 +252,14 @@ def score_records(row: Record, name: str, metric: Metric, subject: Subject, data
         )
         for quantity, score in result.scores.items()
     ]
+    about = as_json({r.quantity: measured(r) for r in rows})
+    sealed.save(store.artefact("scores", f"{row.score_key}.safetensors"), row.score_key, result.arrays, about)
+    return rows
+
+
+def measured(row: Record) -> list[Any]:
+    """Return what was measured in a row: it is kept with the arrays behind it."""
+    return [row.value, row.stderr, row.n, row.draw_sd, row.status, row.metric_settings]
 
 
 def check_finite(result: Result) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from bench.artefacts import forget
-from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, variant_of
+from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, remember_code, variant_of
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BadOption, UnknownName
@@ -23,6 +23,8 @@ from bench.watch import Silent, Watch
 from bench.workers import Place, Pool, in_turn
 from metrics import METRICS, Metric
 from models import MODELS, settings_for
+
+remember_code(MODELS.values(), METRICS.values())
 
 
 def run(
@@ -54,7 +56,7 @@ def run(
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
-    place = Place(dataset, Path(data) if data else None, Path(results), device, rescore=force)
+    place = Place(dataset, Path(data) if data else None, Path(results), device, rescore=force, renew_before=time.time() if force else None)
     if jobs < 0:
         raise BadOption(f"--jobs: got {jobs}, expected at least 1")
     if timeout is not None and not (timeout > 0 and jobs):
@@ -74,9 +76,6 @@ def run(
     )
     store = Store(place.results, dataset)
     store.prepare()
-    if force:
-        for cell in cells:
-            forget(cell, store)
     records: list[Record] = []
     if jobs:
         outcomes = Pool(content, place, metrics, watch, jobs=jobs, timeout=timeout).run(cells)
@@ -136,10 +135,9 @@ def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRI
     today = {name: metric_recipe(name, metric) for name, metric in metrics.items()}
     found: list[str] = []
     for r in records:
-        name = f"{r.model} ({r.variant})" if r.variant else r.model
         other_metric = today.get(r.metric, r.metric_recipe) != r.metric_recipe
         cell = same_cell(r) if r.role != "samples" else None
         other_recipe = r.role != "samples" and (cell is None or cell.recipe != r.recipe)
-        if name not in found and (other_metric or other_recipe):
-            found.append(name)
+        if r.name not in found and (other_metric or other_recipe):
+            found.append(r.name)
     return found

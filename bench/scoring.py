@@ -21,7 +21,7 @@ from bench.execute import score_records
 from bench.provenance import machine, now, resolve_device
 from bench.report import report
 from bench.samples import as_samples, parts, read_samples
-from bench.seeding import derive_seed
+from bench.seeding import metric_seed
 from bench.store import Record, Store, as_json
 from metrics import METRICS, Metric, Subject
 from models import MODELS
@@ -60,16 +60,16 @@ def score(
     row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, recipe=digest, **made)
     records: list[Record] = []
     for key, metric in metrics.items():
-        seeded = derive_seed(0, dataset, name, key)
+        seeded = metric_seed(0, dataset, name, key)
         ingredients = metric_ingredients(key, metric)
         row = replace(
             row,
             metric_recipe=metric_recipe(key, metric),
             ingredients=as_json({"score": unnamed(ingredients)}),
-            score_key=content_digest("score", digest, content.digest, ingredients),
+            score_key=content_digest("score", digest, name, content.digest, ingredients),
         )
         records += score_records(row, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
-    store.append(records)
+    store.append([r.sealed() for r in records])
     report(Path(results))
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
 

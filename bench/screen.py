@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -18,12 +20,13 @@ from rich.text import Text
 
 from bench.cell import Cell, Checkpoint
 from bench.check import Verdict
-from bench.execute import News, Notice, Outcome
+from bench.execute import Outcome
 from bench.harness import Progress as Position
 from bench.report.render import letter, printed
 from bench.report.table import table1
 from bench.selection import Check
 from bench.store import Record, Store
+from bench.subject import News, Notice, Waiting
 from bench.verify import Finding
 from bench.watch import Silent
 from bench.why import Part, changed
@@ -70,6 +73,8 @@ class Screen:
         """Show where a cell's training or sampling stands, or what a check says of it."""
         if isinstance(news, Notice):
             self.console.print(Text(f"{title(cell)}: {news.text}"), soft_wrap=True)
+        elif isinstance(news, Waiting):
+            self.progress(cell, Position("waits for another cell's training" if not news.over else "", 0, 1))
         elif isinstance(news, Check):
             self.checks[cell] = f"epoch {news.epoch}: {news.value:.1f} nats on validation images"
             if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
@@ -80,8 +85,6 @@ class Screen:
 
     def progress(self, cell: Cell, progress: Position) -> None:
         """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
-        if cell not in self.tasks:  # told after its end: the queue of a worker may be behind
-            return
         if time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
             return
         self.last[cell] = time.monotonic()
@@ -120,8 +123,17 @@ class Lines(Silent):
 
 def terminal() -> Console:
     """Return the terminal, or a log or pipe as a wide one."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    console = Lasting()
+    return console if console.is_terminal else Lasting(width=160)
+
+
+class Lasting(Console):
+    """A terminal or pipe whose reader may go away, as `head` does: what is computed goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing any more."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def title(cell: Cell) -> str:

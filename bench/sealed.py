@@ -22,7 +22,7 @@ class Broken(ValueError):
 
 def save(path: Path, key: str, tensors: Mapping[str, Tensor], about: str = "") -> str:
     """Keep `tensors` and a text about them at `path`, sealed under `key`; return the digest of the tensors."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     digest = tensors_digest(plain)
     write_atomically(path, to_bytes(plain, {"key": key, "digest": digest, "about": about, "seal": seal(key, digest, about)}))
     return digest
@@ -59,9 +59,9 @@ def header(path: Path) -> dict[str, str]:
         raise Broken(f"{path}: is damaged ({error})") from error
 
 
-def seal(key: str, digest: str, about: str) -> str:
+def seal(key: str, *content: str) -> str:
     """Return the digest that binds content to its key."""
-    return hashlib.sha256("\0".join([key, digest, about]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join([key, *content]).encode()).hexdigest()[:16]
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:

@@ -15,6 +15,26 @@ def derive_seed(base: int, *names: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def fit_seed(base: int, dataset: str, family: str) -> int:
+    """Return the seed of a training run."""
+    return derive_seed(base, dataset, family, "fit")
+
+
+def check_seed(base: int, dataset: str, family: str) -> int:
+    """Return the seed of each check of a training run."""
+    return derive_seed(base, dataset, family, "check")
+
+
+def draw_seed(base: int, dataset: str, family: str, k: int) -> int:
+    """Return the seed of draw k of the samples of a trained model."""
+    return derive_seed(base, dataset, family, "sample", str(k))
+
+
+def metric_seed(base: int, dataset: str, subject: str, metric: str) -> int:
+    """Return the seed of a metric's own randomness; `subject` is the model's family, or the name of a user's samples."""
+    return derive_seed(base, dataset, subject, metric)
+
+
 def seed_everything(seed: int) -> None:
     """Seed the default generators of Python, NumPy and torch (every device)."""
     random.seed(seed)

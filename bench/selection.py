@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from bench.atomic import write_atomically
+from bench.sealed import seal
 from bench.seeding import seed_everything
 from metrics.windows import PAPER_SIGMAS, parzen_log_probs
 
@@ -44,14 +45,11 @@ def validation_score(samples: Tensor, valid: Tensor) -> float:
 
 
 class Checks:
-    """The checks of one training run, kept in a file as they are made."""
+    """The checks of one training run after its kept `epochs`, in a file that is sealed under its name and grows as they are made."""
 
-    def __init__(self, path: Path, valid: Tensor, *, seed: int) -> None:
-        self.path, self.valid, self.seed = path, valid, seed
-        try:
-            self.values = {int(epoch): float(value) for epoch, value in json.loads(path.read_bytes()).items()}
-        except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged: they are made again
-            self.values = {}
+    def __init__(self, path: Path, valid: Tensor, *, epochs: Sequence[int], seed: int) -> None:
+        self.path, self.valid, self.epochs, self.seed = path, valid, epochs, seed
+        self.values = {epoch: value for epoch, value in read_checks(path).items() if epoch in epochs}
 
     def make(self, model: Any, epoch: int) -> Check:
         """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators.
@@ -64,12 +62,18 @@ class Checks:
             if not math.isfinite(value):
                 raise ValueError(f"samples after epoch {epoch} have the validation score {value}")
             self.values[epoch] = value
-            write_atomically(self.path, json.dumps(self.values).encode())
+            self.write()
         return Check(epoch, self.values[epoch])
 
-    def complete(self, epochs: Sequence[int]) -> bool:
-        """Return whether there is a check of each of the epochs and of no other."""
-        return set(self.values) == set(epochs)
+    def write(self) -> None:
+        """Keep the checks, sealed."""
+        content = {"values": self.values, "seal": seal(self.path.stem, json.dumps(self.values))}
+        write_atomically(self.path, json.dumps(content).encode())
+
+    @property
+    def complete(self) -> bool:
+        """Return whether there is a check of each of the epochs."""
+        return set(self.values) == set(self.epochs)
 
     @property
     def best(self) -> Check:
@@ -81,3 +85,13 @@ class Checks:
         """Return the check at the end of training."""
         epoch = max(self.values)
         return Check(epoch, self.values[epoch])
+
+
+def read_checks(path: Path) -> dict[int, float]:
+    """Return the values by epoch in a file of checks; none where there is no file, or none that its seal fits: they are made again."""
+    try:
+        content = json.loads(path.read_bytes())
+        whole = content["seal"] == seal(path.stem, json.dumps(content["values"]))
+        return {int(epoch): float(value) for epoch, value in content["values"].items()} if whole else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ import pandas as pd
 from filelock import FileLock
 
 from bench.atomic import sweep, write_atomically
+from bench.digest import content_digest
 from bench.errors import BadRecords
 
 
@@ -33,7 +34,8 @@ class Record:
     sampled; `valid_best` and `valid_last` are what validation said of the best and of the last ones (`bench/selection.py`). `curves` holds
     how the value moves with the number of samples, and validation with σ and with the epochs. Seconds are wall time; memory is MiB, on CUDA
     the peak of what training allocated, on a CPU the peak of the process that trained. `weights` is the digest of the weights that were
-    sampled, `ingredients` what the value depends on and no other column says: the digests of the code, the metric's own settings.
+    sampled, `ingredients` what the value depends on and no other column says: the digests of the code, the
+    metric's own settings. `seal` is a digest of all the other columns: a row that was edited does not fit it, and is made anew.
     """
 
     dataset: str
@@ -81,6 +83,21 @@ class Record:
     recipe: str = ""
     metric_recipe: str = ""
     score_key: str = ""
+    seal: str = ""
+
+    def sealed(self) -> Record:
+        """Return this row with the digest of all its other columns in `seal`."""
+        return replace(self, seal=content_digest("row", asdict(replace(self, seal=""))))
+
+    @property
+    def intact(self) -> bool:
+        """Return whether no column was changed since the row was sealed."""
+        return self.seal == self.sealed().seal
+
+    @property
+    def name(self) -> str:
+        """Return the model's name with the options that differ."""
+        return f"{self.model} ({self.variant})" if self.variant else self.model
 
     @property
     def line(self) -> tuple[str, str, int]:
@@ -213,8 +230,10 @@ def parsed(name: Any, text: str) -> Any:
         if text not in ("True", "False"):
             raise ValueError(f"deterministic {text!r}")
         return text == "True"
-    if name in ("metric_settings", "model_settings", "curves", "ingredients") and not isinstance(json.loads(text), dict):
-        raise ValueError(f"{name} {text!r}")
+    if name in ("metric_settings", "model_settings", "curves", "ingredients"):
+        content = json.loads(text)
+        if not isinstance(content, dict) or (name == "ingredients" and not all(isinstance(part, dict) for part in content.values())):
+            raise ValueError(f"{name} {text!r}")
     if name in TEXTS:
         return text
     if name in ("samples", "draws") and not text:

@@ -1,7 +1,7 @@
 """Are the artefacts what was written, do the rows say what they hold, and do some cells, made again, give the same? `bench verify`.
 
-Three questions, from cheap to dear: the seal of every stored file; every row that today's code would make the same way against the weights,
-samples and arrays that lie under its keys; and a few cells, chosen at random, trained, sampled and scored again from nothing.
+Three questions, from cheap to dear: the seal of every stored file; the seal of every row, and what it says against the weights,
+samples and scores that lie under its keys; and a few cells, chosen at random, trained, sampled and scored again from nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +23,10 @@ from bench.cell import Cell
 from bench.check import compare
 from bench.data import load
 from bench.errors import BenchError, DataMissing
-from bench.execute import run_cell
+from bench.execute import measured, run_cell
 from bench.origin import same_cell
-from bench.provenance import machine, resolve_device
+from bench.provenance import resolve_device
+from bench.selection import read_checks
 from bench.store import Record, Store, read_results
 from metrics import METRICS
 
@@ -62,12 +64,13 @@ def verify(
         raise DataMissing(f"verify: no records and no artefacts under {results}; make some with `bench run --all`")
     where = resolve_device(device)
     yield from artefacts(cache)
-    current = {r.cell: (r, cell) for r in records if r.role != "samples" and (cell := same_cell(r)) and cell.recipe == r.recipe}
-    yield from rows(results, [(r, current[r.cell][1]) for r in records if r.cell in current])
-    stale = sorted({f"{r.model} ({r.variant})" if r.variant else r.model for r in records if r.role != "samples" and r.cell not in current})
+    current = {r.cell: cell for r in records if (cell := same_cell(r)) and (cell.id, cell.recipe) == (r.cell, r.recipe)}
+    yield from rows(results, [(r, current.get(r.cell)) for r in records])
+    stale = sorted({r.name for r in records if r.role != "samples" and r.cell not in current})
     if stale:
-        yield Finding("rows", True, f"not compared, for other code made them than there is now: {', '.join(stale)}")
-    within_reach = [cell for r, cell in current.values() if r.ok and (r.fit_seconds or 0.0) <= within]
+        yield Finding("rows", True, f"weights not compared, for today's code and settings make other ones: {', '.join(stale)}")
+    seconds = {r.cell: r.fit_seconds or 0.0 for r in records if r.ok}
+    within_reach = [cell for key, cell in current.items() if seconds.get(key, math.inf) <= within]
     chosen = random.Random(seed).sample(within_reach, min(cells, len(within_reach)))
     if cells and not chosen:
         yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
@@ -90,29 +93,41 @@ def artefacts(cache: Path) -> Iterator[Finding]:
 
 def fault_of(path: Path, cache: Path) -> str | None:
     """Return what is wrong with a stored file, '' if nothing is, None if it has no seal to tell by."""
-    if path.suffix == ".pt":
-        return "" if checkpoint.fits(path, path.read_bytes()) else "was changed since it was written, or belongs to another fit"
-    if path.suffix != ".safetensors":
-        return None
-    key = f"{path.parent.name}/{int(path.stem.removeprefix('epoch-'))}" if path.parent.parent == cache / "fits" else path.stem
+    epoch = re.fullmatch(r"epoch-(\d+)", path.stem) if path.parent.parent == cache / "fits" else None
     try:
-        sealed.load(path, key)
+        if path.suffix == ".pt":
+            return "" if checkpoint.fits(path, path.read_bytes()) else "was changed since it was written, or belongs to another fit"
+        if path.suffix == ".safetensors":
+            sealed.load(path, f"{path.parent.name}/{int(epoch[1])}" if epoch else path.stem)
+            return ""
+        if path.parent == cache / "checks" and path.suffix == ".json":
+            return "" if read_checks(path) else "was changed since it was written, or belongs to another fit"
+    except FileNotFoundError:  # a run that goes on meanwhile has deleted it
+        return None
     except sealed.Broken as error:
         return str(error).removeprefix(f"{path}: ")
-    return ""
+    return None
 
 
-def rows(results: Path, records: Sequence[tuple[Record, Cell]]) -> Iterator[Finding]:
-    """Yield a finding for each row that does not say what the artefacts under its keys hold, and one that counts the others."""
-    agreeing = 0
+def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterator[Finding]:
+    """Yield a finding for each row that was edited or does not say what its artefacts hold, and one that counts the others.
+
+    With each row goes its cell, or None where today's code would make another one.
+    """
+    intact = compared = 0
     for record, cell in records:
         store = Store(results, record.dataset)
-        faults = [*other_weights(record, cell, store), *other_scores(record, store)]
+        faults = [] if record.intact else ["was edited since it was made"]
+        faults += other_weights(record, cell, store) if cell else []
+        found = other_scores(record, store)
+        faults += found or []
         if faults:
-            name = f"{record.dataset} {record.model} {record.variant} seed {record.seed} {record.quantity}"
-            yield Finding(" ".join(name.split()), False, "; ".join(faults))
-        agreeing += not faults
-    yield Finding("rows", True, f"{agreeing} agree with the artefacts that are there")
+            name = f"{record.dataset} {record.name} seed {record.seed} {record.quantity or record.metric}"
+            yield Finding(name, False, "; ".join(faults))
+        else:
+            intact += 1
+            compared += found is not None
+    yield Finding("rows", True, f"{intact} are as they were made; of {compared} of them the scores are there and say the same")
 
 
 def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
@@ -135,17 +150,14 @@ def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
             pass
 
 
-def other_scores(record: Record, store: Store) -> Iterator[str]:
-    """Yield what is wrong with a log-likelihood if its value is not the mean of the stored log-likelihoods of the images."""
-    if record.quantity != "log_likelihood" or record.value is None:
-        return
+def other_scores(record: Record, store: Store) -> list[str] | None:
+    """Return what is wrong with a row if it does not say what was kept with the arrays behind it; None where these are not there."""
     try:
-        arrays, _, _ = sealed.load(store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key)
+        _, about, _ = sealed.load(store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key)
     except (FileNotFoundError, sealed.Broken):
-        return
-    stored = float(arrays["log_prob"].mean())
-    if record.stderr_over != "folds" and not math.isclose(stored, record.value, rel_tol=1e-9, abs_tol=1e-9):
-        yield f"its value is {record.value}, but the stored log-likelihoods of the images have the mean {stored}"
+        return None
+    kept = json.loads(about).get(record.quantity)
+    return [] if kept == measured(record) else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
 
 
 def made_again(cell: Cell, records: Sequence[Record], *, data: Path | str | None, device: torch.device) -> Finding:
@@ -166,16 +178,21 @@ def made_again(cell: Cell, records: Sequence[Record], *, data: Path | str | None
         finally:
             torch.set_num_threads(before)
     now = {(r.metric, r.quantity): r for r in outcome.records}
-    here = machine(device)
-    if any(getattr(records[0], field) != here[field] for field in MACHINE):
-        headline = next(r for r in records if r.quantity == "log_likelihood")
-        again = next(r for r in outcome.records if r.metric == headline.metric)
-        verdict = compare([replace(headline, seed=None)], [again])
-        good = verdict.finding in ("indistinguishable", "improved")
-        return Finding(name, good, f"made again on another machine or with other versions: {verdict.finding}, {verdict.reason}")
+    if any(getattr(records[0], field) != getattr(outcome.records[0], field) for field in MACHINE):
+        return within_noise(name, records, outcome.records)
     for r in records:
-        new = now.get((r.metric, r.quantity))
-        if new is None or (new.value, new.weights) != (r.value, r.weights):
-            there = "not there" if new is None else new.status if new.value is None else new.value
-            return Finding(name, False, f"made again, {r.quantity} is {there}, the row says {r.value}")
+        new = now.pop((r.metric, r.quantity), None)
+        if new is None or (measured(new), new.weights) != (measured(r), r.weights):
+            there = "not there" if new is None else f"{measured(new)[:4]} of weights {new.weights}"
+            return Finding(name, False, f"made again, {r.quantity} is {there}, the row says {measured(r)[:4]} of {r.weights}")
     return Finding(name, True, f"made again: {len(records)} values equal to the last bit")
+
+
+def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> Finding:
+    """Return what comes of the likelihood of a cell that was made again elsewhere, where bits differ."""
+    where = "made again on another machine or with other versions"
+    headlines = [next((r for r in records if r.metric == "parzen"), None) for records in (before, now)]
+    if headlines[0] is None or headlines[1] is None:
+        return Finding(name, True, f"{where}: no likelihood to compare")
+    verdict = compare([replace(headlines[0], seed=None)], [headlines[1]])
+    return Finding(name, verdict.finding in ("indistinguishable", "improved"), f"{where}: {verdict.finding}, {verdict.reason}")

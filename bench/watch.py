@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bench.cell import Cell
-from bench.execute import News, Outcome
+from bench.execute import Outcome
+from bench.subject import News
 
 
 class Watch(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.cell import Cell, Ingredients, changed_ingredients
@@ -47,8 +47,7 @@ def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
 
 def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
     """Return the first row of a metric in the cell's line of the table and of its seed, or None."""
-    line = (cell.model, cell.variant, cell.samples)
-    return next((r for r in records if r.metric == metric and r.line == line and r.seed == cell.seed), None)
+    return next((r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None)
 
 
 def part(name: str, upstream: list[str], row: Record | None, before: Ingredients | None, now: Ingredients) -> Part:
@@ -60,6 +59,8 @@ def part(name: str, upstream: list[str], row: Record | None, before: Ingredients
     reasons = list(dict.fromkeys([*upstream, *changed(found)]))
     if reasons:
         return Part(name, f"made anew: changed {', '.join(reasons)}", before, now)
+    if not row.intact:
+        return Part(name, "made anew: the row was edited", before, now)
     # a fit that failed is the failure of every metric's row
     return Part(name, f"tried again: {row.status}", before, now) if row.failed else found
 
@@ -75,7 +76,7 @@ def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol:
     Raises BenchError for what is neither, or is the beginning of several ids.
     """
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
-        return plan(data, [text], seeds=seed + 1, **protocol)[-1]
+        return replace(plan(data, [text], seeds=1, **protocol)[0], seed=seed)
     found = {r.cell: r for r in store.records() if r.role != "samples" and r.cell.startswith(text)}
     if len(found) != 1:
         what = f"the beginning of {len(found)} cells" if found else f"no cell in {store.path}"

@@ -11,24 +11,25 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from bench.cell import Cell
+from bench.cell import Cell, remember_code
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.execute import News, Notice, Outcome, complete, given_up, run_cell, stored
+from bench.execute import Outcome, complete, given_up, run_cell, stored
+from bench.harness import CHECKPOINT_SECONDS, Progress
 from bench.provenance import resolve_device
-from bench.selection import Check
 from bench.store import Store
+from bench.subject import News, Waiting
 from bench.watch import Watch
 from metrics.base import Metric
+from models import MODELS
 
 USUAL_JOBS = 4
 """Most worker processes that are started unasked: each holds a copy of the data set."""
@@ -38,7 +39,8 @@ USUAL_JOBS = 4
 class Place:
     """Where cells run and where they read and write: what a worker process needs besides its cell.
 
-    With `rescore`, trained models and samples that are there are taken, and scores are made anew. Without `keep_rows`, no row is stored.
+    With `rescore`, scores are made anew, from trained models and samples that are there unless these are older than `renew_before`, in
+    seconds of time.time(). Without `keep_rows`, no row is stored.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class Place:
     results: Path
     device: str
     rescore: bool = False
+    renew_before: float | None = None
     keep_rows: bool = True
 
 
@@ -71,7 +74,8 @@ def in_turn(
         if not place.keep_rows:
             begin()
             return run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)
-        return complete(cell, data, store, metrics, device=device, rescore=place.rescore, wait=wait, begin=begin, tell=tell)
+        renewal: Any = {"rescore": place.rescore, "renew_before": place.renew_before}
+        return complete(cell, data, store, metrics, device=device, **renewal, wait=wait, begin=begin, tell=tell)
 
     put_off = []
     for cell in cells:
@@ -144,7 +148,9 @@ class Pool:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self.place, self.metrics, self.threads), daemon=True)
-        # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides.
+        # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides. A process of
+        # multiprocessing's own that starts with the first child would unblock it again.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
@@ -158,8 +164,13 @@ class Pool:
         if not worker.process.is_alive():
             worker = self.renewed(worker)
         worker.cell, worker.since = cell, None
-        with suppress(OSError):  # dead since: heard of next
-            worker.pipe.send((cell, wait))
+        order = (cell, keys_of(cell, self.metrics), wait)
+        try:
+            worker.pipe.send(order)
+        except OSError:  # it died just now
+            worker = self.renewed(worker)
+            worker.cell = cell
+            worker.pipe.send(order)
 
     def renewed(self, worker: Worker) -> Worker:
         """Return another worker in the place of one, which is killed."""
@@ -183,12 +194,13 @@ class Pool:
         """Return whether a worker's cell has taken longer than it may."""
         return self.timeout is not None and worker.since is not None and time.monotonic() - worker.since > self.timeout
 
-    def hear(self, worker: Worker) -> Outcome | str | None:
+    def hear(self, worker: Worker) -> Outcome | Literal["elsewhere"] | None:
         """Return what a worker says of its cell: the outcome, 'elsewhere' if another process is at it, None if it goes on."""
         cell = worker.cell
         assert cell is not None
         if self.overdue(worker) and not worker.pipe.poll():
-            return self.give_up(worker, f"timeout: stopped after {self.timeout:g} s; the next run goes on from its last checkpoint")
+            text = f"the next run goes on from its last checkpoint, of which there is one every {CHECKPOINT_SECONDS:g} s"
+            return self.give_up(worker, f"timeout: stopped after {self.timeout:g} s; {text}")
         try:
             kind, content = worker.pipe.recv()
         except (EOFError, OSError):
@@ -198,6 +210,8 @@ class Pool:
                 raise BenchError(f"run: a worker process could not start ({cause_of_death(worker)}); {text}") from None
             return self.give_up(worker, cause_of_death(worker))
         if kind == "news":
+            if isinstance(content, Waiting):  # the time that another cell takes is not this one's
+                worker.since = time.monotonic() if content.over else None
             self.watch.news(cell, content)
             return None
         if kind == "ready":
@@ -210,14 +224,15 @@ class Pool:
         if kind == "trouble":
             raise BenchError(content)
         worker.cell = None
-        return "elsewhere" if content is None else content
+        return "elsewhere" if content is None else content  # an Outcome, as `work` sends it
 
-    def give_up(self, worker: Worker, status: str) -> Outcome:
+    def give_up(self, worker: Worker, status: str) -> Outcome | Literal["elsewhere"]:
         """Return the outcome of a worker's cell that is given up with `status`, and put another worker in its place."""
         cell, place = worker.cell, self.place
         assert cell is not None
         self.renewed(worker)
-        return given_up(cell, self.data, self.store, self.metrics, device=self.device, rescore=place.rescore, status=status)
+        outcome = given_up(cell, self.data, self.store, self.metrics, device=self.device, rescore=place.rescore, status=status)
+        return outcome or "elsewhere"
 
 
 def cause_of_death(worker: Worker) -> str:
@@ -245,10 +260,13 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
     torch.set_num_threads(threads)
     try:
         device = resolve_device(place.device)
+        remember_code(MODELS.values(), metrics.values())
         data, store = load(place.dataset, root=place.data).to(device), Store(place.results, place.dataset)
         pipe.send(("ready", None))
         while True:
-            cell, wait = pipe.recv()
+            cell, keys, wait = pipe.recv()
+            if keys_of(cell, metrics) != keys:
+                raise BenchError("run: the code was changed while it ran; what is finished is kept, start the same command again")
             outcome = complete(
                 cell,
                 data,
@@ -256,6 +274,7 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
                 metrics,
                 device=device,
                 rescore=place.rescore,
+                renew_before=place.renew_before,
                 wait=wait,
                 begin=lambda: pipe.send(("begun", None)),
                 tell=seldom(pipe),
@@ -265,6 +284,11 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
         return
     except (BenchError, OSError) as error:
         pipe.send(("trouble", str(error)))
+
+
+def keys_of(cell: Cell, metrics: Mapping[str, Metric]) -> list[str]:
+    """Return the keys of a cell's scores under the code as this process sees it."""
+    return [cell.score_key(name, metric) for name, metric in metrics.items()]
 
 
 def end_with_parent() -> None:
@@ -281,7 +305,7 @@ def seldom(pipe: connection.Connection) -> Any:
 
     def tell(news: News) -> None:
         nonlocal last
-        if isinstance(news, (Check, Notice)) or time.monotonic() - last > 0.5:
+        if not isinstance(news, Progress) or time.monotonic() - last > 0.5:
             last = time.monotonic()
             pipe.send(("news", news))
 

@@ -136,6 +136,36 @@ def test_folders_that_cannot_be_are_one_line(tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
+def test_a_reader_that_goes_away_ends_nothing(tmp_path):
+    args = ["run", "mean", "gaussian", "--seeds", "1", "--samples", "150", "--device", "cpu", "--results", str(tmp_path)]
+    run = subprocess.Popen([sys.executable, "-m", "bench", *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run.stdout.close()
+    error = run.stderr.read()
+    assert (run.wait(), error) == (0, "")
+    run.stderr.close()
+    assert "gaussian" in (tmp_path / "digits" / "table1.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.3, 1.0, 2.5])
+def test_ctrl_c_at_the_start_is_one_line(tmp_path, after):
+    args = ["run", "gan-ns", "--jobs", "2", "--device", "cpu", "--results", str(tmp_path)]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bench", *args],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(after)
+    os.killpg(run.pid, signal.SIGINT)
+    _, error = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+
+
 def started(tmp_path, *args):
     """Start a long run in a process group of its own, and wait until it trains."""
     command = [sys.executable, "-m", "bench", "run", "mean", "gan-ns", "--device", "cpu", "--samples", "150"]

@@ -2,18 +2,25 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from bench.cell import Cell
 from bench.pipeline import run
 from bench.store import Store
+from bench.subject import Waiting, fit_lock
+from bench.verify import verify
+from models import settings_for
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["vae", "rbm", "deep-gsn", "deep-gsn-chain", "data", "mean"]
@@ -54,10 +61,10 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
 
     quick(tmp_path / "a")
     names = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.lock")]
-    assert {path.parent.name for path in names} == {"locks", "fits", "digits"}
+    assert {str(path.parent) for path in names} == {".", "digits", ".cache/locks", ".cache/fits"}
     paths = [tmp_path / "b" / name for name in names]
     for path in paths:
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     code = "import sys, time; from filelock import FileLock\n"
     code += "held = [FileLock(p) for p in sys.argv[1:]]; [lock.acquire() for lock in held]; print('held', flush=True); time.sleep(600)"
     holder = subprocess.Popen([sys.executable, "-c", code, *map(str, paths)], stdout=subprocess.PIPE, text=True)
@@ -85,3 +92,97 @@ def test_temporary_files_of_dead_processes_are_swept_away_and_others_stay(tmp_pa
     store.prepare()
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in stay)
+
+
+def test_threads_of_one_process_take_turns(tmp_path):
+    def quick(results, model):
+        return run([model], results=results, device="cpu", seeds=1, samples=150, options=[f"{model}.epochs=5"])
+
+    alone = {model: quick(tmp_path / "alone", model) for model in ("vae", "rbm")}
+    with ThreadPoolExecutor(2) as pool:
+        both = dict(zip(alone, pool.map(lambda model: quick(tmp_path / "both", model), alone), strict=True))
+    for model, records in both.items():
+        assert list(records["weights"]) == list(alone[model]["weights"])
+        assert list(records["value"]) == list(alone[model]["value"])
+
+
+def test_who_waits_for_a_shared_training_says_so(tmp_path, few):
+    cell = Cell("digits", few.digest, "rbm", settings_for("rbm", "digits"), seed=0, samples=150)
+    store, heard = Store(tmp_path, "digits"), []
+    with fit_lock(cell, store, heard.append):
+        assert heard == []
+        waiting = threading.Thread(target=lambda: fit_lock(cell, store, heard.append).__enter__())
+        waiting.start()
+        while not heard:
+            time.sleep(0.01)
+        assert heard == [Waiting(over=False)]
+    waiting.join()
+    assert heard == [Waiting(over=False), Waiting(over=True)]
+
+
+@pytest.mark.slow
+def test_force_beside_a_run_loses_nothing(tmp_path):
+    runs = [started(tmp_path, "--jobs", "1"), started(tmp_path, "--jobs", "1", "--force")]
+    told = [process.communicate(timeout=300) for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], told
+    rows = Store(tmp_path, "digits").records()
+    assert len(rows) == 2 * len(MODELS) * 7
+    assert all(r.ok and r.intact for r in rows)
+    assert [finding for finding in verify(tmp_path, cells=0) if not finding.good] == []
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the code, which may be edited, and a way to start it."""
+    for package in ("bench", "models", "metrics"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def start(*args):
+        command = [sys.executable, "-m", "bench", *args, "--set", "rbm.epochs=2", "--samples", "150"]
+        environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **pipes)
+
+    def edited():
+        """Start a run, and edit the second model while it trains the first."""
+        process = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60")
+        while not list(tmp_path.glob("results/.cache/fits/*/epoch-00002.safetensors")):
+            time.sleep(0.05)
+        path = tmp_path / "models" / "rbm.py"
+        text = path.read_text()
+        assert text.count("    def sample(self, n: int) -> Tensor:\n") == 1
+        path.write_text(
+            text.replace("    def sample(self, n: int) -> Tensor:\n", "    def sample(self, n: int) -> Tensor:\n        n + 0\n")
+        )
+        return process
+
+    return start, edited
+
+
+@pytest.mark.slow
+def test_an_edit_while_a_run_goes_on_is_not_taken_for_what_ran(copy):
+    start, edited = copy
+    out, error = (process := edited()).communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert out.count("[trained") == 2
+    why, _ = start("why", "rbm").communicate(timeout=60)
+    assert "fit: made anew: changed code of models.rbm" in why, why
+    out, _ = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60").communicate(timeout=120)
+    assert (out.count("[trained"), out.count("[reused]")) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_new_worker_that_finds_other_code_ends_the_run_with_one_line(copy):
+    _, edited = copy
+    process = edited()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            worker = b"spawn_main" in path.read_bytes() and os.getpgid(int(path.parent.name)) == process.pid
+        except OSError:
+            continue
+        if worker:
+            os.kill(int(path.parent.name), signal.SIGKILL)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 2, out
+    assert error.strip() == "bench: run: the code was changed while it ran; what is finished is kept, start the same command again"
+    assert "failed: its process was killed by SIGKILL" in out

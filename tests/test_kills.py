@@ -28,7 +28,7 @@ from bench.workers import Place, in_turn
 from metrics import METRICS
 from models import MODELS, settings_for
 
-COSTS = {"fit_seconds", "sample_seconds", "score_seconds", "peak_memory_mib", "created"}
+COSTS = {"fit_seconds", "sample_seconds", "score_seconds", "peak_memory_mib", "created", "seal"}
 TWO_STAGES = {"generator": (12, 10), "front": (14, 8), "discriminator": (6, 6), "output_sparse": 4, "pretrain_epochs": 2}
 SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(["bench.pipeline", "sklearn.datasets", "torch._dynamo", "torch._inductor"])  # seconds to import

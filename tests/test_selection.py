@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -6,10 +5,12 @@ import torch
 from conftest import tiny
 
 from bench import checkpoint, harness
+from bench.artefacts import checks_of
 from bench.cell import Cell
-from bench.execute import fitted, run_cell
+from bench.execute import run_cell
 from bench.selection import Check, Checks, validation_score
 from bench.store import Store
+from bench.subject import fitted as fitted_with
 from metrics import METRICS, Subject
 from metrics.parzen import Parzen
 from models import settings_for
@@ -21,6 +22,10 @@ def cell_of(data, *, name="vae", taken="best", epochs=4, **changes):
     return Cell(data.name, data.digest, name, replace(tiny(settings_for(name, "digits")), epochs=epochs, **changes), 0, 150, 2, taken)
 
 
+def fitted(cell, data, store, tell=lambda news: None):
+    return fitted_with(cell, data, store, checks_of(cell, data, store), CPU, tell)
+
+
 def test_the_validation_score_is_parzens_own(few):
     expected = Parzen()(Subject(few.train), few).scores["log_likelihood"].settings["valid_value"]
     assert validation_score(few.train, few.valid) == pytest.approx(expected, abs=1e-6)
@@ -28,9 +33,7 @@ def test_the_validation_score_is_parzens_own(few):
 
 def test_test_images_play_no_part(few, tmp_path):
     other = replace(few, test=torch.rand_like(few.test))
-    fits = [
-        fitted(cell_of(few), data, Store(tmp_path / str(i), "digits"), CPU, lambda news: None)[1] for i, data in enumerate((few, other))
-    ]
+    fits = [fitted(cell_of(few), data, Store(tmp_path / str(i), "digits"))[1] for i, data in enumerate((few, other))]
     assert fits[0].valid_best == fits[1].valid_best
     assert fits[0].checkpoint_epoch == fits[1].checkpoint_epoch
 
@@ -49,24 +52,24 @@ class Drawer:
 def test_checks_are_made_once_and_kept(few, tmp_path):
     path = tmp_path / "checks.json"
     good, bad = Drawer(few.train), Drawer(torch.rand(100, 1, 8, 8))
-    checks = Checks(path, few.valid, seed=0)
+    checks = Checks(path, few.valid, epochs=range(1, 11), seed=0)
     for epoch, model in ((1, bad), (2, good), (5, good), (10, bad)):
         checks.make(model, epoch)
-    again = Checks(path, few.valid, seed=0)
+    again = Checks(path, few.valid, epochs=range(1, 11), seed=0)
     assert again.make(good, 2) == checks.make(good, 2) == again.best  # the first of equals
     assert again.last.epoch == 10
     assert good.calls == 2
     path.write_text("nonsense")
-    assert Checks(path, few.valid, seed=0).values == {}
+    assert Checks(path, few.valid, epochs=range(1, 11), seed=0).values == {}
 
 
 def test_a_check_that_is_not_finite_is_an_error_and_never_the_best(few, tmp_path):
-    checks = Checks(tmp_path / "checks.json", few.valid, seed=0)
+    checks = Checks(tmp_path / "checks.json", few.valid, epochs=range(1, 11), seed=0)
     with pytest.raises(ValueError, match="samples after epoch 3 have the validation score nan"):
         checks.make(Drawer(torch.full((100, 1, 8, 8), torch.nan)), 3)
     assert checks.values == {}
     (tmp_path / "checks.json").write_text('{"1": null}')
-    assert Checks(tmp_path / "checks.json", few.valid, seed=0).values == {}
+    assert Checks(tmp_path / "checks.json", few.valid, epochs=range(1, 11), seed=0).values == {}
 
 
 def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path, monkeypatch):
@@ -81,17 +84,19 @@ def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path
 def test_the_best_checkpoint_is_sampled_and_both_numbers_are_kept(few, tmp_path):
     store, heard = Store(tmp_path, "digits"), []
     best = cell_of(few)
-    _, fit = fitted(best, few, store, CPU, heard.append)
+    _, fit = fitted(best, few, store, heard.append)
     checks = {news.epoch: news.value for news in heard if isinstance(news, Check)}
     assert list(checks) == harness.snapshot_epochs(4) == [1, 2, 3, 4]
     # A checkpoint in the middle is made the best: the weights that are then returned must be its own.
     path = store.artefact("checks", best.check_key + ".json")
-    path.write_text(json.dumps(checks | {"2": 99.0}))
-    model, fit = fitted(best, few, store, CPU, lambda news: None)
+    made = Checks(path, few.valid, epochs=[1, 2, 3, 4], seed=0)
+    made.values[2] = 99.0
+    made.write()
+    model, fit = fitted(best, few, store)
     assert (fit.checkpoint_epoch, fit.valid_best, fit.valid_last) == (2, 99.0, checks[4])
     kept = checkpoint.load_snapshot(store.artefact("fits", best.fit_key), 2)
     assert all(torch.equal(kept[k], v) for k, v in model.state_dict().items())
-    last, fit = fitted(cell_of(few, taken="last"), few, store, CPU, lambda news: None)
+    last, fit = fitted(cell_of(few, taken="last"), few, store)
     assert (fit.checkpoint_epoch, fit.valid_best, fit.valid_last) == (4, 99.0, checks[4])
     assert not all(torch.equal(kept[k], v) for k, v in last.state_dict().items())
 
@@ -112,24 +117,24 @@ def test_both_checkpoints_come_from_one_training(few, tmp_path):
 
 def test_lost_or_damaged_snapshots_are_made_again(few, tmp_path):
     store, cell = Store(tmp_path, "digits"), cell_of(few)
-    first, _ = fitted(cell, few, store, CPU, lambda news: None)
+    first, _ = fitted(cell, few, store)
     folder = store.artefact("fits", cell.fit_key)
     checkpoint.snapshot_path(folder, 2).unlink()
-    again, _ = fitted(cell, few, store, CPU, lambda news: None)
+    again, _ = fitted(cell, few, store)
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
     assert checkpoint.snapshot_path(folder, 2).exists()
     path = checkpoint.snapshot_path(folder, 4)
     path.write_bytes(path.read_bytes()[:-20])
     last = cell_of(few, taken="last")
     with pytest.warns(RuntimeWarning, match="is damaged"):
-        again, _ = fitted(last, few, store, CPU, lambda news: None)
+        again, _ = fitted(last, few, store)
     assert checkpoint.load_snapshot(folder, 4) is not None
 
 
 def test_the_checks_leave_no_trace_in_the_training(few, tmp_path):
     cell = cell_of(few, name="dbn", taken="last")
     alone, _ = harness.fit(cell.config, few.train, seed=11)
-    checks = Checks(tmp_path / "c.json", few.valid, seed=5)
+    checks = Checks(tmp_path / "c.json", few.valid, epochs=range(1, 11), seed=5)
     checked, _ = harness.fit(cell.config, few.train, seed=11, snapshot=checks.make)
     assert len(checks.values) == 4
     assert all(torch.equal(a, b) for a, b in zip(alone.state_dict().values(), checked.state_dict().values(), strict=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from filelock import FileLock
+
 from bench.atomic import write_atomically
 from bench.report.pictures import draw_samples
 from bench.report.render import to_csv, to_latex, to_markdown
@@ -18,6 +20,14 @@ def report(results: Path | str = "results") -> list[Path]:
     MNIST, beside which stands its other column, TFD; and `results/<dataset>/figures/` where the artefacts are at hand. Raises BadRecords.
     """
     results = Path(results)
+    if not any(results.glob("*/runs.csv")):
+        return []
+    with FileLock(results / "report.lock"):  # who comes later read the records later
+        return rebuild(results)
+
+
+def rebuild(results: Path) -> list[Path]:
+    """Rebuild every table and picture; the caller sees to it that nobody else does."""
     written: list[Path] = []
     folders = sorted(path.parent for path in results.glob("*/runs.csv"))
     for folder in folders:
