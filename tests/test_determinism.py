@@ -5,8 +5,10 @@ import torch
 from conftest import tiny
 
 from bench import harness
+from bench.check import check
 from bench.determinism import determinism, is_deterministic
 from bench.pipeline import run
+from bench.verify import verify
 from metrics import METRICS, Subject
 from metrics.distances import squared_distance_blocks
 from metrics.windows import parzen_log_probs
@@ -83,6 +85,15 @@ def test_every_record_says_how_it_was_made(tmp_path):
         assert records["threads"].eq(torch.get_num_threads()).all()
         assert records["device"].str.startswith("cpu").all()
         assert records["weights"].str.fullmatch("[0-9a-f]{16}").all()
+    assert not is_deterministic()
+
+
+def test_a_deterministic_row_is_checked_and_verified_as_it_was_made(tmp_path):
+    run(["vae"], results=tmp_path, device="cpu", seeds=1, samples=150, options=["vae.epochs=2"], deterministic=True)
+    (verdict,) = check(tmp_path / "digits", results=tmp_path, device="cpu", retrain=True)
+    assert (verdict.finding, verdict.reason) == ("indistinguishable", "identical seed by seed")
+    *_, made_again = verify(tmp_path, cells=1, device="cpu")
+    assert made_again.text == "made again: 7 values equal to the last bit"
     assert not is_deterministic()
 
 
