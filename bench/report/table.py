@@ -199,7 +199,7 @@ def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_the_published_setting(key: Iterable[Any]) -> bool:
-    """Return whether a published value may stand in a row: a model of ours, 10,000 samples, nothing changed but epochs, draws, determinism."""
+    """Return whether a published value may stand in a row: of a model, 10,000 samples, nothing changed but epochs, draws, determinism."""
     role, _, variant, samples = key
     harmless = r"epochs=\d+|draws=\d+|deterministic=True"
     return bool(role == "model" and samples == 10_000 and re.fullmatch(rf"(({harmless})(, (?!$)|$))*", variant))
