@@ -35,15 +35,26 @@ class Outcome:
     reused: bool
 
 
+@dataclass(frozen=True)
+class Rig:
+    """What cells of one data set are run with; `data` lies on `device`.
+
+    With `rescore`, scores that are stored are made anew, from trained models and samples that are there unless these are older than
+    `renew_before`, in seconds of time.time().
+    """
+
+    data: Dataset
+    store: Store
+    metrics: Mapping[str, Metric]
+    device: torch.device
+    rescore: bool = False
+    renew_before: float | None = None
+
+
 def complete(
     cell: Cell,
-    data: Dataset,
-    store: Store,
-    metrics: Mapping[str, Metric],
+    rig: Rig,
     *,
-    device: torch.device,
-    rescore: bool = False,
-    renew_before: float | None = None,
     wait: bool = True,
     begin: Callable[[], None] = lambda: None,
     tell: Listener = lambda news: None,
@@ -51,20 +62,25 @@ def complete(
     """Run what is missing of a cell, as `run_cell` does, and store its rows; None if another process is at it and `wait` is False.
 
     A lock on the cell is held meanwhile: a second process that wants it finds the rows of the first. The system frees the lock of a process
-    that died. `begin` is called once the lock is had. Artefacts older than `renew_before` are made again.
+    that died. `begin` is called once the lock is had.
     """
     try:
-        with cell_lock(cell, store, wait=wait):
+        with cell_lock(cell, rig.store, wait=wait):
             begin()
-            if renew_before is not None:
-                with fit_lock(cell, store, tell):
-                    forget(cell, store, before=renew_before)
-            outcome = run_cell(cell, data, store, metrics, device=device, rescore=rescore, tell=tell)
-            if set(outcome.records) - set(store.records()):
-                store.append(outcome.records)
+            if rig.renew_before is not None:
+                with fit_lock(cell, rig.store, tell):
+                    forget(cell, rig.store, before=rig.renew_before)
+            outcome = run_cell(cell, rig, tell=tell)
+            keep(outcome, rig.store)
             return outcome
     except Timeout:
         return None
+
+
+def keep(outcome: Outcome, store: Store) -> None:
+    """Store the rows of an outcome where they are not stored yet."""
+    if set(outcome.records) - set(store.records()):
+        store.append(outcome.records)
 
 
 def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
@@ -86,39 +102,28 @@ def warnings_told(tell: Listener) -> Iterator[None]:
         yield
 
 
-def run_cell(
-    cell: Cell,
-    data: Dataset,
-    store: Store,
-    metrics: Mapping[str, Metric],
-    *,
-    device: torch.device,
-    rescore: bool = False,
-    tell: Listener = lambda news: None,
-) -> Outcome:
-    """Run what is missing of a cell and return its records, which are not stored yet. `data` lies on `device`.
+def run_cell(cell: Cell, rig: Rig, *, tell: Listener = lambda news: None) -> Outcome:
+    """Run what is missing of a cell and return its records, which are not stored yet.
 
-    With `rescore`, scores that are stored are made anew, from the model and samples that are there.
     An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
     runs in a process: torch's generators are the process's.
     """
     with _ALONE, determinism(cell.deterministic), warnings_told(tell):
-        outcome = _run_cell(cell, data, store, metrics, device, rescore, tell)
+        outcome = _run_cell(cell, rig, tell)
     return replace(outcome, records=[r.sealed() for r in outcome.records])
 
 
 _ALONE = threading.Lock()
 
 
-def _run_cell(
-    cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], device: torch.device, rescore: bool, tell: Listener
-) -> Outcome:
-    kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+def _run_cell(cell: Cell, rig: Rig, tell: Listener) -> Outcome:
+    data, store, metrics = rig.data, rig.store, rig.metrics
+    kept, blanks = split(cell, rig)
     if not blanks:
         return Outcome(kept, reused=True)
     needs_model = any(metrics[name].needs for name in blanks)
     try:
-        subject, fit = subject_of(cell, data, store, device, tell, needs_model=needs_model)
+        subject, fit = subject_of(cell, data, store, rig.device, tell, needs_model=needs_model)
     except NoRoom:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a model raises is a row's status, and the other cells go on
@@ -134,45 +139,39 @@ def _run_cell(
     return Outcome(records, reused=False)
 
 
-def stored(
-    cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], *, device: torch.device, rescore: bool
-) -> Outcome | None:
+def stored(cell: Cell, rig: Rig) -> Outcome | None:
     """Return the outcome of a cell of which nothing is missing, else None."""
-    kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+    kept, blanks = split(cell, rig)
     if blanks:
         return None
-    kept = [r.sealed() for r in kept]
-    if set(kept) - set(store.records()):
-        store.append(kept)
-    return Outcome(kept, reused=True)
+    outcome = Outcome([r.sealed() for r in kept], reused=True)
+    keep(outcome, rig.store)
+    return outcome
 
 
-def given_up(
-    cell: Cell, data: Dataset, store: Store, metrics: Mapping[str, Metric], *, device: torch.device, rescore: bool, status: str
-) -> Outcome | None:
+def given_up(cell: Cell, rig: Rig, status: str) -> Outcome | None:
     """Return the outcome of a cell whose process is no more: what is missing has `status`; its rows are stored.
 
     None if another process has taken the cell up since.
     """
     try:
-        with cell_lock(cell, store, wait=False):
-            kept, blanks = split(cell, store, metrics, data, device, rescore=rescore)
+        with cell_lock(cell, rig.store, wait=False):
+            kept, blanks = split(cell, rig)
             records = [r.sealed() for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
-            store.append(records)
+            rig.store.append(records)
             return Outcome(records, reused=False)
     except Timeout:
         return None
 
 
-def split(
-    cell: Cell, store: Store, metrics: Mapping[str, Metric], data: Dataset, device: torch.device, *, rescore: bool
-) -> tuple[list[Record], dict[str, Record]]:
+def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:
     """Return the stored rows of a cell that nothing has outdated, and for each metric that is missing a row without a score."""
+    metrics = rig.metrics
     keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
-    there = {} if rescore else reusable(store.records(), cell, keys)
+    there = {} if rig.rescore else reusable(rig.store.records(), cell, keys)
     # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
     kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
-    blank = blank_record(cell, data, device)
+    blank = blank_record(cell, rig.data, rig.device)
     blanks = {
         name: replace(
             blank,

@@ -22,8 +22,9 @@ from bench.artefacts import sample_paths
 from bench.cell import Cell
 from bench.check import compare
 from bench.data import load
+from bench.dataset import Dataset
 from bench.errors import BenchError, DataMissing
-from bench.execute import measured, run_cell
+from bench.execute import Rig, measured, run_cell
 from bench.origin import same_cell
 from bench.provenance import resolve_device
 from bench.selection import read_checks
@@ -71,12 +72,20 @@ def verify(
         yield Finding("rows", True, f"weights not compared, for today's code and settings make other ones: {', '.join(stale)}")
     seconds = {r.cell: r.fit_seconds or 0.0 for r in records if r.ok}
     within_reach = [cell for key, cell in current.items() if seconds.get(key, math.inf) <= within]
-    chosen = random.Random(seed).sample(within_reach, min(cells, len(within_reach)))
-    if cells and not chosen:
+    if cells and not within_reach:
         yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
-    for cell in chosen:
-        made = [r for r in records if r.cell == cell.id and r.value is not None]
-        yield made_again(cell, made, data=data, device=where)
+    absent: set[str] = set()
+    for cell in random.Random(seed).sample(within_reach, len(within_reach)):
+        if cells and cell.dataset not in absent:
+            try:
+                content = load(cell.dataset, root=data)
+            except BenchError as error:
+                absent.add(cell.dataset)
+                yield Finding(cell.dataset, True, f"no cell made again: {error}")
+                continue
+            cells -= 1
+            made = [r for r in records if r.cell == cell.id and r.value is not None]
+            yield made_again(cell, made, content, device=where)
 
 
 def artefacts(cache: Path) -> Iterator[Finding]:
@@ -160,13 +169,9 @@ def other_scores(record: Record, store: Store) -> list[str] | None:
     return [] if kept == measured(record) else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
 
 
-def made_again(cell: Cell, records: Sequence[Record], *, data: Path | str | None, device: torch.device) -> Finding:
+def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, device: torch.device) -> Finding:
     """Return what comes of a cell's stored rows when it is trained, sampled and scored again, in a folder that is deleted afterwards."""
     name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
-    try:
-        content = load(cell.dataset, root=data)
-    except BenchError as error:
-        return Finding(name, True, f"not made again: {error}")
     if content.digest != cell.dataset_digest:
         return Finding(name, True, "not made again: the content of the data set differs")
     metrics = {r.metric: METRICS[r.metric] for r in records if r.metric in METRICS}
@@ -174,7 +179,7 @@ def made_again(cell: Cell, records: Sequence[Record], *, data: Path | str | None
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         torch.set_num_threads(records[0].threads or before)
         try:
-            outcome = run_cell(cell, content.to(device), Store(Path(folder), cell.dataset), metrics, device=device)
+            outcome = run_cell(cell, Rig(content.to(device), Store(Path(folder), cell.dataset), metrics, device))
         finally:
             torch.set_num_threads(before)
     now = {(r.metric, r.quantity): r for r in outcome.records}

@@ -22,7 +22,7 @@ from bench.cell import Cell, remember_code
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.execute import Outcome, complete, given_up, run_cell, stored
+from bench.execute import Outcome, Rig, complete, given_up, run_cell, stored
 from bench.harness import CHECKPOINT_SECONDS, Progress
 from bench.provenance import resolve_device
 from bench.store import Store
@@ -51,6 +51,10 @@ class Place:
     renew_before: float | None = None
     keep_rows: bool = True
 
+    def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
+        """Return what cells are run with here; `data` lies on the device where they are."""
+        return Rig(data, Store(self.results, self.dataset), metrics, resolve_device(self.device), self.rescore, self.renew_before)
+
 
 def usual_jobs(device: torch.device) -> int:
     """Return how many worker processes share a device: one for each of a CPU's threads, up to a few; a single one on CUDA."""
@@ -61,8 +65,7 @@ def in_turn(
     cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
 ) -> Generator[tuple[Cell, Outcome]]:
     """Yield each cell with its outcome, run and stored one after another in this process."""
-    device = resolve_device(place.device)
-    data, store = data.to(device), Store(place.results, place.dataset)
+    rig = place.rig(data.to(resolve_device(place.device)), metrics)
 
     def attempt(cell: Cell, *, wait: bool) -> Outcome | None:
         def begin() -> None:
@@ -73,9 +76,8 @@ def in_turn(
 
         if not place.keep_rows:
             begin()
-            return run_cell(cell, data, store, metrics, device=device, rescore=place.rescore, tell=tell)
-        renewal: Any = {"rescore": place.rescore, "renew_before": place.renew_before}
-        return complete(cell, data, store, metrics, device=device, **renewal, wait=wait, begin=begin, tell=tell)
+            return run_cell(cell, rig, tell=tell)
+        return complete(cell, rig, wait=wait, begin=begin, tell=tell)
 
     put_off = []
     for cell in cells:
@@ -108,9 +110,8 @@ class Pool:
     def __init__(
         self, data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch, *, jobs: int, timeout: float | None = None
     ) -> None:
-        self.data, self.place, self.metrics, self.watch = data, place, dict(metrics), watch
+        self.place, self.rig, self.watch = place, place.rig(data, dict(metrics)), watch
         self.jobs, self.timeout = jobs, timeout
-        self.store, self.device = Store(place.results, place.dataset), resolve_device(place.device)
         self.threads = max(1, torch.get_num_threads() // jobs)
         self.workers: list[Worker] = []
 
@@ -118,7 +119,7 @@ class Pool:
         """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
         fresh, put_off = list[Cell](), list[Cell]()
         for cell in cells:
-            done = stored(cell, self.data, self.store, self.metrics, device=self.device, rescore=self.place.rescore)
+            done = stored(cell, self.rig)
             if done:
                 yield cell, done
             else:
@@ -147,7 +148,7 @@ class Pool:
         """Return a new worker process."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self.place, self.metrics, self.threads), daemon=True)
+        process = context.Process(target=work, args=(theirs, self.place, self.rig.metrics, self.threads), daemon=True)
         # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides. A process of
         # multiprocessing's own that starts with the first child would unblock it again.
         resource_tracker.ensure_running()
@@ -164,7 +165,7 @@ class Pool:
         if not worker.process.is_alive():
             worker = self.renewed(worker)
         worker.cell, worker.since = cell, None
-        order = (cell, keys_of(cell, self.metrics), wait)
+        order = (cell, keys_of(cell, self.rig.metrics), wait)
         try:
             worker.pipe.send(order)
         except OSError:  # it died just now
@@ -228,11 +229,10 @@ class Pool:
 
     def give_up(self, worker: Worker, status: str) -> Outcome | Literal["elsewhere"]:
         """Return the outcome of a worker's cell that is given up with `status`, and put another worker in its place."""
-        cell, place = worker.cell, self.place
+        cell = worker.cell
         assert cell is not None
         self.renewed(worker)
-        outcome = given_up(cell, self.data, self.store, self.metrics, device=self.device, rescore=place.rescore, status=status)
-        return outcome or "elsewhere"
+        return given_up(cell, self.rig, status) or "elsewhere"
 
 
 def cause_of_death(worker: Worker) -> str:
@@ -259,26 +259,14 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
     threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     try:
-        device = resolve_device(place.device)
         remember_code(MODELS.values(), metrics.values())
-        data, store = load(place.dataset, root=place.data).to(device), Store(place.results, place.dataset)
+        rig = place.rig(load(place.dataset, root=place.data).to(resolve_device(place.device)), metrics)
         pipe.send(("ready", None))
         while True:
             cell, keys, wait = pipe.recv()
             if keys_of(cell, metrics) != keys:
                 raise BenchError("run: the code was changed while it ran; what is finished is kept, start the same command again")
-            outcome = complete(
-                cell,
-                data,
-                store,
-                metrics,
-                device=device,
-                rescore=place.rescore,
-                renew_before=place.renew_before,
-                wait=wait,
-                begin=lambda: pipe.send(("begun", None)),
-                tell=seldom(pipe),
-            )
+            outcome = complete(cell, rig, wait=wait, begin=lambda: pipe.send(("begun", None)), tell=seldom(pipe))
             pipe.send(("done", outcome))
     except EOFError:
         return

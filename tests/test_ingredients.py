@@ -14,7 +14,7 @@ from bench.artefacts import epochs_of
 from bench.cell import Cell
 from bench.dataset import assemble
 from bench.digest import code_digests
-from bench.execute import complete
+from bench.execute import Rig, complete
 from bench.store import Store
 from bench.why import why
 
@@ -159,7 +159,7 @@ def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, projec
     store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
     config, metric = project()
     usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
-    complete(usual, few, store, {"brightness": metric()}, device=cpu)
+    complete(usual, Rig(few, store, {"brightness": metric()}, cpu))
     before, rows = artefacts(store), store.records()
 
     config, metric = project(*change.get("edit", ()))
@@ -167,7 +167,7 @@ def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, projec
     cell = replace(usual, config=config(**change.get("config", {})), dataset_digest=data.digest, **change.get("cell", {}))
     metrics = {"brightness": metric(**change.get("metric", {}))}
     parts = why(cell, store, metrics)
-    outcome = complete(cell, data, store, metrics, device=cpu)
+    outcome = complete(cell, Rig(data, store, metrics, cpu))
     made = tuple(bool(now - then) for now, then in zip(artefacts(store), before, strict=True))
 
     assert outcome.reused == (expected == NOTHING)
@@ -192,12 +192,12 @@ def test_another_type_of_the_pixels_is_another_content_and_never_served_the_old_
     store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
     config, metric = project()
     usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
-    assert complete(usual, few, store, {"brightness": metric()}, device=cpu).records[0].dtype == "float32"
+    assert complete(usual, Rig(few, store, {"brightness": metric()}, cpu)).records[0].dtype == "float32"
     data = double(few)
     cell = replace(usual, dataset_digest=data.digest)
     verdicts = [part.verdict for part in why(cell, store, {"brightness": metric()})]
     assert verdicts == ["made anew: changed content of the data set"] * 3
-    outcome = complete(cell, data, store, {"brightness": metric()}, device=cpu)
+    outcome = complete(cell, Rig(data, store, {"brightness": metric()}, cpu))
     assert not outcome.reused
     (row,) = store.records()
     assert row.dtype == "float64"
@@ -208,6 +208,6 @@ def test_a_failed_cell_is_tried_again_and_why_says_so(project, few, tmp_path):
     store = Store(tmp_path / "results", "digits")
     config, metric = project("net", "return clipped(", "raise ValueError('out of luck')\n        return (")
     cell = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
-    complete(cell, few, store, {"brightness": metric()}, device=torch.device("cpu"))
+    complete(cell, Rig(few, store, {"brightness": metric()}, torch.device("cpu")))
     assert {part.verdict.partition(":")[0] for part in why(cell, store, {"brightness": metric()})} == {"tried again"}
     assert "out of luck" in why(cell, store, {"brightness": metric()})[0].verdict

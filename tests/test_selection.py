@@ -7,7 +7,7 @@ from conftest import tiny
 from bench import checkpoint, harness
 from bench.artefacts import checks_of
 from bench.cell import Cell
-from bench.execute import run_cell
+from bench.execute import Rig, run_cell
 from bench.selection import Check, Checks, validation_score
 from bench.store import Store
 from bench.subject import fitted as fitted_with
@@ -77,7 +77,7 @@ def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path
 
     real = vae.VAE.stages
     monkeypatch.setattr(vae.VAE, "stages", lambda self: [replace(stage, epochs=3) for stage in real(self)])
-    (row, *_) = run_cell(cell_of(few), few, Store(tmp_path, "digits"), METRICS, device=CPU).records
+    (row, *_) = run_cell(cell_of(few), Rig(few, Store(tmp_path, "digits"), METRICS, CPU)).records
     assert row.status == "failed: Config.epochs is 4, but the last stage has 3 epochs; expected the same"
 
 
@@ -109,7 +109,7 @@ def test_both_checkpoints_come_from_one_training(few, tmp_path):
             steps.append(news)
 
     for taken in ("best", "last"):
-        outcome = run_cell(cell_of(few, taken=taken), few, store, METRICS, device=CPU, tell=tell)
+        outcome = run_cell(cell_of(few, taken=taken), Rig(few, store, METRICS, CPU), tell=tell)
         assert {r.checkpoint for r in outcome.records} == {taken}
         assert all(r.ok and r.draws == 2 for r in outcome.records)
     assert len(steps) == 4 * (200 // 20)
@@ -150,7 +150,7 @@ def test_models_of_one_family_share_a_training(few, tmp_path):
     rows = {}
     for name, chain in (("deep-gsn", "independent"), ("deep-gsn-chain", "consecutive")):
         cell = cell_of(few, name=name, hidden=(16, 12), chain=chain)
-        rows[name] = run_cell(cell, few, store, METRICS, device=CPU, tell=tell).records
+        rows[name] = run_cell(cell, Rig(few, store, METRICS, CPU), tell=tell).records
     assert len(trained) == 4 * (200 // 20)
     values = [next(r.value for r in found if r.metric == "parzen") for found in rows.values()]
     assert values[0] != values[1]
