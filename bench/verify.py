@@ -74,18 +74,7 @@ def verify(
     within_reach = [cell for key, cell in current.items() if seconds.get(key, math.inf) <= within]
     if cells and not within_reach:
         yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
-    absent: set[str] = set()
-    for cell in random.Random(seed).sample(within_reach, len(within_reach)):
-        if cells and cell.dataset not in absent:
-            try:
-                content = load(cell.dataset, root=data)
-            except BenchError as error:
-                absent.add(cell.dataset)
-                yield Finding(cell.dataset, True, f"no cell made again: {error}")
-                continue
-            cells -= 1
-            made = [r for r in records if r.cell == cell.id and r.value is not None]
-            yield made_again(cell, made, content, device=where)
+    yield from drawn_again(random.Random(seed).sample(within_reach, len(within_reach)), records, cells, data=data, device=where)
 
 
 def artefacts(cache: Path) -> Iterator[Finding]:
@@ -167,6 +156,27 @@ def other_scores(record: Record, store: Store) -> list[str] | None:
         return None
     kept = json.loads(about).get(record.quantity)
     return [] if kept == measured(record) else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
+
+
+def drawn_again(
+    cells: Sequence[Cell], records: Sequence[Record], count: int, *, data: Path | str | None, device: torch.device
+) -> Iterator[Finding]:
+    """Yield what comes of the first `count` of the cells whose data sets are at hand, and which are not."""
+    absent: set[str] = set()
+    for cell in cells:
+        if count == 0:
+            return
+        if cell.dataset in absent:
+            continue
+        try:
+            content = load(cell.dataset, root=data)
+        except BenchError as error:
+            absent.add(cell.dataset)
+            yield Finding(cell.dataset, True, f"no cell made again: {error}")
+            continue
+        count -= 1
+        made = [r for r in records if r.cell == cell.id and r.value is not None]
+        yield made_again(cell, made, content, device=device)
 
 
 def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, device: torch.device) -> Finding:

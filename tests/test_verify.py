@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bench import BenchError
+from bench.origin import same_cell
 from bench.pipeline import run
 from bench.scoring import score
 from bench.store import Store, read_results, to_csv
@@ -170,6 +171,18 @@ def test_cells_that_take_long_are_not_made_again(tmp_path):
     quick(tmp_path)
     _, good = found(tmp_path, cells=2, within=0.0)
     assert good[-1] == "cells: none made again: none of today's code was trained within 0 s"
+
+
+def test_a_data_set_that_is_not_at_hand_leaves_the_others(tmp_path):
+    quick(tmp_path, seeds=1)
+    row = next(r for r in Store(tmp_path, "digits").records() if r.model == "mean")
+    cell = replace(same_cell(row), dataset="tfd")
+    gone = replace(row, dataset="tfd", cell=cell.id, recipe=cell.recipe).sealed()
+    Store(tmp_path, "tfd").append([gone])
+    bad, good = found(tmp_path, cells=3, data=tmp_path)
+    assert bad == []
+    assert sum(line.startswith("tfd: no cell made again: tfd: TFD_48x48.mat or") for line in good) == 1
+    assert sum("made again: 7 values" in line for line in good) == 2
 
 
 def test_nothing_to_verify_is_one_line(tmp_path):
