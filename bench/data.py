@@ -100,7 +100,7 @@ def load_folder(name: str) -> Dataset:
     images = read_images(in_home(name.removeprefix("folder:")))
     n = len(images)
     if n < 20:
-        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 20")
+        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 20; add some")
     order = torch.from_numpy(np.random.RandomState(0).permutation(n))
     held_out = n // 10
     return assemble(name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]])

@@ -61,7 +61,7 @@ def is_folder(path: Path) -> bool:
     except FileNotFoundError as error:
         if path.is_symlink():
             raise BenchError(f"{path}: is a link to {os.readlink(path)}, which does not exist; repair or remove it") from error
-        raise BenchError(f"{path}: no such file or folder") from error
+        raise BenchError(f"{path}: no such file or folder; name one that is there") from error
     except (OSError, ValueError) as error:
         raise BenchError(
             f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}); make it readable, or name another"
@@ -85,7 +85,7 @@ def check_form(dtype: Any, got: tuple[int, ...], shape: tuple[int, int, int], wh
         kinds = [f"(n, {math.prod(shape)})", *([f"(n, {h}, {w})"] if c == 1 else []), f"(n, {c}, {h}, {w})"]
         raise BadSamples(f"{who}: shape {got!s:.200}, expected {', '.join(kinds[:-1])} or {kinds[-1]}; reshape it")
     if got[0] < 1:
-        raise BadSamples(f"{who}: holds no samples")
+        raise BadSamples(f"{who}: holds no samples, expected some thousands; write it again")
 
 
 def read_npy(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:

@@ -66,11 +66,13 @@ def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples",
 def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor | np.ndarray[Any, Any]:
     """Return an array whose dtype and shape fit images of `shape`, as a tensor where torch has its form. Raises BadSamples."""
     if not isinstance(array, (np.ndarray, Tensor)):
-        raise BadSamples(f"{who}: expected an array, got {type(array).__name__}")
+        raise BadSamples(f"{who}: expected an array, got {type(array).__name__}; make it one with numpy.asarray")
     if isinstance(array, np.ma.MaskedArray):
         raise BadSamples(f"{who}: expected an array, got one with masked values; fill them first")
     if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_meta or array.is_nested):
-        raise BadSamples(f"{who}: expected a dense tensor with values, got {array.layout} on {array.device}")
+        raise BadSamples(
+            f"{who}: expected a dense tensor with values, got {array.layout} on {array.device}; make it dense with .to_dense()"
+        )
     check_form(array.dtype, tuple(array.shape), shape, who)
     if isinstance(array, Tensor):
         x: Tensor | np.ndarray[Any, Any] = array.detach().resolve_neg()

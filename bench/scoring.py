@@ -52,7 +52,8 @@ def score(
     x = read(content.shape, scratch=store.cache)
     for key, metric in metrics.items():
         if len(x) < metric.min_samples:
-            raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, which needs at least {metric.min_samples}")
+            needs = f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
+            raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
     content = content.to(where)
     store.prepare()
     digest = content_digest("given", sha256(x))
