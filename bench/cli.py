@@ -7,7 +7,7 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,35 +74,27 @@ def run(
     from bench.workers import usual_jobs
 
     chosen = None if everything else models
+    request: Any = {
+        "dataset": dataset,
+        "seeds": seeds,
+        "samples": samples,
+        "draws": draws,
+        "checkpoint": checkpoint.value,
+        "deterministic": deterministic,
+        "options": options or (),
+        "data": data,
+        "results": results,
+    }
     if dry_run:
-        print_plan(
-            chosen,
-            dataset=dataset,
-            seeds=seeds,
-            samples=samples,
-            draws=draws,
-            checkpoint=checkpoint.value,
-            deterministic=deterministic,
-            options=options or (),
-            data=data,
-            results=results,
-        )
+        print_plan(chosen, **request)
         return
     with Screen(results, dataset) as screen:
         records = run_models(
             chosen,
-            dataset=dataset,
-            seeds=seeds,
-            samples=samples,
-            draws=draws,
-            checkpoint=checkpoint.value,
-            options=options or (),
+            **request,
             device=device,
-            deterministic=deterministic,
             jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
             timeout=timeout,
-            data=data,
-            results=results,
             force=force,
             watch=screen,
         )
