@@ -41,6 +41,15 @@ class Progress:
 
 
 @dataclass
+class Epoch:
+    """The means of what a stage's steps logged over one of its epochs, counted from 1: told at its end."""
+
+    stage: str
+    epoch: int
+    means: dict[str, float]
+
+
+@dataclass
 class Log:
     """What training leaves besides the model: losses by epoch, and its cost."""
 
@@ -49,7 +58,7 @@ class Log:
     steps: int = 0
 
 
-Watcher = Callable[[Progress], None]
+Watcher = Callable[[Progress | Epoch], None]
 Snapshot = Callable[[Any, int], None]
 
 
@@ -201,6 +210,7 @@ class _Training:
             raise Diverged("a weight is not finite")
         self.log.history.append({"stage": stage.name, "epoch": self.epoch + 1, **means})
         self.epoch += 1
+        self.watch(Epoch(stage.name, self.epoch, means))
         self.batch = 0
         if stage is self.stages[-1] and self.epoch in self.kept:
             self.keep()

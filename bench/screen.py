@@ -80,7 +80,7 @@ class Screen:
             if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
                 self.last_check = time.monotonic()
                 self.console.print(Text(f"{title(cell)} {self.checks[cell]}"), soft_wrap=True)
-        else:
+        elif isinstance(news, Position):
             self.progress(cell, news)
 
     def progress(self, cell: Cell, progress: Position) -> None:

@@ -50,7 +50,7 @@ class Waiting:
     over: bool
 
 
-News = harness.Progress | Check | Notice | Waiting
+News = harness.Progress | harness.Epoch | Check | Notice | Waiting
 Listener = Callable[[News], None]
 
 
@@ -113,10 +113,10 @@ def fitted(cell: Cell, data: Dataset, store: Store, checks: Checks, device: torc
         def snapshot(model: Any, epoch: int) -> None:
             tell(checks.make(model, epoch))
 
-        def watch(progress: harness.Progress) -> None:
+        def watch(news: harness.Progress | harness.Epoch) -> None:
             nonlocal trained
             trained = True
-            tell(progress)
+            tell(news)
 
         return harness.fit(cell.config, data.train, labels, seed=seed, folder=folder, watch=watch, snapshot=snapshot)
 

@@ -33,14 +33,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from models.base import Schedule, Shape, Stage
+from models.base import Prior, Schedule, Shape, Stage
 from models.contrast import Contrast
 from models.layers import limit_norms_, pixel_logits
 from models.optim import Momentum
 
 Loss = Literal["non-saturating", "minimax"]
 Update = Literal["simultaneous", "alternating"]
-Prior = Literal["uniform", "gaussian"]
 Pixels = Literal["unit", "contrast"]
 
 
@@ -73,6 +72,7 @@ class GAN(nn.Module):
     ) -> None:
         super().__init__()
         self.config, self.shape, self.front = config, shape, front
+        self.prior: Prior = config.prior
         self.G, self.D, self.first_D = G, D, first_D
         self.contrast = Contrast() if config.pixels == "contrast" else None
 
@@ -116,12 +116,20 @@ class GAN(nn.Module):
         """Return what D sees of G's last layer y: (n, d): pixels in [0, 1], or contrast-normalised images as they are."""
         return y.sigmoid() if self.contrast is None else y
 
+    def latent(self, n: int) -> Tensor:
+        """Return n draws z of the prior, (n, latent)."""
+        return noise(self.G, n, self.prior)
+
     @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Return G(z): (n, latent) -> (n, c, h, w)."""
+        y = self.output(self.G(z))
+        x = y if self.contrast is None else self.contrast.restore(y)
+        return x.view(len(z), *self.shape)  # (n, d) -> (n, c, h, w)
+
     def sample(self, n: int) -> Tensor:
         """Return n draws G(z), (n, c, h, w)."""
-        y = self.output(self.G(noise(self.G, n, self.config.prior)))
-        x = y if self.contrast is None else self.contrast.restore(y)
-        return x.view(n, *self.shape)  # (n, d) -> (n, c, h, w)
+        return self.decode(self.latent(n))
 
 
 def noise(G: nn.Sequential, n: int, prior: str) -> Tensor:

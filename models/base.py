@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 Shape = tuple[int, int, int]
 """One image: (c, h, w)."""
+
+
+Prior = Literal["uniform", "gaussian"]
+"""What latent codes are drawn from, each number of them with mean 0 and variance 1."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,19 @@ class Model(Protocol):
 
     def sample(self, n: int) -> Tensor:
         """Return n independent draws, (n, c, h, w), float32 in [0, 1]."""
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """A model that is a map from a latent space, as a GAN or a VAE is: `sample` decodes draws of the prior. The figures walk through it."""
+
+    prior: Prior
+
+    def latent(self, n: int) -> Tensor:
+        """Return n draws of the prior, (n, k)."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the images of codes z: (n, k) -> (n, c, h, w), float32 in [0, 1]."""
 
 
 class Config(Protocol):

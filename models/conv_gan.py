@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, max_pool2d
 
-from models.adversarial import GAN, Loss, Pixels, Prior, Update
-from models.base import Shape
+from models.adversarial import GAN, Loss, Pixels, Update
+from models.base import Prior, Shape
 from models.layers import Maxout, uniform_weights_
 
 

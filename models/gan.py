@@ -19,8 +19,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from models.adversarial import GAN, Loss, Pixels, Prior, Update
-from models.base import Shape
+from models.adversarial import GAN, Loss, Pixels, Update
+from models.base import Prior, Shape
 from models.layers import Maxout, sparse_weights_, uniform_weights_
 
 Activation = Literal["relu", "sigmoid"]

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.base import Shape, Stage
+from models.base import Prior, Shape, Stage
 from models.layers import mlp, pixel_logits
 from models.optim import adam
 
@@ -59,6 +59,8 @@ def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
 class VAE(nn.Module):
     """Encoder and decoder of a `Config`, for images of `shape`."""
 
+    prior: Prior = "gaussian"
+
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__()
         self.config, self.shape = config, shape
@@ -89,8 +91,15 @@ class VAE(nn.Module):
         self.optimiser.step()
         return {"loss": loss.detach(), "kl": kl.detach().mean()}
 
+    def latent(self, n: int) -> Tensor:
+        """Return n draws z ~ N(0, I), (n, latent)."""
+        return torch.randn(n, self.config.latent, device=self.decoder[-1].weight.device)
+
     @torch.no_grad()
-    def sample(self, n: int) -> Tensor:
-        """Return n decoder means f(z), z ~ N(0, I): (n, c, h, w)."""
-        z = torch.randn(n, self.config.latent, device=self.decoder[-1].weight.device)
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the decoder's means f(z): (n, latent) -> (n, c, h, w)."""
         return self.decoder(z).sigmoid().unflatten(1, self.shape)  # (n, d) -> (n, c, h, w)
+
+    def sample(self, n: int) -> Tensor:
+        """Return the decoder's means of n draws of the prior, (n, c, h, w)."""
+        return self.decode(self.latent(n))

@@ -22,7 +22,7 @@ def fit(name, x, folder=None, *, stop=None, every=0.0):
     model = replace(tiny(settings_for(name, "digits")), epochs=3).build(tuple(x.shape[1:]))
 
     def watch(progress):
-        if progress.done == stop:
+        if isinstance(progress, harness.Progress) and progress.done == stop:
             raise Killed
 
     log = harness.train(model, x, folder=folder, watch=watch, every=every)
@@ -55,7 +55,7 @@ def test_a_killed_run_of_two_stages_ends_with_the_same_bits(stop, few, tmp_path)
         model = config.build(few.shape)
 
         def watch(progress):
-            if progress.done == stop:
+            if isinstance(progress, harness.Progress) and progress.done == stop:
                 raise Killed
 
         return model, harness.train(model, few.train, folder=folder, watch=watch, every=0.0)
@@ -80,6 +80,15 @@ def test_a_finished_run_is_not_trained_again(few, tmp_path):
     assert seen == []
     assert same(model, again)
     assert log_again.history == log.history
+
+
+def test_the_watcher_hears_each_epochs_means_as_they_are_logged(few, tmp_path):
+    heard = []
+    torch.manual_seed(0)
+    model = replace(tiny(settings_for("stacked-cae", "digits")), epochs=3).build(few.shape)
+    log = harness.train(model, few.train, watch=lambda news: heard.extend([news] * isinstance(news, harness.Epoch)))
+    assert [(e.stage, e.epoch) for e in heard] == [("cae1", 1), ("cae1", 2), ("cae1", 3), ("cae2", 1), ("cae2", 2), ("cae2", 3)]
+    assert [{"stage": e.stage, "epoch": e.epoch, **e.means} for e in heard] == log.history
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(few, tmp_path):

@@ -116,8 +116,8 @@ def test_more_samples_do_not_train_again(tmp_path, trained):
     steps = []
 
     class Counting(Silent):
-        def progress(self, cell, progress):
-            steps.append(progress.done)
+        def news(self, cell, news):
+            steps.extend([news] * isinstance(news, Epoch))
 
     quick(tmp_path, samples=300, watch=Counting())
     assert trained == ["VAE", "VAE"]  # called again, it finds itself at the end of its last checkpoint
