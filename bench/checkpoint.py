@@ -24,12 +24,17 @@ KEPT = 2
 
 
 def save(folder: Path, position: int, state: Mapping[str, Any]) -> None:
-    """Write `state` (tensors and plain values) as the checkpoint of `folder` at `position`; delete those before the last two."""
+    """Write `state` (tensors and plain values) as the checkpoint of `folder` at `position`; delete another one of it, and all but the last two.
+
+    The end of an epoch changes the state and not the position, a number of steps.
+    """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     content = buffer.getvalue()
-    write_atomically(folder / f"{position:012d}-{digest(folder, content)}.pt", content)
-    for old in sorted(folder.glob("*.pt"))[:-KEPT]:
+    path = folder / f"{position:012d}-{digest(folder, content)}.pt"
+    write_atomically(path, content)
+    outdated = [old for old in folder.glob(f"{position:012d}-*.pt") if old != path]
+    for old in [*outdated, *sorted(set(folder.glob("*.pt")) - set(outdated))[:-KEPT]]:
         old.unlink(missing_ok=True)
 
 

@@ -82,6 +82,15 @@ def test_a_finished_run_is_not_trained_again(few, tmp_path):
     assert log_again.history == log.history
 
 
+def test_the_last_checkpoint_is_the_one_that_was_written_last(tmp_path):
+    # the end of an epoch writes again at the same number of steps, under a name that may sort before the other
+    for i in range(8):
+        checkpoint.save(tmp_path, 7, {"written": i})
+        assert checkpoint.load_latest(tmp_path, torch.device("cpu")) == {"written": i}
+    checkpoint.save(tmp_path, 8, {"written": 8})
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+
+
 def test_the_watcher_hears_each_epochs_means_as_they_are_logged(few, tmp_path):
     heard = []
     torch.manual_seed(0)

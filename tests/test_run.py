@@ -117,7 +117,7 @@ def test_more_samples_do_not_train_again(tmp_path, trained):
 
     class Counting(Silent):
         def news(self, cell, news):
-            steps.extend([news] * isinstance(news, Epoch))
+            steps.extend([news] * isinstance(news, harness.Epoch))
 
     quick(tmp_path, samples=300, watch=Counting())
     assert trained == ["VAE", "VAE"]  # called again, it finds itself at the end of its last checkpoint
