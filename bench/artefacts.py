@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench import harness, sealed
@@ -70,7 +71,7 @@ def forget(cell: Cell, store: Store, *, before: float) -> None:
     A training that went on since, as one of another cell that shares it, stays whole.
     """
     draws = [path for epoch in (None, *epochs_of(cell)) for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")]
-    for path in [*draws, store.artefact("checks", f"{cell.check_key}.json")]:
+    for path in [*draws, album_path(cell, store), store.artefact("checks", f"{cell.check_key}.json")]:
         if path.exists() and path.stat().st_mtime < before:
             path.unlink(missing_ok=True)
     folder = store.artefact("fits", cell.fit_key)
@@ -88,6 +89,33 @@ def forget_training(folder: Path) -> None:
 def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
     """Return where each draw of the cell's samples from the weights after `epoch` is kept."""
     return [store.artefact("samples", f"{cell.draw_key(epoch)}-{k}.safetensors") for k in range(cell.draws)]
+
+
+def album_path(cell: Cell, store: Store) -> Path:
+    """Return where the album of the cell is kept (`bench/album.py`)."""
+    return store.artefact("albums", f"{cell.id}.safetensors")
+
+
+def test_images_path(digest: str, store: Store) -> Path:
+    """Return where the test images of a data set of this content are kept."""
+    return store.artefact("images", f"{digest}.safetensors")
+
+
+def keep_test_images(data: Dataset, store: Store) -> None:
+    """Keep the test images, in the order in which metrics score them, so that a report can show them without the data set.
+
+    "test": (n, c, h, w), uint8 where that loses nothing, and, where there are folds, "fold": (n,) int64, that of each image.
+    """
+    path = test_images_path(data.digest, store)
+    if path.exists():
+        return
+    test = torch.cat([fold.test for fold in data.folds]) if data.folds else data.test
+    pixels = (test * 255).round()
+    exact = torch.equal((pixels / 255).to(test.dtype), test)
+    images = {"test": pixels.byte() if exact else test}
+    if data.folds:
+        images["fold"] = torch.cat([torch.full((len(fold.test),), k) for k, fold in enumerate(data.folds)])
+    sealed.save(path, path.stem, images)
 
 
 def sampled(cell: Cell, data: Dataset, store: Store) -> bool:

@@ -24,9 +24,9 @@ KEPT = 2
 
 
 def save(folder: Path, position: int, state: Mapping[str, Any]) -> None:
-    """Write `state` (tensors and plain values) as the checkpoint of `folder` at `position`; delete another one of it, and all but the last two.
+    """Write `state` (tensors and plain values) as the checkpoint of `folder` at `position`; delete all but the last two.
 
-    The end of an epoch changes the state and not the position, a number of steps.
+    Another one at this position is deleted: the end of an epoch changes the state and not the position, a number of steps.
     """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)

@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from bench import harness, provenance, sealed
+from bench.album import album_due, make_album
 from bench.artefacts import checks_of, forget
 from bench.atomic import NoRoom
 from bench.cell import Cell, metric_recipe, unnamed
@@ -72,9 +73,21 @@ def complete(
                     forget(cell, rig.store, before=rig.renew_before)
             outcome = run_cell(cell, rig, tell=tell)
             keep(outcome, rig.store)
+            illustrate(cell, rig, tell)
             return outcome
     except Timeout:
         return None
+
+
+def illustrate(cell: Cell, rig: Rig, tell: Listener) -> None:
+    """Make the cell's album; a model that cannot be drawn is told of, and its rows are as good as without."""
+    try:
+        with _ALONE, determinism(cell.deterministic), warnings_told(tell):
+            make_album(cell, rig.data, rig.store, rig.device)
+    except NoRoom:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a model raises here, its scores are stored
+        tell(Notice(f"no pictures of it: {failure(error)}"))
 
 
 def keep(outcome: Outcome, store: Store) -> None:
@@ -142,7 +155,7 @@ def _run_cell(cell: Cell, rig: Rig, tell: Listener) -> Outcome:
 def stored(cell: Cell, rig: Rig) -> Outcome | None:
     """Return the outcome of a cell of which nothing is missing, else None."""
     kept, blanks = split(cell, rig)
-    if blanks:
+    if blanks or album_due(cell, rig.data, rig.store):
         return None
     outcome = Outcome([r.sealed() for r in kept], reused=True)
     keep(outcome, rig.store)
