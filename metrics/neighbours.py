@@ -61,8 +61,9 @@ class Neighbours:
 
         ratios = float((ours_medians / held_medians).std())
         over, unit = "samples and test examples", "pixel distance"
+        curves = {"distance of samples by share": by_share(ours), "distance of held-out images by share": by_share(held_out)}
         scores = {
-            "ratio": Score(ours_median / held_median, ratios, over, n, "ratio", "neither", self.warning(exact, near)),
+            "ratio": Score(ours_median / held_median, ratios, over, n, "ratio", "neither", self.warning(exact, near), curves=curves),
             "exact_copies": Score(exact, share_error(exact, n), "samples", n, "share", "lower"),
             "near_copies": Score(near, share_error(near, n), "samples", n, "share", "lower"),
             "generated_median": Score(ours_median, float(ours_medians.std()), "samples", n, unit, "neither"),
@@ -91,6 +92,13 @@ class Neighbours:
         """Return the median of each of `resamples` draws with replacement from values: (n,) -> (resamples,)."""
         n = len(values)
         return torch.stack([values[torch.randint(n, (n,), device=values.device)].median() for _ in range(self.resamples)])
+
+
+def by_share(distances: Tensor) -> dict[str, float]:
+    """Return the distance that each share of `distances`: (n,) does not exceed, in steps of 1/40."""
+    shares = torch.linspace(0, 1, 41, dtype=torch.float64, device=distances.device)
+    quantiles = distances.double().quantile(shares).tolist()
+    return {f"{share:g}": value for share, value in zip(shares.tolist(), quantiles, strict=True)}
 
 
 def nearest_shifted(x: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,10 @@ source is not at hand, as in a clone without artefacts, stays as long as the rec
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,26 +70,69 @@ def paper() -> Iterator[None]:
         yield
 
 
-def keep(drawn: Any, path: Path, of: str) -> list[Path]:
+@dataclass(frozen=True)
+class Drawn:
+    """A matplotlib Figure and the texts of a `Figure`."""
+
+    canvas: Any
+    title: str
+    caption: str
+    alt: str
+
+
+def figure_at(path: Path, section: Section, of: str, draw: Callable[[], Drawn] | None, key: Key | None = None) -> Figure | None:
+    """Draw a figure to `path`, or, where there is nothing to draw it from, return the one that is there if it is `of` the same.
+
+    One that is of something else is deleted. None where there is no figure.
+    """
+    if draw is None:
+        texts = texts_of(path)
+        if texts.get("Source") == of:
+            return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
+        delete(path)
+        return None
+    with paper():
+        drawn = draw()
+        keep(drawn.canvas, path, of, {"Title": drawn.title, "Description": drawn.caption, "Comment": drawn.alt})
+    return Figure(path, section, drawn.title, drawn.caption, drawn.alt, key)
+
+
+def keep(canvas: Any, path: Path, of: str, texts: Mapping[str, str] | None = None) -> list[Path]:
     """Write a matplotlib Figure to `path` (.png) and beside it as .pdf, both naming what they are `of`; return the files."""
     written = []
-    for suffix, metadata in ((".png", {"Software": None, "Source": of}), (".pdf", {"CreationDate": None, "Keywords": of})):
+    told = dict(texts or {})
+    pdf = {"CreationDate": None, "Keywords": of, "Title": told.get("Title", "")}
+    for suffix, metadata in ((".png", {"Software": None, "Source": of, **told}), (".pdf", pdf)):
         buffer = io.BytesIO()
-        drawn.savefig(buffer, format=suffix[1:], metadata=metadata)
+        canvas.savefig(buffer, format=suffix[1:], metadata=metadata)
         written.append(path.with_suffix(suffix))
         write_atomically(written[-1], buffer.getvalue())
     return written
 
 
-def is_of(path: Path, of: str) -> bool:
-    """Return whether the figure at `path` (.png) is there and was drawn of this."""
+def texts_of(path: Path) -> dict[str, str]:
+    """Return what a figure on disk says of itself; nothing where there is none."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return bool(image.info.get("Source") == of)
-    except (OSError, SyntaxError):
-        return False
+            return {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+    except (OSError, SyntaxError, ValueError):
+        return {}
+
+
+def delete(path: Path) -> None:
+    """Delete a figure's files."""
+    for suffix in (".png", ".pdf"):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def sweep(folder: Path, figures: Iterable[Figure]) -> None:
+    """Delete the figures in a folder that are none of these; what no report has drawn stays."""
+    kept = {figure.path for figure in figures}
+    for path in folder.glob("*.png"):
+        if path not in kept and "Source" in texts_of(path):
+            delete(path)
 
 
 def file_name(name: str) -> str:
@@ -96,8 +140,6 @@ def file_name(name: str) -> str:
 
     A name with its options, as in 'gan-ns epochs=100', is spelt so often that it goes without the hash: 'gan-ns_epochs_100'.
     """
-    import hashlib
-
     plain = re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_")[:100]
     if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9_]+=[A-Za-z0-9]+)*", name):
         return plain

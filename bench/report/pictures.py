@@ -1,83 +1,106 @@
-"""What do a model's samples look like, beside the training images nearest to them (the paper's Figure 2)?"""
+"""Which pictures are drawn of a model: samples beside training images, walks and arithmetic in latent space, the film of its training?
+
+Figures 2 and 3 of Goodfellow et al. (2014). Nothing is chosen by hand: they show the first draws that were stored, of the lowest seed.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.atomic import write_atomically
-from bench.store import Record
+from bench.report.figure import BLUE, TWO_COLUMNS, Drawn, Figure, Section, figure_at, file_name
+from bench.report.lines import Arrays, Line, album_of, scores_of
+from bench.report.mosaic import Tile, draw_tiles
 
 ROWS, COLUMNS = 4, 5
-FRAME = (255, 200, 0)
-SIZE = 64
-"""Images are enlarged by a whole factor to at most this many pixels."""
+YELLOW = "#FFC800"
+"""The frame of the nearest training image, as in the paper; that of the nearest under shifts is blue."""
+FILM_POINTS = 6
+
+About = Mapping[str, Any]
 
 
-def draw_samples(records: Iterable[Record], folder: Path, cache: Path) -> list[Path]:
-    """Draw one picture per model, of its lowest seed, where the stored samples are at hand; return the files.
+def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
+    """Yield the pictures of a line, those that can be drawn and those that are there already."""
 
-    Four rows of the first five draws, none chosen, and a last column: the training image nearest to the draw beside it.
-    """
-    from safetensors.numpy import load_file
+    def at(section: Section, of: str, draw: Callable[[], Drawn] | None) -> Iterator[Figure]:
+        found = figure_at(folder / f"{section}-{file_name(line.file_name)}.png", section, of, draw, line.key)
+        yield from [found] if found else []
 
-    first: dict[str, Record] = {}
-    for r in records:
-        if r.metric == "neighbours" and r.quantity == "ratio" and r.ok:
-            name = file_name(f"{r.model} {r.variant}".strip() + ("" if r.samples == 10_000 else f" N={r.samples}"))
-            if name not in first or (r.seed or 0) < (first[name].seed or 0):
-                first[name] = r
-    written = []
-    for name, r in first.items():
-        artefact = cache / "scores" / f"{r.score_key}.safetensors"
-        if artefact.exists():
-            arrays = load_file(artefact)
-            path = folder / f"samples-{name}.png"
-            write_atomically(path, figure2(arrays["shown_samples"], arrays["shown_neighbours"]))
-            written.append(path)
-    return written
+    for scored in line.neighbours[:1]:
+        arrays = scores_of(scored, cache)
+        yield from at("samples", scored.score_key, (lambda: samples(line.name, arrays)) if arrays else None)
+    for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
+        album, about = album_of(sampled, cache) or ({}, {})
+        for section, content, draw in (("walks", "walks", walks), ("arithmetic", "sums", arithmetic), ("film", "film", film)):
+            drawing = (lambda draw=draw: draw(line.name, album, about)) if content in album else None
+            yield from at(section, f"{sampled.cell} {sampled.weights}", drawing)
 
 
-def figure2(samples: np.ndarray[Any, Any], neighbours: np.ndarray[Any, Any]) -> bytes:
-    """Return a PNG of the first 20 samples, (n, c, h, w) in [0, 1], with the neighbour of the last one of each row framed."""
-    from PIL import Image
-
-    scale = max(1, SIZE // samples.shape[2])
-    rows = []
-    for i in range(min(ROWS, len(samples) // COLUMNS)):
-        last = (i + 1) * COLUMNS - 1
-        images = [*samples[i * COLUMNS : last + 1], neighbours[last]]
-        rows.append(np.concatenate([tile(x, scale, framed=j == COLUMNS) for j, x in enumerate(images)], axis=1))
-    if not rows:  # fewer than one row of samples: show them all, without neighbours
-        rows = [np.concatenate([tile(x, scale, framed=False) for x in samples], axis=1)]
-    buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(rows)).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def tile(image: np.ndarray[Any, Any], scale: int, *, framed: bool) -> np.ndarray[Any, Any]:
-    """Return one image (c, h, w) in [0, 1] enlarged, (h', w', 3) uint8, with a margin of 2 pixels in the frame's colour or white."""
-    rgb = np.broadcast_to(image, (3, *image.shape[1:])) if image.shape[0] == 1 else image[:3]
-    pixels = np.rint(rgb * 255).astype(np.uint8).transpose(1, 2, 0)  # (3, h, w) -> (h, w, 3)
-    pixels = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
-    h, w, _ = pixels.shape
-    bordered = np.full((h + 4, w + 4, 3), FRAME if framed else (255, 255, 255), dtype=np.uint8)
-    bordered[2:-2, 2:-2] = pixels
-    return bordered
+def samples(name: str, arrays: Arrays) -> Drawn:
+    """Return Figure 2: rows of the first draws, the training image nearest to the last of each row, and the nearest under shifts."""
+    drawn, near, shifted = arrays["shown_samples"], arrays["shown_neighbours"], arrays["shown_shifted_neighbours"]
+    lasts = [(i + 1) * COLUMNS - 1 for i in range(min(ROWS, len(drawn) // COLUMNS))]
+    rows = [
+        [*(Tile(x) for x in drawn[last + 1 - COLUMNS : last + 1]), Tile(near[last], YELLOW), Tile(shifted[last], BLUE)] for last in lasts
+    ]
+    if not rows:  # fewer than one row of samples: all of them, without neighbours
+        rows = [[Tile(x) for x in drawn]]
+    shown = len(lasts) * COLUMNS
+    moved = np.any(near[:shown] != shifted[:shown], axis=(1, 2, 3)).sum()
+    pixel, best = arrays["distance"][:shown], arrays["shown_shifted_distance"][:shown]
+    closer = f"With the sample moved by up to one pixel each way (framed in blue) another image is nearest for {moved} of {shown} samples"
+    nearer = f", and the distance falls by {100 * (1 - np.median(best / np.maximum(pixel, 1e-12))):.0f} % in the median" if shown else ""
+    return Drawn(
+        draw_tiles(rows),
+        f"Samples of {name}",
+        f"{len(rows)} rows of the first {COLUMNS} draws each, none chosen. Framed in yellow: the training image nearest, in squared distance "
+        f"of pixels, to the draw on its left. {closer}{nearer}.",
+        f"{shown or len(drawn)} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
+        "when the draw may be moved by one pixel",
+    )
 
 
-def file_name(name: str) -> str:
-    """Return a name as part of a file's: ASCII letters, digits and '-' are kept, the rest becomes '_' and a hash tells such names apart.
+def walks(name: str, album: Arrays, about: About) -> Drawn:
+    """Return Figure 3: in each row the images on the way between two draws of the prior."""
+    straight = about.get("prior") == "uniform"
+    way = "straight lines, as in the paper" if straight else "great circles, for the prior is Gaussian"
+    return Drawn(
+        draw_tiles([[Tile(x) for x in row] for row in album["walks"]]),
+        f"Walks through the latent space of {name}",
+        f"In each row the ends are two draws of the prior, the first that came, and the images between them are evenly spaced on {way}.",
+        f"{len(album['walks'])} rows of {album['walks'].shape[1]} images by {name}, the first of a row changing into the last step by step",
+    )
 
-    A name with its options, as in 'gan-ns epochs=100', is spelt so often that it goes without the hash: 'gan-ns_epochs_100'.
-    """
-    plain = re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_")[:100]
-    if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9_]+=[A-Za-z0-9]+)*", name):
-        return plain
-    return f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+def arithmetic(name: str, album: Arrays, about: About) -> Drawn:
+    """Return rows of a − b + c = result, each term with the three images whose codes it is the mean of."""
+    rows, left = [], []
+    for i, (*kinds, result) in enumerate(about["kinds"]):
+        row: list[Tile] = []
+        for sign, members, mean in zip(("", "−", "+"), album["members"][i], album["means"][i], strict=True):
+            row += [Tile(text=sign)] * bool(sign) + [*(Tile(x) for x in members), Tile(mean, BLUE)]
+        rows.append([*row, Tile(text="="), Tile(album["sums"][i], YELLOW)])
+        left.append(f"{kinds[0]} − {kinds[1]} + {kinds[2]}\n= {result}")
+    return Drawn(
+        draw_tiles(rows, width=TWO_COLUMNS, left=left),
+        f"Arithmetic in the latent space of {name}",
+        "Three codes of one label and the image of their mean (blue), minus a second mean, plus a third; yellow: the image of the result. "
+        "Codes are the first draws of each label, labels those of the nearest training image; the label after = is the result's.",
+        f"{len(rows)} sums of codes of {name}: " + "; ".join(text.replace("\n", " ") for text in left),
+    )
+
+
+def film(name: str, album: Arrays, about: About) -> Drawn:
+    """Return the film of training: a column for each epoch whose weights were kept, a row for each latent point or chain."""
+    frames, epochs = album["film"][:, :FILM_POINTS], about["epochs"]
+    fixed = "the same latent point" if "walks" in album else "the same random numbers"
+    return Drawn(
+        draw_tiles([[Tile(x) for x in frames[:, i]] for i in range(frames.shape[1])], width=TWO_COLUMNS, titles=[str(e) for e in epochs]),
+        f"Training of {name}",
+        f"Over each column the number of epochs (of the last stage) after which it was drawn; along a row {fixed}.",
+        f"Images by {name} after {', '.join(map(str, epochs))} epochs, {frames.shape[1]} of each",
+    )

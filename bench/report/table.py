@@ -198,6 +198,11 @@ def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
     return numbers.iloc[order]
 
 
+def in_order_of(records: Sequence[Record]) -> list[Key]:
+    """Return the keys of the table's rows, in its order."""
+    return [(str(role), str(model), str(variant), int(n)) for role, model, variant, n in table1(records).numbers.index]
+
+
 def is_the_published_setting(key: Iterable[Any]) -> bool:
     """Return whether a published value may stand in a row: of a model, 10,000 samples, nothing changed but epochs, draws, determinism."""
     role, _, variant, samples = key

@@ -1,0 +1,93 @@
+"""Which records make a row of the table, and what is kept of it that figures can be drawn from?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.report.table import Key, in_order_of
+from bench.store import Record
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The records of all seeds of one row of the table, lowest seed first."""
+
+    key: Key
+    records: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the model's name with the options that differ, and N where it is not the usual one."""
+        _, _, _, n = self.key
+        return self.records[0].name + ("" if n == 10_000 else f" N={n}")
+
+    @property
+    def file_name(self) -> str:
+        """Return what names this line's files: a model's name and options with a blank between them."""
+        _, model, variant, n = self.key
+        return f"{model} {variant}".strip() + ("" if n == 10_000 else f" N={n}")
+
+    def rows(self, metric: str, quantity: str) -> list[Record]:
+        """Return the rows of a quantity that have a value, one for each seed."""
+        return [r for r in self.records if (r.metric, r.quantity) == (metric, quantity) and r.ok]
+
+    @property
+    def likelihoods(self) -> list[Record]:
+        """Return the headline rows of the Parzen estimate, one for each seed."""
+        return self.rows("parzen", "log_likelihood")
+
+    @property
+    def neighbours(self) -> list[Record]:
+        """Return the headline rows of the distances to training images, one for each seed."""
+        return self.rows("neighbours", "ratio")
+
+    def curve(self, name: str, metric: str = "parzen") -> dict[float, float]:
+        """Return a curve of the headline rows in the mean over seeds: {setting: value}, settings that all of them have."""
+        rows = self.likelihoods if metric == "parzen" else self.neighbours
+        curves = [json.loads(r.curves).get(name, {}) for r in rows]
+        shared = [setting for setting in (curves[0] if curves else {}) if all(setting in curve for curve in curves)]
+        return dict(sorted((float(setting), float(np.mean([curve[setting] for curve in curves]))) for setting in shared))
+
+
+def lines_of(records: Sequence[Record]) -> list[Line]:
+    """Return the lines of one data set's records, in the order of its table."""
+    found: dict[Key, list[Record]] = {}
+    for r in records:
+        found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
+    by_seed = {key: tuple(sorted(rows, key=lambda r: r.seed or 0)) for key, rows in found.items()}
+    return [Line(key, by_seed[key]) for key in in_order_of(records)]
+
+
+def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the arrays of an artefact that is kept under `key`, and what is said of them; None where there are none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            if header.get("key") != key:
+                return None
+            about: dict[str, Any] = json.loads(header.get("about") or "{}")
+            return {name: file.get_tensor(name) for name in file.keys()}, about
+    except (OSError, SafetensorError, ValueError):  # not there, or damaged: `bench verify` tells
+        return None
+
+
+def scores_of(record: Record, cache: Path) -> Arrays | None:
+    """Return the arrays behind the scores of a record's metric, where they are at hand."""
+    found = kept_arrays(cache / "scores" / f"{record.score_key}.safetensors", record.score_key)
+    return found and found[0]
+
+
+def album_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the album of a record's cell where it is at hand and of the weights that were scored."""
+    found = kept_arrays(cache / "albums" / f"{record.cell}.safetensors", record.cell)
+    return found if found and found[1].get("weights") == record.weights else None
