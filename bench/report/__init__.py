@@ -7,17 +7,19 @@ from pathlib import Path
 from filelock import FileLock
 
 from bench.atomic import write_atomically
-from bench.report.pictures import draw_samples
+from bench.report.figure import Figure, sweep
+from bench.report.lines import lines_of
+from bench.report.pictures import pictures_of
 from bench.report.render import to_csv, to_latex, to_markdown
 from bench.report.table import Table, table1
 from bench.store import read_records, read_results
 
 
 def report(results: Path | str = "results") -> list[Path]:
-    """Rebuild every table and picture under `results` from its records; return the files written.
+    """Rebuild every table and figure under `results` from its records; return the files written.
 
     `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them where there are several or the paper's
-    MNIST, beside which stands its other column, TFD; and `results/<dataset>/figures/` where the artefacts are at hand. Raises BadRecords.
+    MNIST, beside which stands its other column, TFD; and `results/<dataset>/figures/`. Raises BadRecords.
     """
     results = Path(results)
     if not any(results.glob("*/runs.csv")):
@@ -27,18 +29,27 @@ def report(results: Path | str = "results") -> list[Path]:
 
 
 def rebuild(results: Path) -> list[Path]:
-    """Rebuild every table and picture; the caller sees to it that nobody else does."""
+    """Rebuild every table and figure; the caller sees to it that nobody else does."""
     written: list[Path] = []
     folders = sorted(path.parent for path in results.glob("*/runs.csv"))
     for folder in folders:
         records = read_records(folder / "runs.csv")
         written += write_table(folder, table1(records))
-        written += draw_samples(records, folder / "figures", results / ".cache")
+        figures = figures_of(folder, results / ".cache")
+        written += [figure.path for figure in figures]
     records = read_results(results)
     paper = any(r.dataset == "mnist" for r in records)
     if len(folders) > 1 or paper:
         written += write_table(results, table1(records, beside=["tfd"] if paper else []))
     return written
+
+
+def figures_of(folder: Path, cache: Path) -> list[Figure]:
+    """Draw the figures of a data set's records; return those that there are. Figures of rows that are no more are deleted."""
+    lines = lines_of(read_records(folder / "runs.csv"))
+    figures = [figure for line in lines for figure in pictures_of(line, folder / "figures", cache)]
+    sweep(folder / "figures", figures)
+    return figures
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:
