@@ -96,17 +96,12 @@ def album_path(cell: Cell, store: Store) -> Path:
     return store.artefact("albums", f"{cell.id}.safetensors")
 
 
-def test_images_path(digest: str, store: Store) -> Path:
-    """Return where the test images of a data set of this content are kept."""
-    return store.artefact("images", f"{digest}.safetensors")
-
-
 def keep_test_images(data: Dataset, store: Store) -> None:
     """Keep the test images, in the order in which metrics score them, so that a report can show them without the data set.
 
     "test": (n, c, h, w), uint8 where that loses nothing, and, where there are folds, "fold": (n,) int64, that of each image.
     """
-    path = test_images_path(data.digest, store)
+    path = store.artefact("images", f"{data.digest}.safetensors")
     if path.exists():
         return
     test = torch.cat([fold.test for fold in data.folds]) if data.folds else data.test

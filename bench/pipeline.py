@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from bench.artefacts import keep_test_images
 from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, remember_code, variant_of
 from bench.data import load
 from bench.dataset import Dataset
@@ -76,6 +77,7 @@ def run(
     )
     store = Store(place.results, dataset)
     store.prepare()
+    keep_test_images(content, store)
     records: list[Record] = []
     if jobs:
         outcomes = Pool(content, place, metrics, watch, jobs=jobs, timeout=timeout).run(cells)

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from bench.artefacts import keep_test_images
 from bench.cell import metric_ingredients, metric_recipe, unnamed
 from bench.data import load
 from bench.digest import content_digest
@@ -54,8 +55,9 @@ def score(
         if len(x) < metric.min_samples:
             needs = f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
             raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
-    content = content.to(where)
     store.prepare()
+    keep_test_images(content, store)
+    content = content.to(where)
     digest = content_digest("given", sha256(x))
     made = {"created": now(), "dtype": str(x.dtype).removeprefix("torch."), **machine(where)}
     row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, recipe=digest, **made)

@@ -7,7 +7,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from bench.atomic import write_atomically
+from bench.report.charts import charts_of
 from bench.report.figure import Figure, sweep
+from bench.report.learning import learning_of
 from bench.report.lines import lines_of
 from bench.report.pictures import pictures_of
 from bench.report.render import to_csv, to_latex, to_markdown
@@ -47,8 +49,11 @@ def rebuild(results: Path) -> list[Path]:
 def figures_of(folder: Path, cache: Path) -> list[Figure]:
     """Draw the figures of a data set's records; return those that there are. Figures of rows that are no more are deleted."""
     lines = lines_of(read_records(folder / "runs.csv"))
-    figures = [figure for line in lines for figure in pictures_of(line, folder / "figures", cache)]
-    sweep(folder / "figures", figures)
+    place = folder / "figures"
+    figures = [*charts_of(lines, place)]
+    for line in lines:
+        figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
+    sweep(place, figures)
     return figures
 
 

@@ -13,10 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.atomic import write_atomically
+from bench.digest import code_digests, content_digest
 from bench.report.table import Key
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
@@ -50,7 +52,8 @@ Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves"
 class Figure:
     """A figure that lies at `path` (.png, a .pdf beside it), of a row of the table (`key`) or of all (None).
 
-    `alt` says what is to be seen to who cannot see it; `caption` how to read it.
+    `alt` says what is to be seen to who cannot see it; `caption` how to read it. One that is `wide`, for two columns of a page, shows what
+    one without does.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class Figure:
     caption: str
     alt: str
     key: Key | None = None
+    wide: bool = False
 
 
 @contextmanager
@@ -81,14 +85,15 @@ class Drawn:
 
 
 def figure_at(path: Path, section: Section, of: str, draw: Callable[[], Drawn] | None, key: Key | None = None) -> Figure | None:
-    """Draw a figure to `path`, or, where there is nothing to draw it from, return the one that is there if it is `of` the same.
+    """Draw a figure to `path`, unless it is there already, `of` the same and by the same code; return it.
 
-    One that is of something else is deleted. None where there is no figure.
+    Where there is nothing to draw it from, other code does not matter. One that is of something else is deleted. None where there is
+    no figure.
     """
+    texts = texts_of(path)
+    if texts.get("Source") == of and (draw is None or texts.get("Software") == drawn_by()) and path.with_suffix(".pdf").exists():
+        return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
     if draw is None:
-        texts = texts_of(path)
-        if texts.get("Source") == of:
-            return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
         delete(path)
         return None
     with paper():
@@ -102,12 +107,18 @@ def keep(canvas: Any, path: Path, of: str, texts: Mapping[str, str] | None = Non
     written = []
     told = dict(texts or {})
     pdf = {"CreationDate": None, "Keywords": of, "Title": told.get("Title", "")}
-    for suffix, metadata in ((".png", {"Software": None, "Source": of, **told}), (".pdf", pdf)):
+    for suffix, metadata in ((".png", {"Software": drawn_by(), "Source": of, **told}), (".pdf", pdf)):
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=suffix[1:], metadata=metadata)
         written.append(path.with_suffix(suffix))
         write_atomically(written[-1], buffer.getvalue())
     return written
+
+
+def drawn_by() -> str:
+    """Return what draws: matplotlib's version and the digest of the report's code."""
+    code = {name: digest for name, digest in code_digests("bench.report").items() if name.startswith("bench.report")}
+    return f"matplotlib {version('matplotlib')}, {content_digest(code)}"
 
 
 def texts_of(path: Path) -> dict[str, str]:

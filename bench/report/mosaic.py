@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.figure import ONE_COLUMN
-
 Image = np.ndarray[Any, Any]
-"""One image, (c, h, w) in [0, 1], or uint8 in [0, 255]."""
-GAP = 0.08
-"""White around a tile, as a share of it."""
+"""One image, (c, h, w) in [0, 1]."""
+FINE = 60
+"""Images are enlarged by a whole factor, that their pixels stay sharp wherever the figure is shown, to about this height."""
+GAP = 4
+"""Pixels, enlarged, that are left white around an image."""
 
 
 @dataclass(frozen=True)
@@ -25,41 +25,48 @@ class Tile:
     text: str = ""
 
 
-def draw_tiles(rows: Sequence[Sequence[Tile]], *, width: float = ONE_COLUMN, titles: Sequence[str] = (), left: Sequence[str] = ()) -> Any:
+def draw_tiles(rows: Sequence[Sequence[Tile]], *, width: float, titles: Sequence[str] = (), left: Sequence[str] = ()) -> Any:
     """Return a matplotlib Figure, `width` inches wide, of rows of tiles, with titles over the columns and texts left of the rows."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    columns = max(len(row) for row in rows)
-    c, h, w = next(tile.image.shape for row in rows for tile in row if tile.image is not None)
-    margin = 0.32 if left else 0.0
-    head = 0.16 if titles else 0.0
-    side = (width - margin) / columns  # inches from tile to tile
-    tall = side * h / w
-    figure = Figure(figsize=(width, head + tall * len(rows)))
-    axes = figure.add_axes((margin / width, 0, 1 - margin / width, tall * len(rows) / (head + tall * len(rows))))
-    axes.set(xlim=(0, columns), ylim=(len(rows), 0))
+    sheet = sheet_of(rows)
+    columns, (height, across, _) = max(len(row) for row in rows), sheet.shape
+    margin, head = 0.45 if left else 0.02, 0.16 if titles else 0.02  # inches
+    tall = (width - margin) * height / across
+    canvas = Figure(figsize=(width, head + tall))
+    axes = canvas.add_axes((margin / width, 0, 1 - margin / width, tall / (head + tall)))
+    axes.imshow(sheet, extent=(0, columns, len(rows), 0), interpolation="none", aspect="auto")
     axes.axis("off")
     for i, row in enumerate(rows):
         for j, tile in enumerate(row):
-            inside = (j + GAP / 2, j + 1 - GAP / 2, i + 1 - GAP / 2, i + GAP / 2)
-            if tile.image is None:
+            if tile.text:
                 axes.text(j + 0.5, i + 0.5, tile.text, ha="center", va="center", fontsize=9)
-                continue
-            axes.imshow(pixels(tile.image), extent=inside, interpolation="none", aspect="auto")
             if tile.frame:
-                corner = (inside[0], inside[3])
-                axes.add_patch(Rectangle(corner, 1 - GAP, 1 - GAP, fill=False, edgecolor=tile.frame, linewidth=1.5, clip_on=False))
-    axes.set(xlim=(0, columns), ylim=(len(rows), 0))
+                axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, fill=False, edgecolor=tile.frame, linewidth=1.5))
     for j, title in enumerate(titles):
-        axes.text(j + 0.5, 0, title, ha="center", va="bottom", fontsize=6)
+        axes.text(j + 0.5, -0.05, title, ha="center", va="bottom", fontsize=6)
     for i, text in enumerate(left):
-        axes.text(-0.05, i + 0.5, text, ha="right", va="center", fontsize=6)
-    return figure
+        axes.text(-0.08, i + 0.5, text, ha="right", va="center", fontsize=6)
+    return canvas
+
+
+def sheet_of(rows: Sequence[Sequence[Tile]]) -> Image:
+    """Return all images of rows of tiles on one white sheet, (height, width, 3) uint8, enlarged, each with its gap around it."""
+    _, h, w = next(tile.image.shape for row in rows for tile in row if tile.image is not None)
+    scale = max(1, round(FINE / h))
+    tall, wide = h * scale + 2 * GAP, w * scale + 2 * GAP
+    sheet = np.full((len(rows) * tall, max(len(row) for row in rows) * wide, 3), 255, dtype=np.uint8)
+    for i, row in enumerate(rows):
+        for j, tile in enumerate(row):
+            if tile.image is not None:
+                top, left = i * tall + GAP, j * wide + GAP
+                sheet[top : top + h * scale, left : left + w * scale] = pixels(tile.image).repeat(scale, axis=0).repeat(scale, axis=1)
+    return sheet
 
 
 def pixels(image: Image) -> Image:
     """Return an image as (h, w, 3) uint8: grey ones in three equal channels, of more than three channels the first three."""
-    whole = image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
+    whole = np.rint(image * 255).astype(np.uint8)
     rgb = np.broadcast_to(whole, (3, *whole.shape[1:])) if whole.shape[0] == 1 else whole[:3]
     return rgb.transpose(1, 2, 0)  # (3, h, w) -> (h, w, 3)

@@ -6,12 +6,13 @@ Figures 2 and 3 of Goodfellow et al. (2014). Nothing is chosen by hand: they sho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.report.figure import BLUE, TWO_COLUMNS, Drawn, Figure, Section, figure_at, file_name
+from bench.report.figure import BLUE, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at, file_name
 from bench.report.lines import Arrays, Line, album_of, scores_of
 from bench.report.mosaic import Tile, draw_tiles
 
@@ -32,12 +33,13 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
 
     for scored in line.neighbours[:1]:
         arrays = scores_of(scored, cache)
-        yield from at("samples", scored.score_key, (lambda: samples(line.name, arrays)) if arrays else None)
+        yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
     for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
         album, about = album_of(sampled, cache) or ({}, {})
-        for section, content, draw in (("walks", "walks", walks), ("arithmetic", "sums", arithmetic), ("film", "film", film)):
-            drawing = (lambda draw=draw: draw(line.name, album, about)) if content in album else None
-            yield from at(section, f"{sampled.cell} {sampled.weights}", drawing)
+        of = f"{sampled.cell} {sampled.weights}"
+        yield from at("walks", of, partial(walks, line.name, album, about) if "walks" in album else None)
+        yield from at("arithmetic", of, partial(arithmetic, line.name, album, about) if "sums" in album else None)
+        yield from at("film", of, partial(film, line.name, album, about) if "film" in album else None)
 
 
 def samples(name: str, arrays: Arrays) -> Drawn:
@@ -55,10 +57,10 @@ def samples(name: str, arrays: Arrays) -> Drawn:
     closer = f"With the sample moved by up to one pixel each way (framed in blue) another image is nearest for {moved} of {shown} samples"
     nearer = f", and the distance falls by {100 * (1 - np.median(best / np.maximum(pixel, 1e-12))):.0f} % in the median" if shown else ""
     return Drawn(
-        draw_tiles(rows),
+        draw_tiles(rows, width=ONE_COLUMN),
         f"Samples of {name}",
-        f"{len(rows)} rows of the first {COLUMNS} draws each, none chosen. Framed in yellow: the training image nearest, in squared distance "
-        f"of pixels, to the draw on its left. {closer}{nearer}.",
+        f"{len(rows)} rows of the first {COLUMNS} draws each, none chosen. Framed in yellow: the training image nearest in squared "
+        f"distance of pixels to the draw on its left. {closer}{nearer}.",
         f"{shown or len(drawn)} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
         "when the draw may be moved by one pixel",
     )
@@ -69,7 +71,7 @@ def walks(name: str, album: Arrays, about: About) -> Drawn:
     straight = about.get("prior") == "uniform"
     way = "straight lines, as in the paper" if straight else "great circles, for the prior is Gaussian"
     return Drawn(
-        draw_tiles([[Tile(x) for x in row] for row in album["walks"]]),
+        draw_tiles([[Tile(x) for x in row] for row in album["walks"]], width=ONE_COLUMN),
         f"Walks through the latent space of {name}",
         f"In each row the ends are two draws of the prior, the first that came, and the images between them are evenly spaced on {way}.",
         f"{len(album['walks'])} rows of {album['walks'].shape[1]} images by {name}, the first of a row changing into the last step by step",
