@@ -60,6 +60,7 @@ def run(
     data: Data = None,
     results: Results = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")] = False,
 ) -> None:
     """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
@@ -96,6 +97,7 @@ def run(
             jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
             timeout=timeout,
             force=force,
+            tensorboard=tensorboard,
             watch=screen,
         )
     if records["status"].str.startswith(FAILURES).any():

@@ -18,13 +18,14 @@ from bench import harness, provenance, sealed
 from bench.album import album_due, make_album
 from bench.artefacts import checks_of, forget
 from bench.atomic import NoRoom
+from bench.board import Board
 from bench.cell import Cell, metric_recipe, unnamed
 from bench.dataset import Dataset
 from bench.determinism import determinism
 from bench.errors import printable
 from bench.seeding import metric_seed, seed_everything
 from bench.store import Record, Store, as_json
-from bench.subject import Listener, Notice, fit_lock, subject_of
+from bench.subject import Listener, News, Notice, fit_lock, subject_of
 from metrics.base import Metric, Result, Subject
 
 
@@ -41,7 +42,7 @@ class Rig:
     """What cells of one data set are run with; `data` lies on `device`.
 
     With `rescore`, scores that are stored are made anew, from trained models and samples that are there unless these are older than
-    `renew_before`, in seconds of time.time().
+    `renew_before`, in seconds of time.time(). With `tensorboard`, training is written for it as it goes on.
     """
 
     data: Dataset
@@ -50,6 +51,7 @@ class Rig:
     device: torch.device
     rescore: bool = False
     renew_before: float | None = None
+    tensorboard: bool = False
 
 
 def complete(
@@ -71,9 +73,12 @@ def complete(
             if rig.renew_before is not None:
                 with fit_lock(cell, rig.store, tell):
                     forget(cell, rig.store, before=rig.renew_before)
-            outcome = run_cell(cell, rig, tell=tell)
+            board = Board(cell, rig.store) if rig.tensorboard else None
+            outcome = run_cell(cell, rig, tell=tell, board=board)
             keep(outcome, rig.store)
             illustrate(cell, rig, tell)
+            if board:
+                board.close(outcome.records)
             return outcome
     except Timeout:
         return None
@@ -115,28 +120,35 @@ def warnings_told(tell: Listener) -> Iterator[None]:
         yield
 
 
-def run_cell(cell: Cell, rig: Rig, *, tell: Listener = lambda news: None) -> Outcome:
+def run_cell(cell: Cell, rig: Rig, *, tell: Listener = lambda news: None, board: Board | None = None) -> Outcome:
     """Run what is missing of a cell and return its records, which are not stored yet.
 
     An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
     runs in a process: torch's generators are the process's.
     """
     with _ALONE, determinism(cell.deterministic), warnings_told(tell):
-        outcome = _run_cell(cell, rig, tell)
+        outcome = _run_cell(cell, rig, tell, board)
     return replace(outcome, records=[r.sealed() for r in outcome.records])
 
 
 _ALONE = threading.Lock()
 
 
-def _run_cell(cell: Cell, rig: Rig, tell: Listener) -> Outcome:
+def _run_cell(cell: Cell, rig: Rig, tell: Listener, board: Board | None) -> Outcome:
     data, store, metrics = rig.data, rig.store, rig.metrics
+
+    def hear(news: News) -> None:
+        tell(news)
+        if board:
+            board.hear(news)
+
     kept, blanks = split(cell, rig)
     if not blanks:
         return Outcome(kept, reused=True)
     needs_model = any(metrics[name].needs for name in blanks)
     try:
-        subject, fit = subject_of(cell, data, store, rig.device, tell, needs_model=needs_model)
+        look = board.look if board else None
+        subject, fit = subject_of(cell, data, store, rig.device, hear, needs_model=needs_model, look=look)
     except NoRoom:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a model raises is a row's status, and the other cells go on
@@ -155,7 +167,7 @@ def _run_cell(cell: Cell, rig: Rig, tell: Listener) -> Outcome:
 def stored(cell: Cell, rig: Rig) -> Outcome | None:
     """Return the outcome of a cell of which nothing is missing, else None."""
     kept, blanks = split(cell, rig)
-    if blanks or album_due(cell, rig.data, rig.store):
+    if blanks or rig.tensorboard or album_due(cell, rig.data, rig.store):
         return None
     outcome = Outcome([r.sealed() for r in kept], reused=True)
     keep(outcome, rig.store)

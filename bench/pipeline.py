@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from bench.artefacts import keep_test_images
+from bench.board import check_installed
 from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, remember_code, variant_of
 from bench.data import load
 from bench.dataset import Dataset
@@ -44,6 +45,7 @@ def run(
     data: Path | str | None = None,
     results: Path | str = "results",
     force: bool = False,
+    tensorboard: bool = False,
     metrics: Mapping[str, Metric] = METRICS,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
@@ -53,11 +55,22 @@ def run(
     `samples` images from each, made with the 'last' weights or with those that are 'best' on validation images (`checkpoint`); `options`
     like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are
     in the units of their metric, see `metrics`. Cells run in this process, or in `jobs` others that share its threads; there, one
-    that takes more than `timeout` seconds is stopped. `deterministic` lets torch take only algorithms that repeat their bits.
+    that takes more than `timeout` seconds is stopped. `deterministic` lets torch take only algorithms that repeat their bits; `tensorboard`
+    writes training for it under `results/.cache/tensorboard`.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
-    place = Place(dataset, Path(data) if data else None, Path(results), device, rescore=force, renew_before=time.time() if force else None)
+    if tensorboard:
+        check_installed()
+    place = Place(
+        dataset,
+        Path(data) if data else None,
+        Path(results),
+        device,
+        rescore=force,
+        renew_before=time.time() if force else None,
+        tensorboard=tensorboard,
+    )
     if jobs < 0:
         raise BadOption(f"--jobs: got {jobs}, expected at least 1")
     if timeout is not None and not (timeout > 0 and jobs):

@@ -52,6 +52,7 @@ class Waiting:
 
 News = harness.Progress | harness.Epoch | Check | Notice | Waiting
 Listener = Callable[[News], None]
+Look = Callable[[Any, int], None]
 
 
 def subject_of(
@@ -62,15 +63,19 @@ def subject_of(
     tell: Listener,
     *,
     needs_model: bool,
+    look: Look | None = None,
 ) -> tuple[Subject, Fit]:
-    """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed."""
+    """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed.
+
+    `look` is shown the model, in training, after each epoch whose weights are kept.
+    """
     checks = checks_of(cell, data, store)
     cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
     if not needs_model and checks.complete:
         cached = [cached_samples(path) for path in sample_paths(cell, taken(cell, checks), store)]
     model, fit = None, next((found[1] for found in cached if found), None)
     if fit is None or None in cached:
-        model, fit = fitted(cell, data, store, checks, device, tell)
+        model, fit = fitted(cell, data, store, checks, device, tell, look)
         cached = [cached_samples(path) for path in sample_paths(cell, fit.checkpoint_epoch, store)]
     draws = []
     for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
@@ -99,7 +104,9 @@ def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: to
     return samples, fit
 
 
-def fitted(cell: Cell, data: Dataset, store: Store, checks: Checks, device: torch.device, tell: Listener) -> tuple[Any, Fit]:
+def fitted(
+    cell: Cell, data: Dataset, store: Store, checks: Checks, device: torch.device, tell: Listener, look: Look | None = None
+) -> tuple[Any, Fit]:
     """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on.
 
     Adds the checks that are missing to `checks`.
@@ -112,6 +119,8 @@ def fitted(cell: Cell, data: Dataset, store: Store, checks: Checks, device: torc
     def train() -> tuple[Any, harness.Log]:
         def snapshot(model: Any, epoch: int) -> None:
             tell(checks.make(model, epoch))
+            if look:
+                look(model, epoch)
 
         def watch(news: harness.Progress | harness.Epoch) -> None:
             nonlocal trained

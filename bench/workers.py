@@ -50,10 +50,12 @@ class Place:
     rescore: bool = False
     renew_before: float | None = None
     keep_rows: bool = True
+    tensorboard: bool = False
 
     def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
         """Return what cells are run with here; `data` lies on the device where they are."""
-        return Rig(data, Store(self.results, self.dataset), metrics, resolve_device(self.device), self.rescore, self.renew_before)
+        store, device = Store(self.results, self.dataset), resolve_device(self.device)
+        return Rig(data, store, metrics, device, self.rescore, self.renew_before, self.tensorboard)
 
 
 def usual_jobs(device: torch.device) -> int:

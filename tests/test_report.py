@@ -2,18 +2,14 @@ import csv
 import io
 import json
 import math
-import re
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from bench.report import report
-from bench.report.pictures import FRAME, figure2, file_name
 from bench.report.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
 from bench.report.table import table1
 from bench.store import Record, Store, read_records
@@ -269,33 +265,6 @@ def test_the_stand_in_for_tfd_is_labelled_as_such():
 
 def test_report_of_nothing_writes_nothing(tmp_path):
     assert report(tmp_path) == []
-
-
-def test_figure_shows_the_first_twenty_draws_and_the_neighbour_of_each_rows_last():
-    samples = np.linspace(0, 1, 100, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 24, 24), np.float32)
-    neighbours = 1 - samples
-    picture = np.asarray(Image.open(io.BytesIO(figure2(samples, neighbours))))
-    assert picture.shape == (4 * 52, 6 * 52, 3)  # 24 pixels, twice as large, in a margin of 2
-    centres = picture[26::52, 26::52, 0].astype(float) / 255
-    np.testing.assert_allclose(centres[:, :5].flatten(), samples[:20, 0, 0, 0], atol=1 / 255)
-    np.testing.assert_allclose(centres[:, 5], neighbours[4:20:5, 0, 0, 0], atol=1 / 255)
-    assert tuple(picture[0, -1]) == FRAME
-    assert tuple(picture[0, 0]) == (255, 255, 255)
-
-
-def test_colour_images_keep_their_colours():
-    red = np.zeros((5, 3, 8, 8), np.float32)
-    red[:, 0] = 1
-    picture = np.asarray(Image.open(io.BytesIO(figure2(red, red))))
-    assert tuple(picture[10, 10]) == (255, 0, 0)
-
-
-def test_file_names_are_harmless():
-    names = ("../../x", "/etc/passwd", "a b (c=1)", "<script>", "", "my model", "my_model", "модель", "模型", "gan-ns")
-    for name in names:
-        assert re.fullmatch(r"[A-Za-z0-9_-]+", file_name(name))
-    assert len({file_name(name) for name in names}) == len(names)
-    assert file_name("gan-ns epochs=100") == "gan-ns_epochs_100"
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])

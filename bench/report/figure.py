@@ -17,6 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from bench.atomic import write_atomically
 from bench.digest import code_digests, content_digest
 from bench.report.table import Key
@@ -42,7 +44,6 @@ RC: Any = {
     "legend.frameon": False,
     "legend.fontsize": 6,
     "pdf.fonttype": 42,  # TrueType: embedded, and accepted by publishers
-    "savefig.dpi": DPI,
 }
 
 Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves", "distances", "theory"]
@@ -104,15 +105,26 @@ def figure_at(path: Path, section: Section, of: str, draw: Callable[[], Drawn] |
 
 def keep(canvas: Any, path: Path, of: str, texts: Mapping[str, str] | None = None) -> list[Path]:
     """Write a matplotlib Figure to `path` (.png) and beside it as .pdf, both naming what they are `of`; return the files."""
-    written = []
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
     told = dict(texts or {})
-    pdf = {"CreationDate": None, "Keywords": of, "Title": told.get("Title", "")}
-    for suffix, metadata in ((".png", {"Software": drawn_by(), "Source": of, **told}), (".pdf", pdf)):
-        buffer = io.BytesIO()
-        canvas.savefig(buffer, format=suffix[1:], metadata=metadata)
-        written.append(path.with_suffix(suffix))
-        write_atomically(written[-1], buffer.getvalue())
-    return written
+    pdf, png = io.BytesIO(), io.BytesIO()
+    canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Keywords": of, "Title": told.get("Title", "")})
+    canvas.dpi = DPI
+    agg = FigureCanvasAgg(canvas)
+    agg.draw()  # type: ignore[no-untyped-call]  # nor is this
+    drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # so in matplotlib
+    image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
+    for name, text in {"Software": drawn_by(), "Source": of, **told}.items():
+        named.add_itxt(name, text)
+    if image.getcolors(256):  # exact with a palette, and a third of the size
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    image.save(png, "PNG", dpi=(DPI, DPI), pnginfo=named)
+    for suffix, content in ((".png", png), (".pdf", pdf)):
+        write_atomically(path.with_suffix(suffix), content.getvalue())
+    return [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
 
 
 def drawn_by() -> str:

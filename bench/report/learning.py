@@ -48,8 +48,10 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
     stages = list(dict.fromkeys(str(row["stage"]) for row in history))
     for panel, names in zip(axes, panels, strict=False):
         for name, colour in zip(names, COLOURS, strict=False):
-            points = [(i, row[name]) for i, row in enumerate(history, start=1) if name in row]
-            panel.plot(*zip(*points, strict=True), color=colour, label=NAMES.get(name, name))
+            for stage in stages:  # a line of its own: what one stage ends with is not what the next begins with
+                points = [(i, row[name]) for i, row in enumerate(history, start=1) if name in row and row["stage"] == stage]
+                panel.plot([i for i, _ in points], [value for _, value in points], color=colour)
+            panel.plot([], [], color=colour, label=NAMES.get(name, name))
         panel.set(xlabel="epoch" if len(stages) == 1 else f"epoch, all of {len(stages)} stages")
         panel.legend()
         for boundary in boundaries(history):

@@ -12,6 +12,8 @@ Image = np.ndarray[Any, Any]
 """One image, (c, h, w) in [0, 1]."""
 FINE = 60
 """Images are enlarged by a whole factor, that their pixels stay sharp wherever the figure is shown, to about this height."""
+LARGEST = 0.55
+"""Inches from a tile to the next, at most."""
 GAP = 4
 """Pixels, enlarged, that are left white around an image."""
 
@@ -26,13 +28,17 @@ class Tile:
 
 
 def draw_tiles(rows: Sequence[Sequence[Tile]], *, width: float, titles: Sequence[str] = (), left: Sequence[str] = ()) -> Any:
-    """Return a matplotlib Figure, `width` inches wide, of rows of tiles, with titles over the columns and texts left of the rows."""
+    """Return a matplotlib Figure of rows of tiles, with titles over the columns and texts left of the rows.
+
+    It is `width` inches wide, or less where tiles would become larger than need be.
+    """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     sheet = sheet_of(rows)
     columns, (height, across, _) = max(len(row) for row in rows), sheet.shape
     margin, head = 0.45 if left else 0.02, 0.16 if titles else 0.02  # inches
+    width = min(width, margin + LARGEST * columns)
     tall = (width - margin) * height / across
     canvas = Figure(figsize=(width, head + tall))
     axes = canvas.add_axes((margin / width, 0, 1 - margin / width, tall / (head + tall)))

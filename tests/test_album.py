@@ -1,0 +1,173 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import tiny
+from test_selection import CPU, cell_of
+
+from bench import sealed
+from bench.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight
+from bench.artefacts import album_path, epochs_of
+from bench.checkpoint import snapshot_path
+from bench.execute import Rig, complete, stored
+from bench.store import Store
+from metrics import METRICS
+from models import MODELS, Latent, settings_for
+
+
+def album(cell, store):
+    images, about, _ = sealed.load(album_path(cell, store), cell.id)
+    return images, json.loads(about)
+
+
+def completed(few, tmp_path, name="vae", told=lambda news: None, **changes):
+    cell, store = replace(cell_of(few, name=name, taken="last", **changes), model=name), Store(tmp_path, "digits")
+    rig = Rig(few, store, {"neighbours": METRICS["neighbours"]}, CPU)
+    complete(cell, rig, tell=told)
+    return cell, rig
+
+
+def test_great_circles_keep_the_norm_of_orthogonal_codes_and_their_ends():
+    a, b = torch.tensor([3.0, 0, 0], dtype=torch.float64), torch.tensor([0, 3.0, 0], dtype=torch.float64)
+    t = torch.linspace(0, 1, 7, dtype=torch.float64)
+    points = great_circle(a, b, t)
+    torch.testing.assert_close(points.norm(dim=1), torch.full((7,), 3.0, dtype=torch.float64))
+    torch.testing.assert_close(points[[0, -1]], torch.stack([a, b]))
+    angles = torch.atan2(points[:, 1], points[:, 0])
+    torch.testing.assert_close(angles.diff(), torch.full((6,), torch.pi / 12, dtype=torch.float64))  # evenly spaced
+
+
+def test_great_circles_between_parallel_codes_are_straight():
+    a = torch.randn(5, dtype=torch.float64)
+    t = torch.linspace(0, 1, 4, dtype=torch.float64)
+    torch.testing.assert_close(great_circle(a, 2 * a, t), straight(a, 2 * a, t))
+
+
+def test_straight_walks_are_evenly_spaced():
+    points = straight(torch.zeros(2), torch.tensor([3.0, 6.0]), torch.linspace(0, 1, 4))
+    torch.testing.assert_close(points, torch.tensor([[0.0, 0], [1, 2], [2, 4], [3, 6]]))
+
+
+@pytest.mark.parametrize("name", [name for name, config in MODELS.items() if isinstance(tiny(config).build((1, 8, 8)), Latent)])
+def test_samples_are_decoded_draws_of_the_prior(name, few):
+    model = tiny(settings_for(name, "digits")).build(few.shape)
+    model.initialise(few.train)
+    torch.manual_seed(1)
+    samples = model.sample(50)
+    torch.manual_seed(1)
+    z = model.latent(50)
+    assert torch.equal(model.decode(z), samples)
+    # mean 0 and variance 1, as every prior here has: the standard errors over 50 · k numbers are under 0.1 and 0.15
+    many = model.latent(2000)
+    assert float(many.mean()) == pytest.approx(0, abs=0.05)
+    assert float(many.var()) == pytest.approx(1, abs=0.05)
+    assert (float(many.abs().max()) <= 3**0.5) == (model.prior == "uniform")
+
+
+def test_models_with_a_latent_space_are_known():
+    latent = {name for name, config in MODELS.items() if isinstance(tiny(config).build((1, 8, 8)), Latent)}
+    assert {"gan-ns", "gan-mm", "gan-conv", "vae"} <= latent
+    assert not latent & {"dbn", "stacked-cae", "deep-gsn", "rbm", "data", "kmeans"}
+
+
+def test_the_film_follows_the_same_codes_through_training(few, tmp_path):
+    cell, rig = completed(few, tmp_path, epochs=6)
+    images, about = album(cell, rig.store)
+    assert about["epochs"] == epochs_of(cell) == [1, 2, 3, 4, 5, 6]
+    assert images["film"].shape == (6, 8, 1, 8, 8)
+    steps = (images["film"][1:] - images["film"][:-1]).flatten(2).norm(dim=2)
+    apart = torch.cdist(images["film"][-1].flatten(1), images["film"][-1].flatten(1))
+    assert float(steps[-1].median()) < float(apart[apart > 0].median())  # nearer to itself an epoch ago than to the others
+    assert [(row["stage"], row["epoch"]) for row in about["history"]] == [("elbo", epoch) for epoch in range(1, 7)]
+
+
+def test_walks_start_where_the_film_ends(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    images, about = album(cell, rig.store)
+    assert images["walks"].shape == (4, 10, 1, 8, 8)
+    # the film's last frames and the walks' ends are the same first draws of the prior
+    ends = torch.cat([images["walks"][:, 0], images["walks"][:, -1]]).flatten(1)
+    torch.testing.assert_close(torch.cdist(images["film"][-1].flatten(1), ends).min(1).values, torch.zeros(8), atol=1e-4, rtol=0)
+    assert about["prior"] == "gaussian"
+
+
+def test_models_without_a_latent_space_have_a_film_alone(few, tmp_path):
+    cell, rig = completed(few, tmp_path, name="rbm")
+    images, _ = album(cell, rig.store)
+    assert set(images) == {"film"}
+
+
+class Pixels:
+    """A model whose codes are images, of which the first tell their kind: arithmetic can be done by hand."""
+
+    prior = "gaussian"
+
+    def __init__(self, codes):
+        self.codes = codes
+
+    def latent(self, n):
+        return self.codes
+
+    def decode(self, z):
+        return z.view(-1, 1, 2, 2)
+
+
+def test_arithmetic_adds_and_subtracts_means_of_the_first_codes_of_each_kind():
+    kinds = torch.tensor([2, 0, 1, 0, 2, 1, 0, 2, 1, 0, 1, 2])
+    train = torch.eye(4)[:3].view(3, 1, 2, 2) * 10
+    codes = torch.eye(4)[kinds] * 10 + torch.randn(12, 4) * 0.1
+    images, rows = arithmetic(Pixels(codes), train, torch.arange(3))
+    assert torch.equal(kinds_of(codes.view(-1, 1, 2, 2), train, torch.arange(3)), kinds)
+    means = [codes[kinds == kind][:3].mean(0) for kind in range(3)]
+    torch.testing.assert_close(images["sums"][0].flatten(), means[0] - means[1] + means[2])
+    torch.testing.assert_close(images["members"][0, 1].flatten(1), codes[kinds == 1][:3])
+    assert rows[0][:3] == [0, 1, 2]
+
+
+def test_arithmetic_needs_enough_codes_of_three_kinds():
+    codes = torch.eye(4)[torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])]
+    assert arithmetic(Pixels(codes), torch.eye(4)[:3].view(3, 1, 2, 2), torch.arange(3)) == ({}, [])
+
+
+def test_a_finished_cell_gets_its_album_without_training(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    images, about = album(cell, rig.store)
+    album_path(cell, rig.store).unlink()
+    times = {path: path.stat().st_mtime_ns for path in rig.store.artefact("fits", cell.fit_key).iterdir()}
+    assert stored(cell, rig) is None  # there is something left to do
+    assert complete(cell, rig).reused
+    again = album(cell, rig.store)
+    assert again[1] == about
+    assert all(torch.equal(again[0][name], image) for name, image in images.items())
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert stored(cell, rig).reused
+
+
+def test_nothing_is_trained_for_an_album(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    album_path(cell, rig.store).unlink()
+    snapshot_path(rig.store.artefact("fits", cell.fit_key), 2).unlink()
+    assert album_due(cell, few, rig.store) is None
+    assert complete(cell, rig).reused
+    assert not album_path(cell, rig.store).exists()
+
+
+def test_an_album_of_other_weights_is_made_anew(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    images, about, _ = sealed.load(album_path(cell, rig.store), cell.id)
+    sealed.save(album_path(cell, rig.store), cell.id, images, json.dumps(json.loads(about) | {"weights": "others"}))
+    assert album_due(cell, few, rig.store) == 4
+    make_album(cell, few, rig.store, CPU)
+    assert album_due(cell, few, rig.store) is None
+
+
+def test_a_model_that_cannot_be_drawn_keeps_its_rows(few, tmp_path, monkeypatch):
+    def fail(*args):
+        raise ValueError("no light")
+
+    monkeypatch.setattr("bench.album.walks", fail)
+    told = []
+    _, rig = completed(few, tmp_path, told=told.append)
+    assert all(r.ok for r in rig.store.records())
+    assert any("no pictures of it: failed: no light" in getattr(news, "text", "") for news in told)
