@@ -31,7 +31,7 @@ GRID = 64
 def check_installed() -> None:
     """Raise BadOption where the package is missing that torch's writer needs."""
     if find_spec("tensorboard") is None:
-        raise BadOption("--tensorboard: needs the package tensorboard; pip install 'genmodel-bench[tensorboard]'")
+        raise BadOption("--tensorboard: needs the package tensorboard; pip install tensorboard")
 
 
 class Board:
