@@ -27,7 +27,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
 """Okabe and Ito (2008), Color Universal Design."""
 COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 """Of lines, in order; with more lines than colours the dashes change. Yellow is too pale for a line."""
-RC = {
+RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: figures look the same everywhere
     "font.size": 7,
     "axes.titlesize": 7,
