@@ -46,8 +46,9 @@ def scores(rows: Iterable[Record]) -> list[tuple[str, str]]:
     """Return every score with its own error, and the reason of each that is none."""
     found: dict[str, list[tuple[Record, str]]] = {}
     for r in rows:
-        error = f" ± {plain(r.stderr)} over {r.n} {r.stderr_over}" if r.stderr is not None else ""
-        text = r.status if r.value is None else f"{plain(r.value)}{error} {r.unit}".rstrip()
+        error = f" ± {r.stderr:.3g}" if r.stderr is not None else ""
+        over = f" over {r.n:,} {r.stderr_over}" if r.stderr is not None and r.n is not None else ""
+        text = r.status if r.value is None else f"{plain(r.value)}{error} {r.unit}".rstrip() + over
         found.setdefault(f"{r.metric}: {r.quantity}" if r.quantity else r.metric, []).append((r, text))
     return [(name, by_seed(values)) for name, values in found.items()]
 

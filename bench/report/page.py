@@ -69,6 +69,11 @@ class Picture:
     width: int
     height: int
 
+    @property
+    def broad(self) -> bool:
+        """Return whether it would be too small to read on a narrow screen, if it were to fit there."""
+        return self.width > 600
+
 
 @dataclass(frozen=True)
 class Row:
@@ -86,12 +91,10 @@ class Row:
 
 
 def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequence[Figure], compared: Comparison | None) -> str:
-    """Return the page of a data set, HTML, from its table, its records, the figures that lie at their paths and what can be compared."""
+    """Return the page of one data set, HTML, from the table of its records, the figures that lie at their paths and what can be compared."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    table = Table(table.numbers.loc[:, [dataset]], table.notes)
-    records = [r for r in records if r.dataset == dataset]
     css, js = template("page.css"), template("page.js")
     pictures = embedded(figures)
     rows = rows_of(dataset, table, records, pictures)
@@ -198,8 +201,11 @@ def embedded(figures: Sequence[Figure]) -> list[Picture]:
 
 def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
     """Return a comparison as JSON can hold it, its rows in the order of the table, log p as base64 of little-endian float32."""
+    from scipy.special import stdtrit
+
     names = [row.name for row in rows]
     h, w = compared.size
+    n = len(next(iter(compared.log_probs.values()))) if compared.folds is None else int(compared.folds.max()) + 1
     return {
         "rows": [
             {
@@ -211,6 +217,7 @@ def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
             for row in rows
             if row.key in compared.log_probs
         ],
+        "clear": float(stdtrit(max(n - 1, 1), 0.975)),  # the z from which a difference is called clear
         "folds": None if compared.folds is None else compared.folds.tolist(),
         "shown": compared.shown,
         "images": compared.images,

@@ -24,7 +24,7 @@ function compareValues(a, b, sign) {
 
 function sortBy(column) {
   const heading = headings[column];
-  const ascending = heading.hasAttribute("aria-sort") ? heading.ariaSort === "descending" : column === 0;
+  const ascending = heading.hasAttribute("aria-sort") ? heading.getAttribute("aria-sort") === "descending" : column === 0;
   for (const other of headings) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   const value = (row) => row.rows[0].cells[column].dataset.value;
@@ -73,6 +73,15 @@ function startTable() {
   press(one("#all-details"), (pressed) => rows.forEach((row) => unfold(row, pressed)));
 }
 
+// What scrolls sideways has to be reached by keyboard; what does not is no stop on the way.
+function reachPlates() {
+  for (const plate of all(".plate.broad")) {
+    const scrolls = plate.scrollWidth > plate.clientWidth;
+    const attributes = { tabindex: "0", role: "group", "aria-label": one("strong", plate.parentElement).textContent };
+    for (const [name, value] of Object.entries(attributes)) scrolls ? plate.setAttribute(name, value) : plate.removeAttribute(name);
+  }
+}
+
 // Two rows compared.
 
 function decoded(base64) {
@@ -99,7 +108,8 @@ function paired(differences, folds) {
   const centre = mean(values);
   const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (n - 1);
   const error = Math.sqrt(variance / n);
-  return { n, mean: centre, error, z: centre / error, wins: differences.filter((d) => d > 0).length / differences.length };
+  const share = (condition) => differences.filter(condition).length / differences.length;
+  return { n, mean: centre, error, z: centre / error, above: share((d) => d > 0), below: share((d) => d < 0) };
 }
 
 const nats = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
@@ -111,12 +121,12 @@ function verdict(a, b, result, scores) {
   const z = Number.isFinite(result.z) ? `, z = ${nats(result.z, 1)}` : "";
   const size = `${nats(Math.abs(result.mean))} ± ${error} nats per image`;
   const [better, worse] = result.mean >= 0 ? [a, b] : [b, a];
-  const clear = Math.abs(result.z) >= 2;
-  const found = clear ? [name(better), " explains them better than ", name(worse), `, by ${size}`]
-    : ["Neither is clearly better: ", name(better), " is above ", name(worse), ` by ${size}`];
-  const share = ` (paired over ${over}${z}). On ${nats(100 * result.wins, 1)} % of the images `;
+  const found = Math.abs(result.z) >= scores.clear ? [name(better), " explains them better than ", name(worse), `, by ${size}`]
+    : ["Neither explains them clearly better: ", name(better), " is above ", name(worse), ` by ${size}`];
+  const share = better === a ? result.above : result.below;
+  const details = ` (paired over ${over}${z}), and gives the higher log p to ${nats(100 * share, 1)} % of them.`;
   const caution = a.samples === b.samples ? [] : [" Their numbers of samples differ, and the log-likelihood grows with it: not a fair comparison."];
-  return [...found, share, name(a), " is above.", ...caution];
+  return [...found, details, ...caution];
 }
 
 const name = (row) => element("bdi", {}, row.name);
@@ -152,7 +162,7 @@ function histogram(differences) {
   const first = Math.floor(low / step);
   const counts = new Array(Math.max(1, Math.ceil(high / step) - first + 1)).fill(0);
   for (const d of differences) counts[Math.floor(d / step) - first] += 1;
-  const [width, height, foot] = [560, 140, 22];
+  const [width, height, foot] = [560, 140, 26];
   const bar = width / counts.length;
   const tallest = Math.max(...counts);
   const bars = counts.map((count, i) => drawing("rect", {
@@ -160,7 +170,7 @@ function histogram(differences) {
     y: height - (height * count) / tallest, height: (height * count) / tallest,
   }));
   const zero = -first * bar;
-  const text = (x, anchor, content) => drawing("text", { x, y: height + 16, "text-anchor": anchor }, content);
+  const text = (x, anchor, content) => drawing("text", { x, y: height + 18, "text-anchor": anchor }, content);
   const labels = [text(0, "start", nats(first * step, 0)), text(width, "end", `${nats((first + counts.length) * step, 0)} nats`)];
   if (zero > 70 && zero < width - 90) labels.push(text(zero, "middle", "0"));
   return drawing("svg", { viewBox: `0 0 ${width} ${height + foot}`, role: "img", "aria-labelledby": "histogram-caption" },
@@ -185,7 +195,7 @@ function compare(scores) {
   one("#histogram").replaceChildren(histogram(differences));
   const median = differences[order[Math.floor(order.length / 2)]];
   const range = `from ${signed(differences[order[0]])} to ${signed(differences[order.at(-1)])}, median ${signed(median)}`;
-  one("#histogram-caption").replaceChildren("Test images by log p under ", name(a), " minus log p under ", name(b), `: ${range} nats.`);
+  one("#histogram-caption").replaceChildren("Test images by log p under ", name(a), " minus log p under ", name(b), `: ${range} nats. Right of 0 the first explains the image better, left of 0 the second.`);
   const best = [
     bestImages(scores, [name(a), " explains best against ", name(b)], order.slice(-scores.shown).reverse(), differences),
     bestImages(scores, [name(b), " explains best against ", name(a)], order.slice(0, scores.shown), differences),
@@ -211,4 +221,6 @@ async function startComparison() {
 for (const controls of all(".controls")) controls.hidden = false;
 document.documentElement.classList.add("script");
 startTable();
+reachPlates();
+addEventListener("resize", reachPlates);
 startComparison();
