@@ -315,3 +315,12 @@ def test_a_figure_stands_in_the_page_once(tmp_path):
     text = page("mnist", table1(RECORDS), RECORDS, figures, None)
     content = base64.b64encode((tmp_path / "b.png").read_bytes()).decode()
     assert text.count(content) == 1
+
+
+@pytest.mark.slow
+def test_without_chromium_the_tests_that_need_it_end_with_one_line():
+    command = [sys.executable, "-m", "pytest", "-m", "browser", str(TESTS / "browser")]
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CHROMIUM": "/nowhere"}, cwd=TESTS.parent)
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in run.stderr.splitlines() if line.strip()] == [line for line in run.stderr.splitlines() if "install" in line]
+    assert "Traceback" not in run.stdout + run.stderr

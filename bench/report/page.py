@@ -91,7 +91,7 @@ class Row:
 
 
 def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequence[Figure], compared: Comparison | None) -> str:
-    """Return the page of one data set, HTML, from the table of its records, the figures that lie at their paths and what can be compared."""
+    """Return the page of one data set, HTML, from its table, its records, the figures at their paths and what can be compared."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

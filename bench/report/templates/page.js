@@ -118,13 +118,15 @@ const signed = (value) => (value > 0 ? "+" : "") + nats(value, 1);
 function verdict(a, b, result, scores) {
   const over = scores.folds ? `the means of ${result.n} folds` : `${result.n.toLocaleString("en")} test images`;
   const error = Number.isFinite(result.error) ? nats(result.error) : "unknown";
-  const z = Number.isFinite(result.z) ? `, z = ${nats(result.z, 1)}` : "";
-  const size = `${nats(Math.abs(result.mean))} ± ${error} nats per image`;
+  const clear = Math.abs(result.z) >= scores.clear;
+  const needed = clear ? "" : ` where ${nats(scores.clear, 1)} would be clear`;
+  const z = Number.isFinite(result.z) ? `, z\u00a0=\u00a0${nats(result.z, 1)}${needed}` : "";
+  const size = `${nats(Math.abs(result.mean))}\u00a0±\u00a0${error}\u00a0nats per image`;
   const [better, worse] = result.mean >= 0 ? [a, b] : [b, a];
-  const found = Math.abs(result.z) >= scores.clear ? [name(better), " explains them better than ", name(worse), `, by ${size}`]
+  const found = clear ? [name(better), " explains them better than ", name(worse), `, by ${size}`]
     : ["Neither explains them clearly better: ", name(better), " is above ", name(worse), ` by ${size}`];
   const share = better === a ? result.above : result.below;
-  const details = ` (paired over ${over}${z}), and gives the higher log p to ${nats(100 * share, 1)} % of them.`;
+  const details = ` (paired over ${over}${z}), and gives the higher log p to ${nats(100 * share, 1)}\u00a0% of them.`;
   const caution = a.samples === b.samples ? [] : [" Their numbers of samples differ, and the log-likelihood grows with it: not a fair comparison."];
   return [...found, details, ...caution];
 }
@@ -219,6 +221,7 @@ async function startComparison() {
 }
 
 for (const controls of all(".controls")) controls.hidden = false;
+for (const excuse of all(".plain")) excuse.hidden = true;
 document.documentElement.classList.add("script");
 startTable();
 reachPlates();
