@@ -193,7 +193,7 @@ function compare(scores) {
   const result = paired(differences, scores.folds);
   Object.assign(output.dataset, { mean: result.mean, error: result.error, z: result.z, n: result.n });
   output.replaceChildren(...verdict(a, b, result, scores));
-  const order = [...differences.keys()].sort((i, j) => differences[i] - differences[j] || i - j);
+  const order = [...differences.keys()].sort((i, j) => differences[i] - differences[j]);  // stable, as where the images were chosen
   one("#histogram").replaceChildren(histogram(differences));
   const median = differences[order[Math.floor(order.length / 2)]];
   const range = `from ${signed(differences[order[0]])} to ${signed(differences[order.at(-1)])}, median ${signed(median)}`;
@@ -213,7 +213,7 @@ async function startComparison() {
       const options = scores.rows.map((row, i) => [row, i]).filter(([row]) => row.group === group);
       select.append(element("optgroup", { label: group }, ...options.map(([row, i]) => element("option", { value: i }, row.name))));
     }
-    select.value = chosen;
+    select.value = chosen
     select.addEventListener("change", () => compare(scores));
   }
   if (scores.shown) await one("#sprite").decode();
