@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
@@ -46,15 +47,26 @@ def _closure(modules: tuple[str, ...]) -> list[str]:
     return sorted(seen)
 
 
+def _spec(module: str) -> ModuleSpec | None:
+    """Return where a module's source lies, or None where there is no such module; no package it lies in is imported, as torch would be."""
+    first, *rest = module.split(".")
+    spec = find_spec(first)
+    for i in range(len(rest)):
+        if spec is None or spec.submodule_search_locations is None:  # the parent is a module, not a package
+            return None
+        spec = PathFinder.find_spec(".".join([first, *rest[: i + 1]]), spec.submodule_search_locations)
+    return spec
+
+
 def _tree(module: str) -> ast.Module:
-    spec = None if module == "__main__" else find_spec(module)
+    spec = None if module == "__main__" else _spec(module)
     if spec is None or spec.origin is None:
         raise BenchError(f"digest: {module!r} has no source file to hash; define models and metrics in a module that can be imported")
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def _local_imports(module: str) -> Iterator[str]:
-    spec = find_spec(module)
+    spec = _spec(module)
     package = module if spec and spec.submodule_search_locations is not None else module.rpartition(".")[0]
     for node in ast.walk(_tree(module)):
         names: list[str] = []
@@ -65,15 +77,8 @@ def _local_imports(module: str) -> Iterator[str]:
             # `from package import x` is of a submodule x where there is one, else of the package itself.
             if source.split(".")[0] in HOME:
                 inner = [f"{source}.{alias.name}" for alias in node.names]
-                names = [name if _is_module(name) else source for name in inner]
+                names = [name if _spec(name) else source for name in inner]
         yield from (name for name in names if name.split(".")[0] in HOME)
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent is a module, not a package
-        return False
 
 
 def _normal_source(module: str) -> str:

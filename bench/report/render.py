@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from bench.report.table import COLUMNS, Table
+from bench.report.table import COLUMNS, Key, Table
 from bench.store import inert
 
 LEGEND = (
@@ -95,7 +95,7 @@ def printed(
     names = []
     for key in table.numbers.index:
         _, model, variant, _ = key
-        marks = ",".join(letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, []))
+        marks = ",".join(marks_of(table, key))
         names.append(escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else ""))
     shown = pd.DataFrame({"model": names})
     for dataset, column in table.numbers.columns:
@@ -107,6 +107,11 @@ def printed(
                 alone = table.numbers[dataset, "seed ±"].isna()
                 shown[title] = [f"≥ {text}" if lower and text != DASH else text for text, lower in zip(shown[title], alone, strict=True)]
     return shown
+
+
+def marks_of(table: Table, key: Key) -> list[str]:
+    """Return the letters of a row's notes."""
+    return [letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, [])]
 
 
 def number(value: object, decimals: int) -> str:

@@ -1,0 +1,156 @@
+"""By how much, and on which test images, does one row of the table explain the data better than another?
+
+Two rows were scored on the same test images, so their difference is paired: image by image, d_i = log p_A(x_i) − log p_B(x_i) in nats. Its
+mean has the standard error sd(d) / √n, ddof 1, far smaller than the errors of both rows would suggest. Where the data set has folds, d is
+the mean of each fold, and n the number of folds. This error is over test images alone: it lacks the spread over training runs.
+
+Here the arrays are gathered and the images chosen; the differences of the two rows that a reader picks are computed where he picks them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.table import Key
+from bench.store import Record
+
+SHOWN = (8, 4, 2, 1, 0)
+"""How many images each of two rows explains better by most are shown: as many as the budget allows."""
+BUDGET = 4_000_000
+"""Bytes of the PNG that holds the images of all pairs."""
+SIDE = 64
+"""Images with a longer side are shrunk to this many pixels."""
+
+Images = NDArray[np.uint8]
+"""(n, h, w) grey or (n, h, w, 3)."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What each row says of each test image, and the images worth looking at.
+
+    `log_probs`: nats of each test image, (n,) float32, the mean over training seeds; `folds`: the fold of each, (n,) from 0, or None.
+    `images` are those in the PNG `sprite`, numbers of test images in order, `columns` in a row of it, each of `size` (h, w);
+    `shown` of them for each of two rows.
+    """
+
+    log_probs: dict[Key, NDArray[np.float32]]
+    folds: NDArray[np.int64] | None
+    shown: int
+    images: list[int]
+    sprite: bytes
+    columns: int
+    size: tuple[int, int]
+
+
+def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
+    """Return the rows of one data set that can be compared, from the arrays under `cache`; None where there are not two, or no images."""
+    digests = {r.dataset_digest for r in records}
+    if len(digests) != 1:
+        return None
+    source = cache / "images" / f"{digests.pop()}.safetensors"
+    arrays = read(source, "fold")
+    n = count(source)
+    log_probs = {key: x for key, x in row_means(records, cache).items() if len(x) == n}
+    if len(log_probs) < 2:
+        return None
+    folds = np.unique(arrays["fold"], return_inverse=True)[1].astype(np.int64) if "fold" in arrays else None
+    for shown in SHOWN:
+        images = worth_seeing(list(log_probs.values()), shown)
+        tiles = pixels(source, images)
+        columns = max(1, math.ceil(math.sqrt(len(tiles))))
+        sprite = mosaic(tiles, columns) if len(tiles) else b""
+        if len(sprite) <= BUDGET:
+            break
+    return Comparison(log_probs, folds, shown, images, sprite, columns, (tiles.shape[1], tiles.shape[2]))
+
+
+def row_means(records: Iterable[Record], cache: Path) -> dict[Key, NDArray[np.float32]]:
+    """Return log p of the test images, the mean over seeds, of each row of which the arrays of all seeds are at hand."""
+    keys: dict[Key, list[str]] = {}
+    for r in records:
+        if r.metric == "parzen" and r.quantity == "log_likelihood" and r.ok:
+            keys.setdefault((r.role, r.model, r.variant, r.samples), []).append(r.score_key)
+    means: dict[Key, NDArray[np.float32]] = {}
+    for key, score_keys in keys.items():
+        arrays = [read(cache / "scores" / f"{score_key}.safetensors", "log_prob").get("log_prob") for score_key in score_keys]
+        seeds = [x for x in arrays if x is not None and x.ndim == 1 and np.isfinite(x).all()]
+        if len(seeds) == len(arrays) and len({len(x) for x in seeds}) == 1:
+            means[key] = np.stack(seeds).mean(0, dtype=np.float64).astype(np.float32)
+    return means
+
+
+def read(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Return those of the named arrays that are at `path`; none where the file is not there or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names if name in file.keys()}
+    except (OSError, SafetensorError):
+        return {}
+
+
+def count(path: Path) -> int:
+    """Return the number of test images at `path`, 0 where there are none that could be shown."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shape = file.get_slice("test").get_shape()
+    except (OSError, SafetensorError):
+        return 0
+    return int(shape[0]) if len(shape) == 4 else 0
+
+
+def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[int]:
+    """Return the test images that are among the `shown` of any pair of rows, in order."""
+    found: set[int] = set()
+    for a, b in combinations(log_probs, 2):
+        order = np.argsort(a.astype(np.float64) - b, kind="stable")
+        found.update(order[:shown].tolist(), order[len(order) - shown :].tolist())
+    return sorted(found)
+
+
+def pixels(path: Path, images: Sequence[int]) -> Images:
+    """Return the images of these numbers, one by one from a file that may be large, at most `SIDE` high and wide."""
+    from PIL import Image
+    from safetensors import safe_open
+
+    tiles = []
+    with safe_open(path, framework="numpy") as file:
+        test = file.get_slice("test")
+        _, _, h, w = test.get_shape()
+        scale = min(1.0, SIDE / max(h, w))
+        size = (max(1, round(h * scale)), max(1, round(w * scale)))
+        for i in images:
+            x = test[i : i + 1][0]  # (c, h, w)
+            x = x if x.dtype == np.uint8 else np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
+            x = x[:3].transpose(1, 2, 0) if len(x) >= 3 else x[0]  # (c, h, w) -> (h, w, 3), or (h, w) of grey
+            if scale < 1:
+                x = np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BOX))
+            tiles.append(x)
+    return np.stack(tiles) if tiles else np.zeros((0, *size), np.uint8)
+
+
+def mosaic(tiles: Images, columns: int) -> bytes:
+    """Return a PNG of the tiles, `columns` in a row, without gaps."""
+    from PIL import Image
+
+    rows = -(-len(tiles) // columns)
+    n, h, w = tiles.shape[:3]
+    sheet = np.zeros((rows * columns, *tiles.shape[1:]), np.uint8)
+    sheet[:n] = tiles
+    sheet = sheet.reshape(rows, columns, h, w, *tiles.shape[3:]).swapaxes(1, 2)  # (rows, columns, h, w) -> (rows, h, columns, w)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet.reshape(rows * h, columns * w, *tiles.shape[3:])).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

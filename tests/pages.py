@@ -1,0 +1,82 @@
+"""What the tests of the page share: records with scores and test images behind them, and strangers' names among them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import save_file
+from test_report import ROW
+
+from bench.report.compare import comparison
+from bench.report.figure import Figure
+from bench.report.page import page
+from bench.report.table import table1
+
+STRANGER = "<script>alert(1)</script>\"'&</script><!--"
+DIGEST = "d1"
+IMAGES = 60
+
+
+def log_probs(seed, n=IMAGES):
+    return np.random.default_rng(seed).normal(100 + 10 * seed, 20, n)
+
+
+def rows(model, seeds=(0,), *, role="model", offset=0, **changes):
+    """Records of one row of the table, the arrays of whose seeds are those of `log_probs`."""
+    found = []
+    for seed in seeds:
+        key = f"{role}-{abs(hash_of(model))}-{seed}"
+        value = float(log_probs(offset + seed).mean())
+        settings = json.dumps({"hidden": [16, 12], "lr": 0.05, "note": model})
+        made = replace(ROW, model=model, role=role, seed=seed, value=value, stderr=2.0, dataset_digest=DIGEST, score_key=key)
+        found.append(replace(made, model_settings=settings, device="cpu", commit="abc", score_seconds=1.0 + seed, **changes))
+    return found
+
+
+def hash_of(text):
+    return sum(ord(character) * 31**i for i, character in enumerate(text[:10]))
+
+
+RECORDS = [
+    *rows("vae", (0, 1, 2), offset=4),
+    *rows("gan-ns", offset=2),
+    *rows("dbn", offset=1),
+    *rows(STRANGER, role="samples", offset=3, status=f"warning: {STRANGER}"),
+    *rows("data", role="reference", offset=6),
+    replace(ROW, model="rbm", seed=0, status="failed: no luck", dataset_digest=DIGEST),
+]
+OFFSETS = {"vae": 4, "gan-ns": 2, "dbn": 1, STRANGER: 3, "data": 6}
+
+
+def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8):
+    """Write the arrays behind `records` and the test images, image i all of value i."""
+    for folder in ("scores", "images"):
+        (cache / folder).mkdir(parents=True, exist_ok=True)
+    for r in records:
+        if r.score_key:
+            arrays = {"log_prob": log_probs(OFFSETS[r.model] + r.seed), "sigma_curve": np.zeros(10)}
+            save_file(arrays, cache / "scores" / f"{r.score_key}.safetensors")
+    test = np.arange(IMAGES, dtype=np.uint8)[:, None, None, None] * np.ones(shape, np.uint8)
+    arrays = {"test": test if dtype == np.uint8 else (test / 255).astype(dtype)}
+    if folds is not None:
+        arrays["fold"] = np.asarray(folds)
+    save_file(arrays, cache / "images" / f"{DIGEST}.safetensors")
+
+
+def draw(folder):
+    """Figures of two rows and of all, one of them of a known resolution, one that is not there."""
+    Image.fromarray(np.full((40, 60), 128, np.uint8)).save(folder / "a.png")
+    Image.fromarray(np.full((300, 2000), 128, np.uint8)).save(folder / "b.png", dpi=(300, 300))
+    vae, stranger = ("model", "vae", "", 10_000), ("samples", STRANGER, "", 10_000)
+    return [
+        Figure(folder / "b.png", "curves", "Parzen against σ", "Over the grid.", "A line."),
+        Figure(folder / "a.png", "samples", "vae", "None chosen.", "Digits of vae.", vae),
+        Figure(folder / "a.png", "samples", STRANGER, STRANGER, STRANGER, stranger),
+        Figure(folder / "gone.png", "film", "gone", "gone", "gone", vae),
+    ]
+
+
+def made(folder, *, records=RECORDS, folds=None, dataset="mnist"):
+    keep(folder, records=records, folds=folds)
+    return page(dataset, table1(records), records, draw(folder), comparison(records, folder))

@@ -1,0 +1,326 @@
+"""The page as a file: what stands in it, that no name in it is more than text, and that nothing would load."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from pages import DIGEST, IMAGES, OFFSETS, RECORDS, ROW, STRANGER, draw, keep, log_probs, made
+from PIL import Image
+
+from bench.report.compare import comparison, worth_seeing
+from bench.report.details import blocks, by_seed
+from bench.report.figure import Section
+from bench.report.page import GROUPS, SECTIONS, page
+from bench.report.render import to_csv
+from bench.report.table import COLUMNS, table1
+from bench.store import ROLES
+
+TESTS = Path(__file__).parent
+VOID = {"meta", "link", "img", "br"}
+
+
+class Reader(HTMLParser):
+    """The elements of a page in order: tag, attributes, text; it fails where they are not nested."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements = [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        element = {"tag": tag, **dict(attributes), "text": ""}
+        assert len(attributes) == len(dict(attributes)), "an attribute twice"
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def all(self, tag, **attributes):
+        return [e for e in self.elements if e["tag"] == tag and all(e.get(name) == value for name, value in attributes.items())]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def read(html):
+    return Reader(html)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    keep(tmp_path)
+    return tmp_path
+
+
+def test_every_kind_of_row_and_every_section_has_a_heading():
+    assert tuple(GROUPS) == ROLES
+    assert tuple(SECTIONS) == get_args(Section)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path, html):
+    assert made(tmp_path) == html
+
+
+def test_the_page_is_made_without_torch(tmp_path):
+    code = "import sys; from pathlib import Path; from pages import made; made(Path(sys.argv[1])); assert 'torch' not in sys.modules"
+    path = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=os.environ | path)
+
+
+def test_style_and_script_are_named_by_their_digests_and_nothing_else_is_allowed(read):
+    (policy,) = [e["content"] for e in read.all("meta") if e.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    (style,), (script,) = read.all("style"), [e for e in read.all("script") if "type" not in e]
+    for element, rule in ((style, "style-src"), (script, "script-src")):
+        assert rules[rule] == f"'sha256-{base64.b64encode(hashlib.sha256(element['text'].encode()).digest()).decode()}'"
+    assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
+    assert not [e for e in read.elements if "style" in e or any(name.startswith("on") for name in e)]
+
+
+def test_nothing_would_be_loaded_from_anywhere(read, html):
+    for element in read.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert element.get(name, "data:").startswith(("data:", "#")), element
+    assert "@import" not in html
+    assert not re.search(r"url\(", html)
+
+
+def test_every_link_leads_to_an_element_and_every_id_is_there_once(read):
+    ids = [e["id"] for e in read.elements if "id" in e]
+    assert len(ids) == len(set(ids))
+    for element in read.elements:
+        targets = [element.get(name, "").removeprefix("#") for name in ("aria-controls", "aria-labelledby", "data-figure")]
+        targets += [element["href"][1:]] if element.get("href", "").startswith("#") else []
+        assert {target for target in targets if target} <= set(ids)
+
+
+def test_a_strangers_name_is_text_wherever_it_stands(read, html):
+    assert len(read.all("script")) == 2
+    named = [e for e in read.all("bdi") if e["text"] == STRANGER]
+    assert named
+    assert [e for e in read.all("th", **{"data-value": STRANGER})]
+    assert [e for e in read.all("img") if e["alt"] == STRANGER]
+    assert STRANGER not in html
+    (scores,) = read.all("script", type="application/json")
+    assert "<" not in scores["text"]
+    assert STRANGER in [row["name"] for row in json.loads(scores["text"])["rows"]]
+
+
+def test_the_data_sets_name_is_text(tmp_path):
+    name = f"folder:{STRANGER}"
+    records = [replace(r, dataset=name) for r in RECORDS]
+    keep(tmp_path)
+    text = page(name, table1(records), records, [], comparison(records, tmp_path))
+    assert STRANGER not in text
+    assert Reader(text).all("title")[0]["text"].startswith(name)
+
+
+def test_numbers_are_those_of_the_csv_with_all_their_digits(read):
+    lines = list(csv.DictReader(io.StringIO(to_csv(table1(RECORDS)))))
+    titles = [e["text"] for e in read.all("th", scope="col")][1:]
+    assert set(titles) <= set(COLUMNS)
+    cells = [e for e in read.all("td") if "data-value" in e]
+    assert len(cells) == len(titles) * len(lines)
+    for i, line in enumerate(lines):
+        for title, cell in zip(titles, cells[i * len(titles) :], strict=False):
+            expected = line[f"mnist: {title}"]
+            assert (float(cell["data-value"]) if cell["data-value"] else None) == (float(expected) if expected else None)
+
+
+def test_cells_are_printed_as_in_table_1(read):
+    cells = [e for e in read.all("td") if "data-value" in e]
+    titles = [e["text"] for e in read.all("th", scope="col")][1:]
+    first = dict(zip(titles, [e["text"] for e in cells], strict=False))
+    assert first["nats"] == f"{np.mean([log_probs(4 + seed).mean() for seed in range(3)]):.1f}"
+    assert first["seeds"] == "3"
+    assert first["z"] == "–"
+
+
+def test_rows_stand_in_groups_in_the_order_of_the_table(read):
+    names = [e["data-value"] for e in read.all("th", scope="row")]
+    assert names == [key[1] for key in table1(RECORDS).numbers.index]
+    assert [e["text"] for e in read.all("th", scope="rowgroup")] == list(GROUPS.values())
+
+
+def test_every_heading_is_a_button_and_one_column_is_sorted_by(read):
+    headings = read.all("th", scope="col")
+    assert len([e for e in read.all("button") if "data-column" in e]) == len(headings)
+    assert [e["text"] for e in headings if e.get("aria-sort")] == ["nats"]
+
+
+def test_without_the_script_details_are_shown(read):
+    assert all("hidden" not in e for e in read.all("tr"))
+    assert {e["aria-expanded"] for e in read.all("button") if "aria-expanded" in e} == {"true"}
+
+
+def test_details_name_settings_seeds_costs_and_caveats(read):
+    details = {e["id"]: e["text"] for e in read.all("tr", **{"class": "details"})}
+    vae, failed = details["row-0-details"], next(text for text in details.values() if "no luck" in text)
+    for said in ("hidden", "16, 12", "0, 1, 2", "abc", "1 s (seed 0); 2 s (seed 1); 3 s (seed 2)", "sigma", "0.2154"):
+        assert said in vae
+    assert "failed: no luck (seed 0)" in failed
+
+
+def test_every_image_has_its_text_and_stands_in_the_page_once(read):
+    images = read.all("img")
+    assert all("alt" in e and e["src"].startswith("data:image/png;base64,") for e in images)
+    assert len(images) == 4  # three figures and the sprite
+    assert "gone" not in [e["text"] for e in read.all("strong")]
+    figures = [e["id"] for e in read.all("figure") if e.get("id")]
+    assert sorted(e["data-figure"] for e in read.all("a") if "data-figure" in e) == sorted(figures[:2])
+
+
+def test_sections_without_figures_are_left_out_and_the_others_in_order(read):
+    ids = [e["id"] for e in read.all("section") if "id" in e]
+    assert ids == ["table", "samples", "curves", "comparison", "legend"]
+
+
+def test_a_figure_is_shown_as_large_as_its_resolution_says(read):
+    small, wide = read.all("img")[:2]
+    assert (small["width"], small["height"]) == ("60", "40")
+    wide = next(e for e in read.all("img") if e["alt"] == "A line.")
+    assert int(wide["width"]) == pytest.approx(2000 / 300 * 96 * 1.4, rel=1e-3)
+
+
+def test_a_page_of_few_records_needs_neither_figures_nor_a_comparison(tmp_path):
+    text = page("mnist", table1(RECORDS[-1:]), RECORDS[-1:], [], None)
+    assert not Reader(text).all("section", id="comparison")
+
+
+def test_seeds_are_named_where_they_differ():
+    one, two = replace(ROW, seed=0), replace(ROW, seed=1)
+    assert by_seed([(one, "a"), (two, "a")]) == "a"
+    assert by_seed([(one, "a"), (two, "b")]) == "a (seed 0); b (seed 1)"
+    assert by_seed([]) == ""
+
+
+def test_blocks_of_a_failed_row_say_why():
+    (scores,) = [block for block in blocks(RECORDS[-1:]) if block.title == "Scores"]
+    assert scores.terms == [("parzen: log_likelihood", "failed: no luck")]
+
+
+def decoded(read):
+    (scores,) = read.all("script", type="application/json")
+    return json.loads(scores["text"])
+
+
+def test_scores_in_the_page_are_the_means_over_seeds(read):
+    for row in decoded(read)["rows"]:
+        found = np.frombuffer(base64.b64decode(row["logProb"]), "<f4")
+        seeds = range(3) if row["name"] == "vae" else range(1)
+        expected = np.mean([log_probs(OFFSETS[row["name"]] + seed) for seed in seeds], axis=0)
+        np.testing.assert_array_equal(found, expected.astype(np.float32))
+
+
+def test_the_images_that_any_two_rows_need_are_in_the_sprite(read):
+    payload = decoded(read)
+    (sprite,) = read.all("img", id="sprite")
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(sprite["src"].split(",")[1]))))
+    w, h, columns = payload["width"], payload["height"], payload["columns"]
+    assert (w, h, payload["shown"]) == (5, 6, 8)
+    for place, image in enumerate(payload["images"]):
+        top, left = place // columns * h, place % columns * w
+        assert (sheet[top : top + h, left : left + w] == image).all()  # image i is all of value i
+    arrays = [np.frombuffer(base64.b64decode(row["logProb"]), "<f4").astype(float) for row in payload["rows"]]
+    for a in arrays:
+        for b in arrays:
+            if a is not b:
+                assert set(sorted(range(IMAGES), key=lambda i: (a - b)[i])[-8:]) <= set(payload["images"])
+
+
+def test_images_worth_seeing_are_those_at_both_ends():
+    a = np.array([5, 0, 1, -7, 2], np.float32)
+    assert worth_seeing([a, np.zeros(5, np.float32)], 1) == [0, 3]
+    assert worth_seeing([a, np.zeros(5, np.float32)], 0) == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("shape", "size", "mode"), [((1, 6, 5), (6, 5), "L"), ((3, 6, 5), (6, 5), "RGB"), ((3, 128, 64), (64, 32), "RGB")])
+def test_grey_colour_and_large_images_are_shown(tmp_path, dtype, shape, size, mode):
+    keep(tmp_path, shape=shape, dtype=dtype)
+    compared = comparison(RECORDS, tmp_path)
+    sheet = Image.open(io.BytesIO(compared.sprite))
+    assert (compared.size, sheet.mode) == (size, mode)
+    assert sheet.getpixel((0, 0)) == (compared.images[0] if mode == "L" else (compared.images[0],) * 3)
+
+
+def test_fewer_images_are_shown_where_they_would_be_too_many(cache, monkeypatch):
+    shown, size = [], len(comparison(RECORDS, cache).sprite)
+    for budget in (size, size - 1, 0):
+        monkeypatch.setattr("bench.report.compare.BUDGET", budget)
+        compared = comparison(RECORDS, cache)
+        shown.append(compared.shown)
+        assert len(compared.sprite) <= budget
+    assert shown[0] == 8
+    assert 0 < shown[1] < 8
+    assert shown[2] == 0
+    assert not Reader(page("mnist", table1(RECORDS), RECORDS, [], compared)).all("img")
+
+
+def test_folds_are_handed_on(tmp_path):
+    folds = np.repeat([3, 5, 9], IMAGES // 3)
+    text = made(tmp_path, folds=folds)
+    payload = decoded(Reader(text))
+    assert payload["folds"] == (np.arange(IMAGES) // (IMAGES // 3)).tolist()
+    assert payload["clear"] == pytest.approx(4.3027, abs=1e-4)  # Student's t of two degrees of freedom
+    assert "over the means of the folds" in text
+    assert "over the means of the folds" not in made(tmp_path)
+
+
+def test_only_rows_with_the_arrays_of_all_their_seeds_are_compared(cache):
+    (cache / "scores" / f"{RECORDS[1].score_key}.safetensors").unlink()  # of vae's second seed
+    (cache / "scores" / f"{RECORDS[3].score_key}.safetensors").write_bytes(b"damaged")  # gan-ns
+    assert {key[1] for key in comparison(RECORDS, cache).log_probs} == {"dbn", STRANGER, "data"}
+
+
+def test_rows_of_another_number_of_test_images_are_not_compared(cache):
+    from safetensors.numpy import save_file
+
+    save_file({"log_prob": log_probs(0, 10)}, cache / "scores" / f"{RECORDS[3].score_key}.safetensors")
+    assert "gan-ns" not in {key[1] for key in comparison(RECORDS, cache).log_probs}
+
+
+def test_without_images_or_a_second_row_nothing_is_compared(cache):
+    assert comparison(RECORDS[:3], cache) is None
+    assert comparison([], cache) is None
+    (cache / "images" / f"{DIGEST}.safetensors").unlink()
+    assert comparison(RECORDS, cache) is None
+
+
+def test_a_figure_stands_in_the_page_once(tmp_path):
+    figures = draw(tmp_path)
+    text = page("mnist", table1(RECORDS), RECORDS, figures, None)
+    content = base64.b64encode((tmp_path / "b.png").read_bytes()).decode()
+    assert text.count(content) == 1
+
+
+@pytest.mark.slow
+def test_without_chromium_the_tests_that_need_it_end_with_one_line():
+    command = [sys.executable, "-m", "pytest", "-m", "browser", str(TESTS / "browser")]
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CHROMIUM": "/nowhere"}, cwd=TESTS.parent)
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in run.stderr.splitlines() if line.strip()] == [line for line in run.stderr.splitlines() if "install" in line]
+    assert "Traceback" not in run.stdout + run.stderr
