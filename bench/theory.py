@@ -7,7 +7,8 @@ constant on each, and so is D, hence the identities hold to rounding. With D* = 
     V(D, q) = Σ (p log D + q log(1 − D)) dx  ≤  V(D*, q) = −log 4 + 2 · JSD(p ‖ q),
 
 which is −log 4 where p = q and more elsewhere (theorem 1). With a = D's logit, |∂loss/∂a| is D(G(z)) for the minimax loss, which vanishes
-where D is sure of a fake, and 1 − D(G(z)) for the non-saturating one (section 3). p_g is not estimated from random draws: equally probable z go through G and are counted in the cells.
+where D is sure of a fake, and 1 − D(G(z)) for the non-saturating one (section 3). p_g is not
+estimated from random draws: equally probable z go through G and are counted in the cells.
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, sections 3 and 4, Figure 1.
 Differs from the paper: its figure is a sketch; here z is Gaussian, p_data is known and has a shoulder, and every curve is measured.
@@ -196,7 +197,8 @@ def centres() -> Tensor:
 
 def quantiles(n: int) -> Tensor:
     """Return n equally probable z of N(0, 1), (n,) float64: the medians of n strata."""
-    return torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    z: Tensor = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    return z
 
 
 @torch.no_grad()
