@@ -88,7 +88,9 @@ class Theory:
 
 def value(p: Tensor, q: Tensor, D: Tensor, dx: float) -> float:
     """Return V(D, G) = E_p log D + E_q log(1 − D), eq. 1, in nats; p, q: (cells,) densities, D: (cells,) in [0, 1]."""
-    return float((torch.xlogy(p, D) + torch.special.xlog1py(q, -D)).sum() * dx)  # 0 · log 0 = 0: a D that is sure where nothing is
+    eps = torch.finfo(D.dtype).eps
+    D = D.clamp(eps, 1 - eps)  # p / (p + q) rounds to 0 or 1 where one density is next to nothing, and a log of 0 would be all that is left
+    return float((p * D.log() + q * (-D).log1p()).sum() * dx)
 
 
 def optimal_discriminator(p: Tensor, q: Tensor) -> Tensor:
@@ -131,7 +133,7 @@ def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
                 for schedule in stage.schedules:
                     schedule.tensor.fill_(schedule.value(step, 0))
                 stage.step(data(stage.batch_size), None)  # fresh draws each time, as in Algorithm 1: there are no epochs
-    at = torch.logspace(-4, -0.01, 25, dtype=torch.float64)
+    at = torch.logspace(-4, -0.005, 25, dtype=torch.float64)
     gradients = {name: logit_gradients(name, at).tolist() for name in GENERATOR_LOSSES}
     about = described(config, steps)
     return Theory(seed, about, grid.tolist(), p.tolist(), lines.tolist(), panels, moments, at.tolist(), gradients)
@@ -155,9 +157,10 @@ class Sine(nn.Module):
 
 
 def generator() -> nn.Sequential:
-    """Return G: (n, 1) -> (n, 1), before the sigmoid that `GAN.output` adds; it begins wide, for p_g to overlap p_data."""
+    """Return G: (n, 1) -> (n, 1), before the sigmoid that `GAN.output` adds; p_g begins as a hump that overlaps p_data."""
     G = mlp([1, HIDDEN, HIDDEN, 1], nn.Tanh)
-    uniform_weights_(G, 0.5)
+    uniform_weights_(G, 0.3)
+    uniform_weights_(G[-1], 0.6)
     return G
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,18 @@ def figure1(theory: Any) -> tuple[Any, str, str, str, str]:
     axes = canvas.subplots(2, len(panels), sharex=True, sharey="row", squeeze=False, height_ratios=(3.2, 1))
     top = 1.08 * max(max(theory["p_data"]), *(max(panel["p_g"]) for panel in panels))
     for i, panel in enumerate(panels):
-        above, below = axes[0, i], axes[1, i]
+        above, below = axes[:, i]
         right = draw_curves(above, theory["x"], theory["p_data"], panel)
         above.set_ylim(0, top)
         above.set_title(f"({'abcdefgh'[i]}) {panel['step']:,} update{'s' * (panel['step'] != 1)} of G")
         draw_lines(below, theory["z"], panel["mapped"])
         if i == 0:
             above.set_ylabel("density")
-            below.set_yticks([0, 1], ["z", "x"])
-            handles = [*above.get_lines(), *right.get_lines()[1:]]
-            above.legend(handles=handles, loc="upper right", handlelength=1.8)
+            for y, name in enumerate("zx"):
+                below.text(-0.04, y, name, ha="right", va="center", style="italic")
+            canvas.legend(handles=[*above.get_lines(), right.get_lines()[1]], loc="outside upper center", ncols=3)
         if i == len(panels) - 1:
-            right.set_ylabel("D(x)", color=BLUE)
+            right.set_ylabel("D", color=BLUE)
         else:
             right.tick_params(labelright=False)
     alt = (
@@ -93,7 +94,8 @@ def draw_curves(axes: Any, x: list[float], p_data: list[float], panel: Any) -> A
     right.set_yticks([0, 0.5, 1], ["0", "½", "1"])
     right.spines["right"].set_visible(True)
     axes.set_xlim(0, 1)
-    axes.tick_params(labelbottom=False)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.tick_params(labelbottom=True)
     return right
 
 
@@ -109,8 +111,7 @@ def draw_lines(axes: Any, z: list[float], mapped: list[float]) -> None:
     for y in (0, 1):
         axes.axhline(y, color=BLACK, linewidth=0.6)
     axes.set_ylim(-0.05, 1.05)
-    axes.set_yticks([])
-    axes.tick_params(left=False)
+    axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
     for side in axes.spines.values():
         side.set_visible(False)
 
@@ -128,20 +129,22 @@ def value(theory: Any) -> tuple[Any, str, str, str, str]:
     axes.plot(steps, [m["value"] for m in moments], color=BLUE, marker="o", linestyle="none", label="V(D, G), measured")
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(-0.15, 1.2 * steps[-1])
-    axes.set_xticks([0, *(10**i for i in range(len(str(steps[-1]))))])
+    ticks = [0, *(10**i for i in range(len(str(steps[-1]))))]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
     axes.set_xlabel("updates of G")
     axes.set_ylabel("nats")
-    axes.legend(loc="upper right")
+    axes.legend(loc="center right")
     last = moments[-1]
     caption = (
         f"V(D, G) of the D that training has (blue), integrated over x at {len(moments)} moments, against −log 4 + 2 · JSD(p_data ‖ p_g), "
-        f"which the best D would reach and none exceeds (green; theorem 1). Both end at −log 4 = {MINUS_LOG_4:.4f} (dotted): after "
-        f"{last['step']:,} updates V = {last['value']:.4f} and its bound is {last['optimum']:.4f}. Where V is below −log 4, D is worse than "
-        f"a constant ½."
+        f"which the best D would reach and none exceeds (green; theorem 1). Both end at −log 4 = {signed(MINUS_LOG_4, 4)} (dotted): after "
+        f"{last['step']:,} updates V = {signed(last['value'], 4)} and its bound is {signed(last['optimum'], 4)}. Where V is below −log 4, "
+        f"D is worse than a constant ½."
     )
     alt = (
-        f"Over the updates of G the measured V lies on or below the curve of its bound, which falls from {moments[0]['optimum']:.2f} "
-        f"towards −log 4; both have reached it at the end."
+        f"Over the updates of G the measured V lies on or below the curve of its bound, which falls from "
+        f"{signed(moments[0]['optimum'], 2)} towards −log 4; both have reached it at the end."
     )
     return canvas, "value", "V(D, G) and its bound during training", caption, alt
 
@@ -151,25 +154,35 @@ def gradients(theory: Any) -> tuple[Any, str, str, str, str]:
     from matplotlib.figure import Figure as Canvas
 
     at, measured = theory["gradient_at"], theory["gradients"]
-    forms = {"minimax": ("D(G(z))", at), "non-saturating": ("1 − D(G(z))", [1 - d for d in at])}
+    forms: dict[str, tuple[str, Callable[[float], float]]] = {
+        "minimax": ("D(G(z))", lambda d: d),
+        "non-saturating": ("1 − D(G(z))", lambda d: 1 - d),
+    }
+    fine = [at[0] * (at[-1] / at[0]) ** (i / 500) for i in range(501)]
     canvas = Canvas(figsize=(ONE_COLUMN, 2.2), layout="constrained")
     axes = canvas.subplots()
-    for name, (formula, expected) in forms.items():
-        axes.plot(at, expected, color=COLOUR_OF[name], label=formula)
+    for name, (formula, form) in forms.items():
+        axes.plot(fine, [form(d) for d in fine], color=COLOUR_OF[name], label=formula)
         axes.plot(at, measured[name], color=COLOUR_OF[name], marker="o", linestyle="none", label=f"{name} loss, measured")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("D(G(z))")
     axes.set_ylabel("|∂ loss / ∂ logit|")
     axes.legend(loc="lower right")
-    gap = max(abs(g - e) for name, (_, expected) in forms.items() for g, e in zip(measured[name], expected, strict=True))
+    gap = max(abs(g - form(d)) for name, (_, form) in forms.items() for g, d in zip(measured[name], at, strict=True))
     caption = (
         f"The gradient that reaches D's logit from each generator loss: by automatic differentiation of the losses that train the rows of "
-        f"the table (dots), and in closed form (lines). They differ by at most {gap:.0e}. At D(G(z)) = {at[0]:g}, for a fake that D is "
-        f"sure of, it is {measured['minimax'][0]:.4f} with the minimax loss and {measured['non-saturating'][0]:.4f} with the other."
+        f"the table (dots), and in closed form (lines). They differ by at most {gap:.0e}, as six digits are kept. At "
+        f"D(G(z)) = {at[0]:g}, for a fake that D is sure of, it is {measured['minimax'][0]:.4f} with the minimax loss and "
+        f"{measured['non-saturating'][0]:.4f} with the other."
     )
     alt = (
         "On logarithmic axes the minimax loss's gradient falls in proportion to D(G(z)) as that goes to 0, and the non-saturating "
         "one's stays near 1; both cross at D(G(z)) = ½. The measured dots lie on the lines."
     )
     return canvas, "gradients", "Gradients of the two generator losses", caption, alt
+
+
+def signed(x: float, decimals: int) -> str:
+    """Return a number with the sign − of print."""
+    return f"{x:.{decimals}f}".replace("-", "−")
