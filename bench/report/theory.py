@@ -65,7 +65,7 @@ def figure1(theory: Any) -> tuple[Any, str, str, str, str]:
             right.tick_params(labelright=False)
     alt = (
         f"{len(panels)} panels of curves over x in (0, 1). p_g begins away from p_data and D far from flat; in the last panel p_g lies on "
-        f"p_data and D is a level line at ½."
+        f"p_data and D is close to a level line at ½ wherever these are not near 0."
     )
     return canvas, "figure1", "p_data, p_g and D during training", caption_of_figure1(theory), alt
 
@@ -134,7 +134,7 @@ def value(theory: Any) -> tuple[Any, str, str, str, str]:
     axes.minorticks_off()
     axes.set_xlabel("updates of G")
     axes.set_ylabel("nats")
-    axes.legend(loc="center right")
+    canvas.legend(loc="outside upper center", ncols=2)
     last = moments[-1]
     caption = (
         f"V(D, G) of the D that training has (blue), integrated over x at {len(moments)} moments, against −log 4 + 2 · JSD(p_data ‖ p_g), "
