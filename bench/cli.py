@@ -1,4 +1,4 @@
-"""What can be typed? `run`, `score`, `report`, `check`, `why`, `verify`, `list`; torch is imported only by the commands that compute."""
+"""What can be typed? `run`, `score`, `report`, `theory`, `check`, `why`, `verify`, `list`; torch is imported only where it computes."""
 
 from __future__ import annotations
 
@@ -138,6 +138,25 @@ def report(results: Results = Path("results")) -> None:
     if not written:
         raise BenchError(f"report: no records under {results}; make some with `bench run --all`")
     for path in written:
+        typer.echo(path)
+
+
+@app.command()
+def theory(
+    seed: Annotated[int, typer.Option(help="The seed of the training.", min=0)] = 0,
+    results: Results = Path("results"),
+) -> None:
+    """Measure what the theory says on a known density, the paper's Figure 1, and draw it: half a minute."""
+    from bench.report.theory import draw
+    from bench.theory import measure, store
+
+    measured = measure(seed)
+    last = measured.moments[-1]
+    stored = store(measured, results)
+    typer.echo(f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} = −log 4 + 2 · JSD; −log 4 = −1.38629")
+    distances = f"JSD {last.jsd:.5f} nats, total variation {last.total_variation:.4f}"
+    typer.echo(f"{distances}, max |D − ½| {last.furthest:.4f} where p_data has mass")
+    for path in [stored, *(figure.path.with_suffix(suffix) for figure in draw(results) for suffix in (".png", ".pdf"))]:
         typer.echo(path)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from bench.report import figures_of
+from bench.report import figures_of as figures_in
 from bench.report.charts import charts_of, looks_of
 from bench.report.figure import BLACK, DPI, ONE_COLUMN, TWO_COLUMNS, Drawn, figure_at, file_name, paper, sweep, texts_of
 from bench.report.learning import boundaries, panels_of
@@ -69,6 +69,10 @@ def results(tmp_path):
     return tmp_path
 
 
+def figures_of(results):
+    return figures_in(results / "mnist", Store(results, "mnist").records(), results / ".cache")
+
+
 def names(figures):
     return {figure.path.stem for figure in figures}
 
@@ -79,7 +83,7 @@ OF_GAN = {f"{section}-gan-ns" for section in ("samples", "walks", "film", "learn
 
 
 def test_every_figure_is_drawn_as_png_and_pdf_with_words_for_who_cannot_see_it(results):
-    figures = figures_of(results / "mnist", results / ".cache")
+    figures = figures_of(results)
     assert names(figures) == CHARTS | OF_GAN
     for figure in figures:
         assert figure.path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
@@ -94,48 +98,48 @@ def test_every_figure_is_drawn_as_png_and_pdf_with_words_for_who_cannot_see_it(r
 
 
 def test_the_same_records_give_the_same_bytes_and_are_drawn_once(results):
-    figures = figures_of(results / "mnist", results / ".cache")
+    figures = figures_of(results)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (results / "mnist" / "figures").iterdir()}
-    assert figures_of(results / "mnist", results / ".cache") == figures
+    assert figures_of(results) == figures
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     for path in before:
         path.unlink()
-    figures_of(results / "mnist", results / ".cache")
+    figures_of(results)
     assert {path: path.read_bytes() for path in before} == {path: content for path, (content, _) in before.items()}
 
 
 def test_without_artefacts_figures_stay_as_long_as_the_records_say_the_same(results):
-    figures = figures_of(results / "mnist", results / ".cache")
+    figures = figures_of(results)
     shutil.rmtree(results / ".cache")
-    assert figures_of(results / "mnist", results / ".cache") == figures
+    assert figures_of(results) == figures
     store = Store(results, "mnist")
     store.append([replace(r, weights="w1", score_key="s1", seal="").sealed() for r in store.records() if r.model == "gan-ns"])
-    assert names(figures_of(results / "mnist", results / ".cache")) == CHARTS
+    assert names(figures_of(results)) == CHARTS
     assert {path.stem for path in (results / "mnist" / "figures").iterdir()} == CHARTS
 
 
 def test_an_album_of_other_weights_is_not_drawn(results):
     row = next(r for r in Store(results, "mnist").records() if r.model == "gan-ns")
     album_at(results / ".cache", row, weights="others")
-    assert names(figures_of(results / "mnist", results / ".cache")) == CHARTS | {"samples-gan-ns"}
+    assert names(figures_of(results)) == CHARTS | {"samples-gan-ns"}
 
 
 def test_figures_of_rows_that_are_no_more_are_deleted_and_a_strangers_stay(results):
-    figures_of(results / "mnist", results / ".cache")
+    figures_of(results)
     folder = results / "mnist" / "figures"
     Image.new("L", (4, 4)).save(folder / "mine.png")
     path = results / "mnist" / "runs.csv"
     kept = [r for r in Store(results, "mnist").records() if r.model == "data"]
     path.unlink()
     Store(results, "mnist").append(kept)
-    assert names(figures_of(results / "mnist", results / ".cache")) == CHARTS
+    assert names(figures_of(results)) == CHARTS
     assert (folder / "mine.png").exists()
     assert not list(folder.glob("*gan-ns*"))
 
 
 @pytest.mark.skipif(shutil.which("pdffonts") is None, reason="no poppler here")
 def test_fonts_are_embedded_as_truetype(results):
-    for figure in figures_of(results / "mnist", results / ".cache"):
+    for figure in figures_of(results):
         fonts = subprocess.run(["pdffonts", figure.path.with_suffix(".pdf")], check=True, capture_output=True, text=True).stdout
         for line in fonts.splitlines()[2:]:
             assert re.search(r"TrueType +\S+ +yes", line)  # of that type, and embedded

@@ -226,7 +226,7 @@ def test_the_latex_compiles(tmp_path):
 def test_report_is_a_function_of_the_records_alone(tmp_path):
     Store(tmp_path, "mnist").append(RECORDS)
     first = {path: path.read_bytes() for path in report(tmp_path)}
-    assert {path.name for path in first} == {"table1.csv", "table1.md", "table1.tex"}
+    assert {path.name for path in first} == {"table1.csv", "table1.md", "table1.tex", "report.html"}
     assert {path: path.read_bytes() for path in report(tmp_path)} == first
 
 

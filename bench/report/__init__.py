@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from bench.atomic import write_atomically
 from bench.report.charts import charts_of
+from bench.report.compare import comparison
 from bench.report.figure import Figure, sweep
 from bench.report.learning import learning_of
 from bench.report.lines import lines_of
+from bench.report.page import page
 from bench.report.pictures import pictures_of
 from bench.report.render import to_csv, to_latex, to_markdown
 from bench.report.table import Table, table1
-from bench.store import read_records, read_results
+from bench.report.theory import draw as draw_theory
+from bench.store import Record, read_records, read_results
 
 
 def report(results: Path | str = "results") -> list[Path]:
     """Rebuild every table and figure under `results` from its records; return the files written.
 
     `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them where there are several or the paper's
-    MNIST, beside which stands its other column, TFD; and `results/<dataset>/figures/`. Raises BadRecords.
+    MNIST, beside which stands its other column, TFD; `results/<dataset>/figures/`; and `results/<dataset>/report.html`, a page with all
+    of it. Raises BadRecords.
     """
     results = Path(results)
     if not any(results.glob("*/runs.csv")):
@@ -32,13 +37,20 @@ def report(results: Path | str = "results") -> list[Path]:
 
 def rebuild(results: Path) -> list[Path]:
     """Rebuild every table and figure; the caller sees to it that nobody else does."""
-    written: list[Path] = []
+    theory = draw_theory(results)
+    written = files_of(theory)
     folders = sorted(path.parent for path in results.glob("*/runs.csv"))
     for folder in folders:
         records = read_records(folder / "runs.csv")
-        written += write_table(folder, table1(records))
-        figures = figures_of(folder, results / ".cache")
-        written += [figure.path for figure in figures]
+        table = table1(records)
+        written += write_table(folder, table)
+        figures = figures_of(folder, records, results / ".cache")
+        written += files_of(figures)
+        if records:
+            shown = [figure for figure in [*figures, *theory] if not figure.wide]
+            text = page(records[0].dataset, table, records, shown, comparison(records, results / ".cache"))
+            written.append(folder / "report.html")
+            write_atomically(written[-1], text.encode())
     records = read_results(results)
     paper = any(r.dataset == "mnist" for r in records)
     if len(folders) > 1 or paper:
@@ -46,15 +58,20 @@ def rebuild(results: Path) -> list[Path]:
     return written
 
 
-def figures_of(folder: Path, cache: Path) -> list[Figure]:
+def figures_of(folder: Path, records: Sequence[Record], cache: Path) -> list[Figure]:
     """Draw the figures of a data set's records; return those that there are. Figures of rows that are no more are deleted."""
-    lines = lines_of(read_records(folder / "runs.csv"))
+    lines = lines_of(records)
     place = folder / "figures"
     figures = [*charts_of(lines, place)]
     for line in lines:
         figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
     sweep(place, figures)
     return figures
+
+
+def files_of(figures: Iterable[Figure]) -> list[Path]:
+    """Return the files of figures."""
+    return [figure.path.with_suffix(suffix) for figure in figures for suffix in (".png", ".pdf")]
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.digest import code_digests, content_digest
 from bench.errors import BadRecords
-from bench.report.figure import BLACK, BLUE, GREEN, ONE_COLUMN, RED, TWO_COLUMNS, Figure, keep, paper
+from bench.report.figure import BLACK, BLUE, GREEN, ONE_COLUMN, RED, TWO_COLUMNS, Drawn, Figure, figure_at
 
 MINUS_LOG_4 = -math.log(4)
 STALE = " Made by other code than today's; `bench theory` makes it anew."
@@ -27,21 +29,18 @@ def draw(results: Path) -> list[Figure]:
         return []
     try:
         theory = json.loads(source.read_bytes())
-        made_of, stale = content_digest(theory), theory["code"] != code_digests("bench.theory")
-        drawn = []
-        for draw_one in (figure1, value, gradients):
-            with paper():
-                canvas, name, title, caption, alt = draw_one(theory)
-                path = results / "theory" / f"{name}.png"
-                keep(canvas, path, made_of)
-            drawn.append(Figure(path, "theory", title, caption + STALE * stale, alt))
-        return drawn
+        stale = theory["code"] != code_digests("bench.theory")
+        found = [
+            figure_at(source.with_name(f"{one.__name__}.png"), "theory", content_digest(theory), partial(one, theory))
+            for one in (figure1, value, gradients)
+        ]
+        return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise BadRecords(f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that command") from error
 
 
-def figure1(theory: Any) -> tuple[Any, str, str, str, str]:
-    """Return the paper's Figure 1, a panel for each moment, with its file's name, title, caption and alt text."""
+def figure1(theory: Any) -> Drawn:
+    """Return the paper's Figure 1, a panel for each moment."""
     from matplotlib.figure import Figure as Canvas
 
     panels = theory["panels"]
@@ -67,7 +66,7 @@ def figure1(theory: Any) -> tuple[Any, str, str, str, str]:
         f"{len(panels)} panels of curves over x in (0, 1). p_g begins away from p_data and D far from flat; in the last panel p_g lies on "
         f"p_data and D is close to a level line at ½ wherever these are not near 0."
     )
-    return canvas, "figure1", "p_data, p_g and D during training", caption_of_figure1(theory), alt
+    return Drawn(canvas, "p_data, p_g and D during training", caption_of_figure1(theory), alt)
 
 
 def caption_of_figure1(theory: Any) -> str:
@@ -116,8 +115,8 @@ def draw_lines(axes: Any, z: list[float], mapped: list[float]) -> None:
         side.set_visible(False)
 
 
-def value(theory: Any) -> tuple[Any, str, str, str, str]:
-    """Return V during training against what the best D would reach, with its file's name, title, caption and alt text."""
+def value(theory: Any) -> Drawn:
+    """Return V during training against what the best D would reach."""
     from matplotlib.figure import Figure as Canvas
 
     moments = theory["moments"]
@@ -146,11 +145,11 @@ def value(theory: Any) -> tuple[Any, str, str, str, str]:
         f"Over the updates of G the measured V lies on or below the curve of its bound, which falls from "
         f"{signed(moments[0]['optimum'], 2)} towards −log 4; both have reached it at the end."
     )
-    return canvas, "value", "V(D, G) and its bound during training", caption, alt
+    return Drawn(canvas, "V(D, G) and its bound during training", caption, alt)
 
 
-def gradients(theory: Any) -> tuple[Any, str, str, str, str]:
-    """Return the losses' gradients at D's logit, measured and in closed form, with the file's name, title, caption and alt text."""
+def gradients(theory: Any) -> Drawn:
+    """Return the losses' gradients at D's logit, measured and in closed form."""
     from matplotlib.figure import Figure as Canvas
 
     at, measured = theory["gradient_at"], theory["gradients"]
@@ -180,7 +179,7 @@ def gradients(theory: Any) -> tuple[Any, str, str, str, str]:
         "On logarithmic axes the minimax loss's gradient falls in proportion to D(G(z)) as that goes to 0, and the non-saturating "
         "one's stays near 1; both cross at D(G(z)) = ½. The measured dots lie on the lines."
     )
-    return canvas, "gradients", "Gradients of the two generator losses", caption, alt
+    return Drawn(canvas, "Gradients of the two generator losses", caption, alt)
 
 
 def signed(x: float, decimals: int) -> str:
