@@ -18,9 +18,9 @@ from bench.cell import metric_ingredients, metric_recipe, unnamed
 from bench.data import load
 from bench.digest import content_digest
 from bench.errors import BadOption, BadSamples
-from bench.execute import score_records
 from bench.provenance import machine, now, resolve_device
 from bench.report import report
+from bench.rows import score_records
 from bench.samples import as_samples, parts, read_samples
 from bench.seeding import metric_seed
 from bench.store import Record, Store, as_json

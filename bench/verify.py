@@ -24,9 +24,10 @@ from bench.check import compare
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BenchError, DataMissing
-from bench.execute import Rig, measured, run_cell
+from bench.execute import Rig, run_cell
 from bench.origin import same_cell
 from bench.provenance import resolve_device
+from bench.rows import measured
 from bench.selection import read_checks
 from bench.store import Record, Store, read_results
 from metrics import METRICS

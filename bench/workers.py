@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from pathlib import Path
 from typing import Any, Literal
@@ -54,8 +55,8 @@ class Place:
 
     def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
         """Return what cells are run with here; `data` lies on the device where they are."""
-        store, device = Store(self.results, self.dataset), resolve_device(self.device)
-        return Rig(data, store, metrics, device, self.rescore, self.renew_before, self.tensorboard)
+        store = Store(self.results, self.dataset)
+        return Rig(data, store, metrics, resolve_device(self.device), self.rescore, self.renew_before, self.tensorboard)
 
 
 def usual_jobs(device: torch.device) -> int:
@@ -70,12 +71,7 @@ def in_turn(
     rig = place.rig(data.to(resolve_device(place.device)), metrics)
 
     def attempt(cell: Cell, *, wait: bool) -> Outcome | None:
-        def begin() -> None:
-            watch.started(cell)
-
-        def tell(news: News) -> None:
-            watch.news(cell, news)
-
+        begin, tell = partial(watch.started, cell), partial(watch.news, cell)
         if not place.keep_rows:
             begin()
             return run_cell(cell, rig, tell=tell)
