@@ -171,9 +171,19 @@ def test_figure_2_has_four_rows_of_five_draws_and_the_neighbours_of_each_rows_la
     assert "falls by 50 %" in drawn.caption
 
 
-def test_fewer_than_a_row_of_samples_are_shown_without_neighbours():
-    drawn = samples("x", shown(3))
-    assert drawn.canvas.get_size_inches()[0] < ONE_COLUMN
+def test_of_copies_no_distance_is_said_to_fall():
+    arrays = shown()
+    arrays["distance"][:] = arrays["shown_shifted_distance"][:] = 0
+    assert "falls" not in samples("data", arrays).caption
+
+
+def test_fewer_than_a_row_of_samples_are_shown_with_the_neighbours_of_the_last(monkeypatch):
+    laid = []
+    monkeypatch.setattr("bench.report.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
+    arrays = shown(3)
+    samples("x", arrays)
+    assert [len(row) for row in laid] == [5]
+    assert np.array_equal(laid[0][3].image, arrays["shown_neighbours"][2])
 
 
 def test_colour_images_keep_their_colours():

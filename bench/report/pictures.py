@@ -45,23 +45,23 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
 def samples(name: str, arrays: Arrays) -> Drawn:
     """Return Figure 2: rows of the first draws, the training image nearest to the last of each row, and the nearest under shifts."""
     drawn, near, shifted = arrays["shown_samples"], arrays["shown_neighbours"], arrays["shown_shifted_neighbours"]
-    lasts = [(i + 1) * COLUMNS - 1 for i in range(min(ROWS, len(drawn) // COLUMNS))]
+    across = min(COLUMNS, len(drawn))
+    lasts = [(i + 1) * across - 1 for i in range(min(ROWS, len(drawn) // across))]
     rows = [
-        [*(Tile(x) for x in drawn[last + 1 - COLUMNS : last + 1]), Tile(near[last], YELLOW), Tile(shifted[last], BLUE)] for last in lasts
+        [*(Tile(x) for x in drawn[last + 1 - across : last + 1]), Tile(near[last], YELLOW), Tile(shifted[last], BLUE)] for last in lasts
     ]
-    if not rows:  # fewer than one row of samples: all of them, without neighbours
-        rows = [[Tile(x) for x in drawn]]
-    shown = len(lasts) * COLUMNS
+    shown = len(lasts) * across
     moved = np.any(near[:shown] != shifted[:shown], axis=(1, 2, 3)).sum()
     pixel, best = arrays["distance"][:shown], arrays["shown_shifted_distance"][:shown]
     closer = f"With the sample moved by up to one pixel each way (framed in blue) another image is nearest for {moved} of {shown} samples"
-    nearer = f", and the distance falls by {100 * (1 - np.median(best / np.maximum(pixel, 1e-12))):.0f} % in the median" if shown else ""
+    apart = pixel > 0  # of a copy no distance is left to fall
+    nearer = f", and the distance falls by {100 * (1 - np.median(best[apart] / pixel[apart])):.0f} % in the median" if apart.any() else ""
     return Drawn(
         draw_tiles(rows, width=ONE_COLUMN),
         f"Samples of {name}",
-        f"{len(rows)} rows of the first {COLUMNS} draws each, none chosen. Framed in yellow: the training image nearest in squared "
+        f"{len(rows)} rows of {across} draws, the first ones, none chosen. Framed in yellow: the training image nearest in squared "
         f"distance of pixels to the draw on its left. {closer}{nearer}.",
-        f"{shown or len(drawn)} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
+        f"{shown} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
         "when the draw may be moved by one pixel",
     )
 
