@@ -87,7 +87,7 @@ def make_album(cell: Cell, data: Dataset, store: Store, device: torch.device) ->
         if data.labels is not None:
             sums, about["kinds"] = arithmetic(model, data.train, data.labels["train"])
             pictures |= sums
-    about |= {"weights": sealed.tensors_digest(weights), "code": code_of_album()}
+    about |= {"weights": sealed.tensors_digest(weights), "recipe": cell.recipe, "code": code_of_album()}
     sealed.save(album_path(cell, store), cell.id, pictures, as_json(about))
 
 
@@ -99,15 +99,15 @@ def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
     except (FileNotFoundError, sealed.Broken):
         return None
     try:
-        about = json.loads(sealed.header(album_path(cell, store)).get("about", "{}"))
+        about = json.loads(sealed.load(album_path(cell, store), cell.id)[1])
     except (FileNotFoundError, sealed.Broken):
-        about = {}
-    there = (about.get("weights"), about.get("code")) == (epoch is not None and digests.get(epoch), code_of_album())
-    return None if there else epoch
+        return epoch
+    there = (about.get("weights"), about.get("recipe"), about.get("code"))
+    return None if epoch is not None and there == (digests[epoch], cell.recipe, code_of_album()) else epoch
 
 
 def code_of_album() -> str:
-    """Return the digest of this module: what a model's own code does is in the key of its weights."""
+    """Return the digest of this module; that of the model's own code is in the recipe of its samples."""
     return str(code_digests("bench.album")["bench.album"])
 
 

@@ -102,8 +102,11 @@ def keep_test_images(data: Dataset, store: Store) -> None:
     "test": (n, c, h, w), uint8 where that loses nothing, and, where there are folds, "fold": (n,) int64, that of each image.
     """
     path = store.artefact("images", f"{data.digest}.safetensors")
-    if path.exists():
+    try:
+        sealed.load(path, path.stem)
         return
+    except (FileNotFoundError, sealed.Broken):
+        pass
     test = torch.cat([fold.test for fold in data.folds]) if data.folds else data.test
     pixels = (test * 255).round()
     exact = torch.equal((pixels / 255).to(test.dtype), test)

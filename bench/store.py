@@ -234,6 +234,8 @@ def parsed(name: Any, text: str) -> Any:
         content = json.loads(text)
         if not isinstance(content, dict) or (name == "ingredients" and not all(isinstance(part, dict) for part in content.values())):
             raise ValueError(f"{name} {text!r}")
+        if name == "curves" and not all(map(is_curve, content.values())):
+            raise ValueError(f"curves that are not numbers by number, {text[:60]!r}")
     if name in TEXTS:
         return text
     if name in ("samples", "draws") and not text:
@@ -242,6 +244,14 @@ def parsed(name: Any, text: str) -> Any:
     if value is not None and not math.isfinite(value):
         raise ValueError(f"{name} is {text}")
     return value
+
+
+def is_curve(content: Any) -> bool:
+    """Return whether a value of JSON is a curve: finite numbers by number."""
+    try:
+        return all(math.isfinite(float(x)) and math.isfinite(y) for x, y in content.items())
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def read_results(results: Path) -> list[Record]:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.atomic import write_atomically
-from bench.digest import code_digests
+from bench.digest import code_digests, content_digest
 from bench.seeding import derive_seed
 from models.adversarial import GAN, GENERATOR_LOSSES
 from models.gan import Config
@@ -143,7 +143,8 @@ def store(theory: Theory, results: Path) -> Path:
     """Write `results/theory/figure1.json`, six significant digits, with the code and the torch that made it; return the file."""
     path = results / "theory" / "figure1.json"
     made = {"code": code_digests("bench.theory"), "torch": torch.__version__, "threads": torch.get_num_threads()}
-    text = json.dumps(rounded(made | asdict(theory)), ensure_ascii=False, allow_nan=False)
+    content = rounded(made | asdict(theory))
+    text = json.dumps(content | {"seal": content_digest(json.loads(json.dumps(content)))}, ensure_ascii=False, allow_nan=False)
     write_atomically(path, text.replace(', "', ',\n"').encode() + b"\n")
     return path
 

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
+import torch
 from PIL import Image
-from safetensors.numpy import save_file
 from test_report import ROW
 
+from bench import sealed
 from bench.report.compare import comparison
 from bench.report.figure import Figure
 from bench.report.page import page
@@ -49,19 +51,22 @@ RECORDS = [
 OFFSETS = {"vae": 4, "gan-ns": 2, "dbn": 1, STRANGER: 3, "data": 6}
 
 
+def sealed_at(path, arrays, about=""):
+    """Write arrays as an artefact under its own name."""
+    sealed.save(path, path.stem, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, about)
+
+
 def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8):
     """Write the arrays behind `records` and the test images, image i all of value i."""
-    for folder in ("scores", "images"):
-        (cache / folder).mkdir(parents=True, exist_ok=True)
     for r in records:
         if r.score_key:
             arrays = {"log_prob": log_probs(OFFSETS[r.model] + r.seed), "sigma_curve": np.zeros(10)}
-            save_file(arrays, cache / "scores" / f"{r.score_key}.safetensors")
+            sealed_at(cache / "scores" / f"{r.score_key}.safetensors", arrays)
     test = np.arange(IMAGES, dtype=np.uint8)[:, None, None, None] * np.ones(shape, np.uint8)
     arrays = {"test": test if dtype == np.uint8 else (test / 255).astype(dtype)}
     if folds is not None:
         arrays["fold"] = np.asarray(folds)
-    save_file(arrays, cache / "images" / f"{DIGEST}.safetensors")
+    sealed_at(cache / "images" / f"{DIGEST}.safetensors", arrays)
 
 
 def draw(folder):
@@ -80,3 +85,34 @@ def draw(folder):
 def made(folder, *, records=RECORDS, folds=None, dataset="mnist"):
     keep(folder, records=records, folds=folds)
     return page(dataset, table1(records), records, draw(folder), comparison(records, folder))
+
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Reader(HTMLParser):
+    """The elements of a page in order: tag, attributes, text; it fails where they are not nested."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements = [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        element = {"tag": tag, **dict(attributes), "text": ""}
+        assert len(attributes) == len(dict(attributes)), "an attribute twice"
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def all(self, tag, **attributes):
+        return [e for e in self.elements if e["tag"] == tag and all(e.get(name) == value for name, value in attributes.items())]

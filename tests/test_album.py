@@ -7,10 +7,11 @@ from conftest import tiny
 from test_selection import CPU, cell_of
 
 from bench import sealed
-from bench.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight
+from bench.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight, walks
 from bench.artefacts import album_path, epochs_of
-from bench.checkpoint import snapshot_path
+from bench.checkpoint import load_snapshot, snapshot_path
 from bench.execute import Rig, complete, stored
+from bench.seeding import derive_seed
 from bench.store import Store
 from metrics import METRICS
 from models import MODELS, Latent, settings_for
@@ -80,6 +81,45 @@ def test_the_film_follows_the_same_codes_through_training(few, tmp_path):
     apart = torch.cdist(images["film"][-1].flatten(1), images["film"][-1].flatten(1))
     assert float(steps[-1].median()) < float(apart[apart > 0].median())  # nearer to itself an epoch ago than to the others
     assert [(row["stage"], row["epoch"]) for row in about["history"]] == [("elbo", epoch) for epoch in range(1, 7)]
+
+
+def test_each_column_of_the_film_is_drawn_from_the_weights_of_its_epoch(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    images, about = album(cell, rig.store)
+    model = cell.config.build(few.shape).eval()
+    model.load_state_dict(load_snapshot(rig.store.artefact("fits", cell.fit_key), about["epochs"][-1]))
+    torch.manual_seed(derive_seed(0, "digits", cell.family, "album"))
+    z = model.latent(8)
+    for epoch, frames in zip(about["epochs"], images["film"], strict=True):
+        model.load_state_dict(load_snapshot(rig.store.artefact("fits", cell.fit_key), epoch))
+        torch.testing.assert_close(frames, model.decode(z))
+    assert not torch.equal(images["film"][0], images["film"][-1])
+
+
+@pytest.mark.parametrize(("prior", "way"), [("uniform", straight), ("gaussian", great_circle)])
+def test_walks_go_the_way_of_their_prior(prior, way):
+    model = Pixels(torch.randn(8, 4))
+    model.prior = prior
+    found = walks(model).flatten(2)
+    t = torch.linspace(0, 1, 10)
+    for row, (a, b) in zip(found, model.codes.view(4, 2, 4), strict=True):
+        torch.testing.assert_close(row, way(a, b, t))
+
+
+def test_an_album_drawn_by_another_decoder_is_made_anew(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    images, about, _ = sealed.load(album_path(cell, rig.store), cell.id)
+    sealed.save(album_path(cell, rig.store), cell.id, images, json.dumps(json.loads(about) | {"recipe": "of other code"}))
+    assert album_due(cell, few, rig.store) == 4
+
+
+def test_a_damaged_album_is_made_anew(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    path = album_path(cell, rig.store)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert album_due(cell, few, rig.store) == 4
 
 
 def test_walks_start_where_the_film_ends(few, tmp_path):

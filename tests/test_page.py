@@ -10,53 +10,22 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
-from pages import DIGEST, IMAGES, OFFSETS, RECORDS, ROW, STRANGER, draw, keep, log_probs, made
-from PIL import Image
+from pages import RECORDS, ROW, STRANGER, Reader, draw, keep, log_probs, made
 
-from bench.report.compare import comparison, worth_seeing
+from bench.report.compare import comparison
 from bench.report.details import blocks, by_seed
 from bench.report.figure import Section
 from bench.report.page import GROUPS, SECTIONS, page
 from bench.report.render import to_csv
 from bench.report.table import COLUMNS, table1
-from bench.store import ROLES
+from bench.store import ROLES, Store
 
 TESTS = Path(__file__).parent
-VOID = {"meta", "link", "img", "br"}
-
-
-class Reader(HTMLParser):
-    """The elements of a page in order: tag, attributes, text; it fails where they are not nested."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements = [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        element = {"tag": tag, **dict(attributes), "text": ""}
-        assert len(attributes) == len(dict(attributes)), "an attribute twice"
-        self.elements.append(element)
-        if tag not in VOID:
-            self.open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()["tag"] == tag
-
-    def handle_data(self, data):
-        for element in self.open:
-            element["text"] += data
-
-    def all(self, tag, **attributes):
-        return [e for e in self.elements if e["tag"] == tag and all(e.get(name) == value for name, value in attributes.items())]
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +53,12 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, html):
     assert made(tmp_path) == html
 
 
-def test_the_page_is_made_without_torch(tmp_path):
-    code = "import sys; from pathlib import Path; from pages import made; made(Path(sys.argv[1])); assert 'torch' not in sys.modules"
-    path = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=os.environ | path)
+def test_the_report_is_made_without_torch(tmp_path):
+    Store(tmp_path, "mnist").append([r.sealed() for r in RECORDS])
+    keep(tmp_path / ".cache")
+    code = "import sys; from bench.report import report; report(sys.argv[1]); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=TESTS.parent)
+    assert 'id="comparison"' in (tmp_path / "mnist" / "report.html").read_text()
 
 
 def test_style_and_script_are_named_by_their_digests_and_nothing_else_is_allowed(read):
@@ -220,94 +191,6 @@ def test_seeds_are_named_where_they_differ():
 def test_blocks_of_a_failed_row_say_why():
     (scores,) = [block for block in blocks(RECORDS[-1:]) if block.title == "Scores"]
     assert scores.terms == [("parzen: log_likelihood", "failed: no luck")]
-
-
-def decoded(read):
-    (scores,) = read.all("script", type="application/json")
-    return json.loads(scores["text"])
-
-
-def test_scores_in_the_page_are_the_means_over_seeds(read):
-    for row in decoded(read)["rows"]:
-        found = np.frombuffer(base64.b64decode(row["logProb"]), "<f4")
-        seeds = range(3) if row["name"] == "vae" else range(1)
-        expected = np.mean([log_probs(OFFSETS[row["name"]] + seed) for seed in seeds], axis=0)
-        np.testing.assert_array_equal(found, expected.astype(np.float32))
-
-
-def test_the_images_that_any_two_rows_need_are_in_the_sprite(read):
-    payload = decoded(read)
-    (sprite,) = read.all("img", id="sprite")
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(sprite["src"].split(",")[1]))))
-    w, h, columns = payload["width"], payload["height"], payload["columns"]
-    assert (w, h, payload["shown"]) == (5, 6, 8)
-    for place, image in enumerate(payload["images"]):
-        top, left = place // columns * h, place % columns * w
-        assert (sheet[top : top + h, left : left + w] == image).all()  # image i is all of value i
-    arrays = [np.frombuffer(base64.b64decode(row["logProb"]), "<f4").astype(float) for row in payload["rows"]]
-    for a in arrays:
-        for b in arrays:
-            if a is not b:
-                assert set(sorted(range(IMAGES), key=lambda i: (a - b)[i])[-8:]) <= set(payload["images"])
-
-
-def test_images_worth_seeing_are_those_at_both_ends():
-    a = np.array([5, 0, 1, -7, 2], np.float32)
-    assert worth_seeing([a, np.zeros(5, np.float32)], 1) == [0, 3]
-    assert worth_seeing([a, np.zeros(5, np.float32)], 0) == []
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize(("shape", "size", "mode"), [((1, 6, 5), (6, 5), "L"), ((3, 6, 5), (6, 5), "RGB"), ((3, 128, 64), (64, 32), "RGB")])
-def test_grey_colour_and_large_images_are_shown(tmp_path, dtype, shape, size, mode):
-    keep(tmp_path, shape=shape, dtype=dtype)
-    compared = comparison(RECORDS, tmp_path)
-    sheet = Image.open(io.BytesIO(compared.sprite))
-    assert (compared.size, sheet.mode) == (size, mode)
-    assert sheet.getpixel((0, 0)) == (compared.images[0] if mode == "L" else (compared.images[0],) * 3)
-
-
-def test_fewer_images_are_shown_where_they_would_be_too_many(cache, monkeypatch):
-    shown, size = [], len(comparison(RECORDS, cache).sprite)
-    for budget in (size, size - 1, 0):
-        monkeypatch.setattr("bench.report.compare.BUDGET", budget)
-        compared = comparison(RECORDS, cache)
-        shown.append(compared.shown)
-        assert len(compared.sprite) <= budget
-    assert shown[0] == 8
-    assert 0 < shown[1] < 8
-    assert shown[2] == 0
-    assert not Reader(page("mnist", table1(RECORDS), RECORDS, [], compared)).all("img")
-
-
-def test_folds_are_handed_on(tmp_path):
-    folds = np.repeat([3, 5, 9], IMAGES // 3)
-    text = made(tmp_path, folds=folds)
-    payload = decoded(Reader(text))
-    assert payload["folds"] == (np.arange(IMAGES) // (IMAGES // 3)).tolist()
-    assert payload["clear"] == pytest.approx(4.3027, abs=1e-4)  # Student's t of two degrees of freedom
-    assert "over the means of the folds" in text
-    assert "over the means of the folds" not in made(tmp_path)
-
-
-def test_only_rows_with_the_arrays_of_all_their_seeds_are_compared(cache):
-    (cache / "scores" / f"{RECORDS[1].score_key}.safetensors").unlink()  # of vae's second seed
-    (cache / "scores" / f"{RECORDS[3].score_key}.safetensors").write_bytes(b"damaged")  # gan-ns
-    assert {key[1] for key in comparison(RECORDS, cache).log_probs} == {"dbn", STRANGER, "data"}
-
-
-def test_rows_of_another_number_of_test_images_are_not_compared(cache):
-    from safetensors.numpy import save_file
-
-    save_file({"log_prob": log_probs(0, 10)}, cache / "scores" / f"{RECORDS[3].score_key}.safetensors")
-    assert "gan-ns" not in {key[1] for key in comparison(RECORDS, cache).log_probs}
-
-
-def test_without_images_or_a_second_row_nothing_is_compared(cache):
-    assert comparison(RECORDS[:3], cache) is None
-    assert comparison([], cache) is None
-    (cache / "images" / f"{DIGEST}.safetensors").unlink()
-    assert comparison(RECORDS, cache) is None
 
 
 def test_a_figure_stands_in_the_page_once(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import theory
+from bench.digest import content_digest
 from bench.errors import BadRecords
 from bench.report.theory import draw
 from models.adversarial import GENERATOR_LOSSES, discriminator_loss
@@ -150,8 +151,18 @@ def test_figures_of_other_code_say_so(short, tmp_path):
     path = theory.store(short, tmp_path)
     content = json.loads(path.read_bytes())
     content["code"]["models.adversarial"] = "0" * 16
-    path.write_text(json.dumps(content))
+    del content["seal"]
+    path.write_text(json.dumps(content | {"seal": content_digest(content)}))
     assert all("Made by other code than today's" in f.caption for f in draw(tmp_path))
+
+
+def test_an_edited_measurement_is_refused(short, tmp_path):
+    path = theory.store(short, tmp_path)
+    content = json.loads(path.read_bytes())
+    content["moments"][-1]["furthest"] = 0.0001
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadRecords, match="was changed since it was written"):
+        draw(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"code": {}, "panels": []}'])

@@ -38,6 +38,7 @@ def report(results: Path | str = "results") -> list[Path]:
 def rebuild(results: Path) -> list[Path]:
     """Rebuild every table and figure; the caller sees to it that nobody else does."""
     theory = draw_theory(results)
+    sweep(results / "theory", theory)
     written = files_of(theory)
     folders = sorted(path.parent for path in results.glob("*/runs.csv"))
     for folder in folders:
@@ -51,6 +52,8 @@ def rebuild(results: Path) -> list[Path]:
             text = page(records[0].dataset, table, records, shown, comparison(records, results / ".cache"))
             written.append(folder / "report.html")
             write_atomically(written[-1], text.encode())
+        else:  # what it showed is no more
+            (folder / "report.html").unlink(missing_ok=True)
     records = read_results(results)
     paper = any(r.dataset == "mnist" for r in records)
     if len(folders) > 1 or paper:

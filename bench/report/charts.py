@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.digest import content_digest
-from bench.report.figure import BLACK, COLOURS, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at
+from bench.report.figure import BLACK, COLOURS, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at, name_curves
 from bench.report.lines import Line
 
 Curve = Mapping[float, float]
@@ -20,6 +22,7 @@ Curves = Mapping[Line, Curve]
 
 REFERENCES = {"data": (BLACK, "-"), "kmeans": ("#444444", "--"), "gaussian": ("#666666", "-."), "mean": ("#888888", ":")}
 """Colour and dashes of the reference rows: real data are the solid black line."""
+HELD_OUT = "distance of held-out images by share"
 DASHES = ("-", "--", "-.", ":")
 
 
@@ -35,7 +38,9 @@ def charts_of(lines: Sequence[Line], folder: Path) -> Iterator[Figure]:
         metric = "neighbours" if section == "distances" else "parzen"
         curves = {line: curve for line in lines if (curve := line.curve(name, metric))}
         if curves:
-            of = content_digest(name, [[line.name, list(curve.items())] for line, curve in curves.items()])
+            held_out = [line.curve(HELD_OUT, metric) for line in curves]
+            drawn_of = [[line.name, line.key[0], list(curve.items())] for line, curve in curves.items()]
+            of = content_digest(name, drawn_of, [list(curve.items()) for curve in held_out])
             file = draw.__name__.replace("_", "-")
             for suffix, width in (("", ONE_COLUMN), ("-wide", TWO_COLUMNS)):
                 found = figure_at(folder / f"{file}{suffix}.png", section, of, partial(draw, curves, width))
@@ -52,13 +57,13 @@ def against_sigma(curves: Curves, width: float) -> Drawn:
     axes.set(xscale="log", xlabel="σ", ylabel="nats, validation images", ylim=(min(best) - 0.5 * spread, max(best) + 0.1 * spread))
     plain_ticks(axes, (0.1, 0.2, 0.3, 0.5, 1.0))
     legend(canvas, width)
-    chosen = "; ".join(f"{line.name} σ = {max(curve, key=curve.__getitem__):.3g}" for line, curve in curves.items())
+    highest = "; ".join(f"{line.name} at σ = {max(curve, key=curve.__getitem__):.3g}" for line, curve in curves.items())
     return Drawn(
         canvas,
         "Parzen against σ",
-        "Mean log-likelihood of validation images against the bandwidth, in the mean over draws and seeds; the highest point chooses σ. "
-        "Real training images are the solid black line. Cut off below.",
-        f"Curves of nats against σ, one for each row, with a single maximum each: {chosen}",
+        "Mean log-likelihood of validation images against the bandwidth, in the mean over draws, folds and seeds; each of these "
+        f"takes the σ where its own is highest.{real_data(curves)} Cut off below.",
+        f"Curves of nats against σ, one for each row, highest: {highest}",
     )
 
 
@@ -74,8 +79,8 @@ def against_samples(curves: Curves, width: float) -> Drawn:
     return Drawn(
         canvas,
         "Parzen against N",
-        "Mean log-likelihood of the test images against the number of samples, σ chosen anew for each: the number grows with N, so rows of "
-        "one N alone compare. Real training images are the solid black line; where all of them have been drawn it stays level.",
+        "Mean log-likelihood of the test images against the number of samples, σ chosen anew for each: rows of one N alone "
+        f"compare.{real_data(curves)} Where a finite set of images has been drawn whole, its curve stays level.",
         f"Curves of nats against the number of samples, from {sizes[0]:g} to {sizes[-1]:g}: {gained}",
     )
 
@@ -83,13 +88,15 @@ def against_samples(curves: Curves, width: float) -> Drawn:
 def validation(curves: Curves, width: float) -> Drawn:
     """Return what validation images say of the weights after each kept epoch, as a share of training."""
     canvas, axes = axes_of(width)
-    plot(axes, {line: {epoch / max(curve): value for epoch, value in curve.items()} for line, curve in curves.items()}, marker=".")
+    shares = {line: {epoch / (max(curve) or 1): value for epoch, value in curve.items()} for line, curve in curves.items()}
+    plot(axes, shares, marker=".")
     axes.set(xlabel="share of the epochs of the last stage", ylabel="nats, validation images", xlim=(0, 1.02))
     legend(canvas, width)
     return Drawn(
         canvas,
         "Validation through training",
-        "Mean log-likelihood of 1,000 validation images under 1,000 samples, in the mean over seeds. By it a checkpoint may be selected; "
+        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples, in the mean over seeds. By it a checkpoint may be "
+        "selected; "
         "the last one is sampled unless a row says otherwise. With few samples it prefers smooth ones.",
         f"Curves of nats against the share of training: {'; '.join(f'{line.name} {ends(curve)}' for line, curve in curves.items())}",
     )
@@ -97,19 +104,19 @@ def validation(curves: Curves, width: float) -> Drawn:
 
 def distances(curves: Curves, width: float) -> Drawn:
     """Return the shares of samples within a distance of their nearest training image, beside held-out images."""
-    held_out = next(iter(curves)).curve("distance of held-out images by share", "neighbours")
+    held_out = next(iter(curves)).curve(HELD_OUT, "neighbours")
     canvas, axes = axes_of(width)
     plot(axes, {line: {distance: share for share, distance in curve.items()} for line, curve in curves.items()})
     axes.plot(list(held_out.values()), list(held_out), color=BLACK, linewidth=2.4, alpha=0.35, label="held-out images")
     axes.set(xlabel="distance to the nearest training image", ylabel="share of images", ylim=(0, 1), xlim=(0, None))
     legend(canvas, width)
-    halves = "; ".join(f"{line.name} {curve[0.5]:.2f}" for line, curve in curves.items())
+    halves = "; ".join(f"{line.name} {half(curve):.2f}" for line, curve in curves.items())
     return Drawn(
         canvas,
         "Distances to training images",
         "The share of samples that lie within a distance (Euclidean, pixels in [0, 1]) of their nearest training image; the broad grey "
         "line is of held-out test images. A curve left of it is of smooth or copied images, one right of it of images unlike the data.",
-        f"Rising curves, one for each row; medians: held-out images {held_out[0.5]:.2f}; {halves}",
+        f"Rising curves, one for each row; medians: {f'held-out images {half(held_out):.2f}; ' if held_out else ''}{halves}",
     )
 
 
@@ -117,6 +124,16 @@ def ends(curve: Curve) -> str:
     """Return from where to where a curve goes."""
     values = list(curve.values())
     return f"from {values[0]:.0f} to {values[-1]:.0f}"
+
+
+def half(curve: Curve) -> float:
+    """Return the distance that half of the images do not exceed, from {share: distance}."""
+    return float(np.interp(0.5, list(curve), list(curve.values())))
+
+
+def real_data(curves: Curves) -> str:
+    """Return what is to be said of the line of real training images, where there is one."""
+    return " Real training images are the solid black line." if any(line.key[:2] == ("reference", "data") for line in curves) else ""
 
 
 def axes_of(width: float) -> tuple[Any, Any]:
@@ -145,7 +162,9 @@ def looks_of(lines: Sequence[Line]) -> dict[Line, dict[str, Any]]:
             colour, dashes = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
         else:
             colour, dashes = REFERENCES.get(model, ("#666666", ":"))
-        looks[line] = {"color": colour, "linestyle": dashes, "label": line.name, "linewidth": 1.6 if model == "data" else 1.0}
+        name = f" {line.short_name}" if line.name.startswith("_") else line.short_name  # matplotlib hides what begins with _
+        bold = line.key[:2] == ("reference", "data")
+        looks[line] = {"color": colour, "linestyle": dashes, "label": name, "linewidth": 1.6 if bold else 1.0}
     return looks
 
 
@@ -164,6 +183,6 @@ def plain_ticks(axes: Any, values: Sequence[float]) -> None:
 def legend(canvas: Any, width: float) -> None:
     """Name the lines: beside the axes of a wide figure, under those of a narrow one."""
     if width > ONE_COLUMN:
-        canvas.legend(loc="outside right upper")
+        name_curves(canvas.legend(loc="outside right upper"))
     else:
-        canvas.legend(loc="outside lower center", ncols=2)
+        name_curves(canvas.legend(loc="outside lower center", ncols=2))

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.report.lines import kept_arrays, lines_of, scores_of
 from bench.report.table import Key
 from bench.store import Record
 
@@ -57,16 +58,16 @@ def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
     digests = {r.dataset_digest for r in records}
     if len(digests) != 1:
         return None
-    source = cache / "images" / f"{digests.pop()}.safetensors"
-    arrays = read(source, "fold")
-    n = count(source)
-    log_probs = {key: x for key, x in row_means(records, cache).items() if len(x) == n}
-    if len(log_probs) < 2:
+    digest = digests.pop()
+    arrays, _ = kept_arrays(cache / "images" / f"{digest}.safetensors", digest) or ({}, {})
+    test = arrays.get("test", np.zeros(0))
+    log_probs = {key: x for key, x in row_means(records, cache).items() if len(x) == len(test)}
+    if len(log_probs) < 2 or test.ndim != 4:
         return None
     folds = np.unique(arrays["fold"], return_inverse=True)[1].astype(np.int64) if "fold" in arrays else None
     for shown in SHOWN:
         images = worth_seeing(list(log_probs.values()), shown)
-        tiles = pixels(source, images)
+        tiles = pixels(test, images)
         columns = max(1, math.ceil(math.sqrt(len(tiles))))
         sprite = mosaic(tiles, columns) if len(tiles) else b""
         if len(sprite) <= BUDGET:
@@ -76,40 +77,13 @@ def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
 
 def row_means(records: Iterable[Record], cache: Path) -> dict[Key, NDArray[np.float32]]:
     """Return log p of the test images, the mean over seeds, of each row of which the arrays of all seeds are at hand."""
-    keys: dict[Key, list[str]] = {}
-    for r in records:
-        if r.metric == "parzen" and r.quantity == "log_likelihood" and r.ok:
-            keys.setdefault((r.role, r.model, r.variant, r.samples), []).append(r.score_key)
     means: dict[Key, NDArray[np.float32]] = {}
-    for key, score_keys in keys.items():
-        arrays = [read(cache / "scores" / f"{score_key}.safetensors", "log_prob").get("log_prob") for score_key in score_keys]
+    for line in lines_of(list(records)):
+        arrays = [(scores_of(r, cache) or {}).get("log_prob") for r in line.likelihoods]
         seeds = [x for x in arrays if x is not None and x.ndim == 1 and np.isfinite(x).all()]
-        if len(seeds) == len(arrays) and len({len(x) for x in seeds}) == 1:
-            means[key] = np.stack(seeds).mean(0, dtype=np.float64).astype(np.float32)
+        if seeds and len(seeds) == len(arrays) and len({len(x) for x in seeds}) == 1:
+            means[line.key] = np.stack(seeds).mean(0, dtype=np.float64).astype(np.float32)
     return means
-
-
-def read(path: Path, *names: str) -> dict[str, NDArray[Any]]:
-    """Return those of the named arrays that are at `path`; none where the file is not there or damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in names if name in file.keys()}
-    except (OSError, SafetensorError):
-        return {}
-
-
-def count(path: Path) -> int:
-    """Return the number of test images at `path`, 0 where there are none that could be shown."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            shape = file.get_slice("test").get_shape()
-    except (OSError, SafetensorError):
-        return 0
-    return int(shape[0]) if len(shape) == 4 else 0
 
 
 def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[int]:
@@ -121,24 +95,21 @@ def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[i
     return sorted(found)
 
 
-def pixels(path: Path, images: Sequence[int]) -> Images:
-    """Return the images of these numbers, one by one from a file that may be large, at most `SIDE` high and wide."""
+def pixels(test: NDArray[Any], images: Sequence[int]) -> Images:
+    """Return those of the test images (n, c, h, w) that have these numbers, at most `SIDE` high and wide."""
     from PIL import Image
-    from safetensors import safe_open
 
+    h, w = test.shape[2:]
+    scale = min(1.0, SIDE / max(h, w))
+    size = (max(1, round(h * scale)), max(1, round(w * scale)))
     tiles = []
-    with safe_open(path, framework="numpy") as file:
-        test = file.get_slice("test")
-        _, _, h, w = test.get_shape()
-        scale = min(1.0, SIDE / max(h, w))
-        size = (max(1, round(h * scale)), max(1, round(w * scale)))
-        for i in images:
-            x = test[i : i + 1][0]  # (c, h, w)
-            x = x if x.dtype == np.uint8 else np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
-            x = x[:3].transpose(1, 2, 0) if len(x) >= 3 else x[0]  # (c, h, w) -> (h, w, 3), or (h, w) of grey
-            if scale < 1:
-                x = np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BOX))
-            tiles.append(x)
+    for i in images:
+        x = test[i]  # (c, h, w)
+        x = x if x.dtype == np.uint8 else np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
+        x = x[:3].transpose(1, 2, 0) if len(x) >= 3 else x[0]  # (c, h, w) -> (h, w, 3), or (h, w) of grey
+        if scale < 1:
+            x = np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BOX))
+        tiles.append(x)
     return np.stack(tiles) if tiles else np.zeros((0, *size), np.uint8)
 
 

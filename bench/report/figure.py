@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from bench.report.table import Key
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
 """Widths in inches: of a column of a two-column page, and of both with the gap."""
 DPI = 300
+OF, BY, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench"
+"""How a PNG calls what it shows and what drew it, and how a PDF is known as ours."""
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
@@ -66,6 +69,12 @@ class Figure:
     wide: bool = False
 
 
+def name_curves(legend: Any) -> None:
+    """Let the names in a matplotlib Legend be what they are: one with a $ in it is no formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
 @contextmanager
 def paper() -> Iterator[None]:
     """Let matplotlib draw for print."""
@@ -85,46 +94,50 @@ class Drawn:
     alt: str
 
 
-def figure_at(path: Path, section: Section, of: str, draw: Callable[[], Drawn] | None, key: Key | None = None) -> Figure | None:
-    """Draw a figure to `path`, unless it is there already, `of` the same and by the same code; return it.
+def figure_at(
+    path: Path, section: Section, of: str, draw: Callable[[], Drawn] | None, key: Key | None = None, *, content: str = ""
+) -> Figure | None:
+    """Draw a figure to `path`, unless it is there already, `of` the same, by the same code and of the same `content`; return it.
 
-    Where there is nothing to draw it from, other code does not matter. One that is of something else is deleted. None where there is
-    no figure.
+    `of` is what the records say of its source, `content` what the source holds. Where there is nothing to draw it from, `of` alone
+    decides. None where there is no figure, or one of something else: `sweep` deletes it.
     """
-    texts = texts_of(path)
-    if texts.get("Source") == of and (draw is None or texts.get("Software") == drawn_by()) and path.with_suffix(".pdf").exists():
+    texts, by = texts_of(path), f"{drawn_by()} {content}".strip()
+    if texts.get(OF) == of and (draw is None or (texts.get(BY) == by and is_whole(path.with_suffix(".pdf"), of))):
         return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
     if draw is None:
-        delete(path)
-        return None
+        return None  # what is there is of something else: it is swept
     with paper():
         drawn = draw()
-        keep(drawn.canvas, path, of, {"Title": drawn.title, "Description": drawn.caption, "Comment": drawn.alt})
+        texts = {"Title": drawn.title, "Description": drawn.caption, "Comment": drawn.alt}
+        keep(drawn.canvas, path, {OF: of, BY: by, **texts})
     return Figure(path, section, drawn.title, drawn.caption, drawn.alt, key)
 
 
-def keep(canvas: Any, path: Path, of: str, texts: Mapping[str, str] | None = None) -> list[Path]:
-    """Write a matplotlib Figure to `path` (.png) and beside it as .pdf, both naming what they are `of`; return the files."""
+def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
+    """Write a matplotlib Figure to `path` (.png) and, before that, beside it as .pdf: where the one is whole, both are."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    told = dict(texts or {})
     pdf, png = io.BytesIO(), io.BytesIO()
-    canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Keywords": of, "Title": told.get("Title", "")})
-    canvas.dpi = DPI
-    agg = FigureCanvasAgg(canvas)
-    agg.draw()  # type: ignore[no-untyped-call]  # nor is this
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a stranger's name; the page has it as text
+        canvas.savefig(
+            pdf, format="pdf", metadata={"CreationDate": None, "Keywords": texts[OF], "Title": texts["Title"], "Creator": CREATOR}
+        )
+        canvas.dpi = DPI
+        agg = FigureCanvasAgg(canvas)
+        agg.draw()  # type: ignore[no-untyped-call]  # nor is this
     drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # so in matplotlib
     image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
-    for name, text in {"Software": drawn_by(), "Source": of, **told}.items():
+    for name, text in texts.items():
         named.add_itxt(name, text)
     if image.getcolors(256):  # exact with a palette, and a third of the size
         image = image.quantize(256, dither=Image.Dither.NONE)
     image.save(png, "PNG", dpi=(DPI, DPI), pnginfo=named)
-    for suffix, content in ((".png", png), (".pdf", pdf)):
-        write_atomically(path.with_suffix(suffix), content.getvalue())
-    return [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
+    write_atomically(path.with_suffix(".pdf"), pdf.getvalue())
+    write_atomically(path, png.getvalue())
 
 
 def drawn_by() -> str:
@@ -134,28 +147,36 @@ def drawn_by() -> str:
 
 
 def texts_of(path: Path) -> dict[str, str]:
-    """Return what a figure on disk says of itself; nothing where there is none."""
+    """Return what a figure on disk says of itself; nothing where there is none, or it is damaged."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return {str(name): text for name, text in image.info.items() if isinstance(text, str)}
-    except (OSError, SyntaxError, ValueError):
+            texts = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+            image.verify()
+            return texts
+    except Exception:  # noqa: BLE001  # what a damaged image may raise is not for Pillow's callers to know
         return {}
 
 
-def delete(path: Path) -> None:
-    """Delete a figure's files."""
-    for suffix in (".png", ".pdf"):
-        path.with_suffix(suffix).unlink(missing_ok=True)
+def is_whole(pdf: Path, of: str) -> bool:
+    """Return whether a figure's PDF is there to its end, and of this."""
+    try:
+        content = pdf.read_bytes()
+    except OSError:
+        return False
+    return content.rstrip().endswith(b"%%EOF") and f"/Keywords ({of})".encode() in content
 
 
 def sweep(folder: Path, figures: Iterable[Figure]) -> None:
     """Delete the figures in a folder that are none of these; what no report has drawn stays."""
     kept = {figure.path for figure in figures}
     for path in folder.glob("*.png"):
-        if path not in kept and "Source" in texts_of(path):
-            delete(path)
+        if path not in kept and OF in texts_of(path):
+            path.unlink()
+    for path in folder.glob("*.pdf"):
+        if path.with_suffix(".png") not in kept and f"/Creator ({CREATOR})".encode() in path.read_bytes():
+            path.unlink()
 
 
 def file_name(name: str) -> str:
@@ -164,6 +185,6 @@ def file_name(name: str) -> str:
     A name with its options, as in 'gan-ns epochs=100', is spelt so often that it goes without the hash: 'gan-ns_epochs_100'.
     """
     plain = re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_")[:100]
-    if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9_]+=[A-Za-z0-9]+)*", name):
+    if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9]+=[A-Za-z0-9]+)*", name) and len(name) <= 100:
         return plain
     return f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.digest import content_digest
-from bench.report.figure import BLACK, COLOURS, TWO_COLUMNS, Drawn, Figure, figure_at, file_name
+from bench.report.figure import BLACK, COLOURS, TWO_COLUMNS, Drawn, Figure, figure_at, name_curves
 from bench.report.lines import Line, album_of
 
 NAMES = {
@@ -30,10 +30,10 @@ def learning_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
     for r in (r for r in line.likelihoods[:1] if r.role == "model"):
         _, about = album_of(r, cache) or (None, {})
         history = about.get("history")
-        path = folder / f"learning-{file_name(line.file_name)}.png"
+        path = folder / f"learning-{line.file_name}.png"
         draw = partial(learning, line, history) if history else None
-        of = content_digest(r.cell, r.weights, [[*line.curve("validation by epoch").items()]])
-        found = figure_at(path, "learning", of, draw, line.key)
+        of = content_digest(r.cell, r.weights, r.recipe, [[*line.curve("validation by epoch").items()]])
+        found = figure_at(path, "learning", of, draw, line.key, content=content_digest(history))
         yield from [found] if found else []
 
 
@@ -53,7 +53,7 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
                 panel.plot([i for i, _ in points], [value for _, value in points], color=colour)
             panel.plot([], [], color=colour, label=NAMES.get(name, name))
         panel.set(xlabel="epoch" if len(stages) == 1 else f"epoch, all of {len(stages)} stages")
-        panel.legend()
+        name_curves(panel.legend())
         for boundary in boundaries(history):
             panel.axvline(boundary, color="#999999", linewidth=0.6, linestyle=":")
         if "d_real" in names:
@@ -62,6 +62,7 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
     if checks:
         axes[-1].plot(list(checks), list(checks.values()), color=BLACK, marker=".")
         axes[-1].set(xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}", ylabel="nats, validation")
+    over_seeds = f", in the mean over {len(line.likelihoods)} seeds" if len(line.likelihoods) > 1 else ""
     last = {name: row[name] for row in history for name in row if name not in ("stage", "epoch")}
     ends = ", ".join(f"{NAMES.get(name, name)} {value:.3g}" for name, value in last.items())
     return Drawn(
@@ -70,7 +71,9 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
         "Means over each epoch of what the steps logged"
         + (f"; dotted lines part the stages {', '.join(stages)}" if len(stages) > 1 else "")
         + ("; D's dotted line is ½, where it cannot tell" if any("d_real" in names for names in panels) else "")
-        + ". On the right, Parzen with 1,000 samples on validation images. One seed.",
+        + (f", of seed {line.records[0].seed}" if len(line.likelihoods) > 1 else "")
+        + "."
+        + (f" On the right, Parzen with 1,000 samples on validation images{over_seeds}." if checks else ""),
         f"Learning curves of {line.name}; at the end: {ends}",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.report.figure import file_name
 from bench.report.table import Key, in_order_of
 from bench.store import Record
 
@@ -30,10 +32,16 @@ class Line:
         return self.records[0].name + ("" if n == 10_000 else f" N={n}")
 
     @property
+    def short_name(self) -> str:
+        """Return the name where there is little room, as in a legend."""
+        return self.name if len(self.name) <= 36 else f"{self.name[:24]}…{self.name[-8:]}"
+
+    @property
     def file_name(self) -> str:
-        """Return what names this line's files: a model's name and options with a blank between them."""
-        _, model, variant, n = self.key
-        return f"{model} {variant}".strip() + ("" if n == 10_000 else f" N={n}")
+        """Return what names this line's files, and no other's."""
+        role, model, variant, n = self.key
+        name = f"{model} {variant}".strip() + ("" if n == 10_000 else f" N={n}")
+        return file_name(f"given {name}" if role == "samples" else name)
 
     def rows(self, metric: str, quantity: str) -> list[Record]:
         """Return the rows of a quantity that have a value, one for each seed."""
@@ -67,18 +75,37 @@ def lines_of(records: Sequence[Record]) -> list[Line]:
 
 
 def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
-    """Return the arrays of an artefact that is kept under `key`, and what is said of them; None where there are none."""
+    """Return the arrays of an artefact that is kept under `key`, and what is said of them.
+
+    None where there are none, or none that are what was written under this key: `bench verify` tells.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
-            if header.get("key") != key:
-                return None
-            about: dict[str, Any] = json.loads(header.get("about") or "{}")
-            return {name: file.get_tensor(name) for name in file.keys()}, about
-    except (OSError, SafetensorError, ValueError):  # not there, or damaged: `bench verify` tells
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError):
         return None
+    if (header.get("key"), header.get("digest")) != (key, digest_of(arrays)):
+        return None
+    return arrays, json.loads(header.get("about") or "{}")
+
+
+def digest_of(arrays: Arrays) -> str:
+    """Return the digest under which `bench.sealed` keeps arrays; here it is computed without torch."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(str((name, Type(f"torch.{array.dtype}"), array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+class Type(str):
+    """The name of a type, as torch writes it: without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def scores_of(record: Record, cache: Path) -> Arrays | None:
@@ -88,6 +115,6 @@ def scores_of(record: Record, cache: Path) -> Arrays | None:
 
 
 def album_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
-    """Return the album of a record's cell where it is at hand and of the weights that were scored."""
+    """Return the album of a record's cell where it is at hand, of the weights that were scored and the code that drew from them."""
     found = kept_arrays(cache / "albums" / f"{record.cell}.safetensors", record.cell)
-    return found if found and found[1].get("weights") == record.weights else None
+    return found if found and (found[1].get("weights"), found[1].get("recipe")) == (record.weights, record.recipe) else None

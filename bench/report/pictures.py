@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.figure import BLUE, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at, file_name
-from bench.report.lines import Arrays, Line, album_of, scores_of
+from bench.digest import content_digest
+from bench.report.figure import BLUE, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at
+from bench.report.lines import Arrays, Line, album_of, digest_of, scores_of
 from bench.report.mosaic import Tile, draw_tiles
 
 ROWS, COLUMNS = 4, 5
@@ -27,8 +28,8 @@ About = Mapping[str, Any]
 def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
     """Yield the pictures of a line, those that can be drawn and those that are there already."""
 
-    def at(section: Section, of: str, draw: Callable[[], Drawn] | None) -> Iterator[Figure]:
-        found = figure_at(folder / f"{section}-{file_name(line.file_name)}.png", section, of, draw, line.key)
+    def at(section: Section, of: str, draw: Callable[[], Drawn] | None, content: str = "") -> Iterator[Figure]:
+        found = figure_at(folder / f"{section}-{line.file_name}.png", section, of, draw, line.key, content=content)
         yield from [found] if found else []
 
     for scored in line.neighbours[:1]:
@@ -36,10 +37,10 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
     for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
         album, about = album_of(sampled, cache) or ({}, {})
-        of = f"{sampled.cell} {sampled.weights}"
-        yield from at("walks", of, partial(walks, line.name, album, about) if "walks" in album else None)
-        yield from at("arithmetic", of, partial(arithmetic, line.name, album, about) if "sums" in album else None)
-        yield from at("film", of, partial(film, line.name, album, about) if "film" in album else None)
+        of, content = content_digest(sampled.cell, sampled.weights, sampled.recipe), digest_of(album) if album else ""
+        yield from at("walks", of, partial(walks, line.name, album, about) if "walks" in album else None, content)
+        yield from at("arithmetic", of, partial(arithmetic, line.name, album, about) if "sums" in album else None, content)
+        yield from at("film", of, partial(film, line.name, album, about) if "film" in album else None, content)
 
 
 def samples(name: str, arrays: Arrays) -> Drawn:
@@ -59,7 +60,7 @@ def samples(name: str, arrays: Arrays) -> Drawn:
     return Drawn(
         draw_tiles(rows, width=ONE_COLUMN),
         f"Samples of {name}",
-        f"{len(rows)} rows of {across} draws, the first ones, none chosen. Framed in yellow: the training image nearest in squared "
+        f"The first {shown} draws, {across} in a row, none chosen. Framed in yellow: the training image nearest in squared "
         f"distance of pixels to the draw on its left. {closer}{nearer}.",
         f"{shown} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
         "when the draw may be moved by one pixel",

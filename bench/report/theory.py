@@ -29,13 +29,15 @@ def draw(results: Path) -> list[Figure]:
         return []
     try:
         theory = json.loads(source.read_bytes())
+        if theory["seal"] != content_digest({name: part for name, part in theory.items() if name != "seal"}):
+            raise ValueError("it was changed since it was written")
         stale = theory["code"] != code_digests("bench.theory")
         found = [
             figure_at(source.with_name(f"{one.__name__}.png"), "theory", content_digest(theory), partial(one, theory))
             for one in (figure1, value, gradients)
         ]
         return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise BadRecords(f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that command") from error
 
 
@@ -43,7 +45,7 @@ def figure1(theory: Any) -> Drawn:
     """Return the paper's Figure 1, a panel for each moment."""
     from matplotlib.figure import Figure as Canvas
 
-    panels = theory["panels"]
+    panels, last = theory["panels"], theory["moments"][-1]
     canvas = Canvas(figsize=(TWO_COLUMNS, 2.3), layout="constrained")
     axes = canvas.subplots(2, len(panels), sharex=True, sharey="row", squeeze=False, height_ratios=(3.2, 1))
     top = 1.08 * max(max(theory["p_data"]), *(max(panel["p_g"]) for panel in panels))
@@ -63,8 +65,9 @@ def figure1(theory: Any) -> Drawn:
         else:
             right.tick_params(labelright=False)
     alt = (
-        f"{len(panels)} panels of curves over x in (0, 1). p_g begins away from p_data and D far from flat; in the last panel p_g lies on "
-        f"p_data and D is close to a level line at ½ wherever these are not near 0."
+        f"{len(panels)} panels of curves over x in (0, 1). p_g begins away from p_data and nears it from panel to panel. In the last "
+        f"one their total variation is {last['total_variation']:.3f}, and D differs from ½ by at most {last['furthest']:.3f} where p_data "
+        f"exceeds 5 % of its peak."
     )
     return Drawn(canvas, "p_data, p_g and D during training", caption_of_figure1(theory), alt)
 
@@ -142,8 +145,8 @@ def value(theory: Any) -> Drawn:
         f"D is worse than a constant ½."
     )
     alt = (
-        f"Over the updates of G the measured V lies on or below the curve of its bound, which falls from "
-        f"{signed(moments[0]['optimum'], 2)} towards −log 4; both have reached it at the end."
+        f"The measured V is nowhere above its bound, which goes from {signed(moments[0]['optimum'], 2)} at the start to "
+        f"{signed(last['optimum'], 4)} at the end; there V is {signed(last['value'], 4)}, and −log 4 is {signed(MINUS_LOG_4, 4)}."
     )
     return Drawn(canvas, "V(D, G) and its bound during training", caption, alt)
 

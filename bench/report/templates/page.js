@@ -126,7 +126,7 @@ function verdict(a, b, result, scores) {
   const found = clear ? [name(better), " explains them better than ", name(worse), `, by ${size}`]
     : ["Neither explains them clearly better: ", name(better), " is above ", name(worse), ` by ${size}`];
   const share = better === a ? result.above : result.below;
-  const details = ` (paired over ${over}${z}), and gives the higher log p to ${nats(100 * share, 1)}\u00a0% of them.`;
+  const details = ` (paired over ${over}${z}), and gives the higher log p to ${nats(100 * share, 1)}\u00a0% of the images.`;
   const caution = a.samples === b.samples ? [] : [" Their numbers of samples differ, and the log-likelihood grows with it: not a fair comparison."];
   return [...found, details, ...caution];
 }
@@ -199,8 +199,8 @@ function compare(scores) {
   const range = `from ${signed(differences[order[0]])} to ${signed(differences[order.at(-1)])}, median ${signed(median)}`;
   one("#histogram-caption").replaceChildren("Test images by log p under ", name(a), " minus log p under ", name(b), `: ${range} nats. Right of 0 the first explains the image better, left of 0 the second.`);
   const best = [
-    bestImages(scores, [name(a), " explains best against ", name(b)], order.slice(-scores.shown).reverse(), differences),
-    bestImages(scores, [name(b), " explains best against ", name(a)], order.slice(0, scores.shown), differences),
+    bestImages(scores, [name(a), " explains best against ", name(b)], order.slice(-scores.shown).reverse().filter((i) => differences[i] > 0), differences),
+    bestImages(scores, [name(b), " explains best against ", name(a)], order.slice(0, scores.shown).filter((i) => differences[i] < 0), differences),
   ];
   one("#best").replaceChildren(...(scores.shown ? best : []));
 }
