@@ -70,13 +70,10 @@ def make_album(cell: Cell, data: Dataset, store: Store, device: torch.device) ->
     model = cell.config.build(data.shape).to(device).eval()
     film = []
     for each in epochs_of(cell):
-        weights = checkpoint.load_snapshot(folder, each)
-        assert weights is not None, "album_due has seen it"
-        model.load_state_dict(weights)
+        model.load_state_dict(weights_after(each, folder))
         seed_everything(seed)
         film.append(model.sample(POINTS))
-    weights = checkpoint.load_snapshot(folder, epoch)
-    assert weights is not None, "as above"
+    weights = weights_after(epoch, folder)
     model.load_state_dict(weights)
     pictures = {"film": torch.stack(film)}  # (epochs, points, c, h, w)
     about: dict[str, Any] = {"epochs": epochs_of(cell), "history": history(folder, device)}
@@ -109,6 +106,14 @@ def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
 def code_of_album() -> str:
     """Return the digest of this module; that of the model's own code is in the recipe of its samples."""
     return str(code_digests("bench.album")["bench.album"])
+
+
+def weights_after(epoch: int, folder: Path) -> dict[str, Tensor]:
+    """Return the kept weights. Raises ValueError for damaged ones."""
+    weights = checkpoint.load_snapshot(folder, epoch)
+    if weights is None:
+        raise ValueError(f"the weights after epoch {epoch} are damaged")
+    return weights
 
 
 def history(folder: Path, device: torch.device) -> list[dict[str, Any]]:

@@ -193,6 +193,19 @@ def test_nothing_is_trained_for_an_album(few, tmp_path):
     assert not album_path(cell, rig.store).exists()
 
 
+def test_of_damaged_weights_there_is_no_album_and_a_word(few, tmp_path):
+    cell, rig = completed(few, tmp_path)
+    album_path(cell, rig.store).unlink()
+    path = snapshot_path(rig.store.artefact("fits", cell.fit_key), 2)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    told = []
+    assert complete(cell, rig, tell=told.append).reused
+    assert any(news.text.startswith("no pictures of it: failed") and "damaged" in news.text for news in told)
+    assert not album_path(cell, rig.store).exists()
+
+
 def test_an_album_of_other_weights_is_made_anew(few, tmp_path):
     cell, rig = completed(few, tmp_path)
     images, about, _ = sealed.load(album_path(cell, rig.store), cell.id)

@@ -1,7 +1,7 @@
 """SIGKILL at any moment loses nothing: the run that goes on ends with the weights and rows of one that was never interrupted.
 
 The children are real processes, killed in two ways: at a random time, and at a given rename, that is in the middle of writing a
-checkpoint, kept weights, a check, samples, scores or the table.
+checkpoint, kept weights, a check, samples, scores, the table or the album.
 """
 
 import itertools
@@ -56,6 +56,7 @@ WRITTEN = {
     "samples": r"/samples/",
     "scores": r"/scores/",
     "table": r"/runs\.csv$",
+    "album": r"/albums/",
 }
 """What a run writes, in the order in which it first does."""
 
@@ -102,9 +103,10 @@ def outcome(results):
 
 
 def weights(results):
-    """The digest of the weights kept after each epoch."""
-    files = sorted(results.rglob("epoch-*.safetensors"))
-    return {path.name: sealed.load(path, f"{path.parent.name}/{int(path.stem[6:])}")[2] for path in files}
+    """The digests of the weights kept after each epoch, and of the album."""
+    files = {path: f"{path.parent.name}/{int(path.stem[6:])}" for path in sorted(results.rglob("epoch-*.safetensors"))}
+    files |= {path: path.stem for path in results.rglob("albums/*.safetensors")}
+    return {path.name: sealed.load(path, key)[2] for path, key in files.items()}
 
 
 def survives(tmp_path, name, kills, *, seed):

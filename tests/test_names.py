@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_report import parzen
 
 from bench.errors import BadOption, printable
-from bench.report.pictures import file_name
+from bench.report.figure import file_name
 from bench.report.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
 from bench.report.table import table1
 from bench.scoring import checked_name
