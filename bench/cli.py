@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Figures = Annotated[bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
@@ -60,6 +61,7 @@ def run(
     data: Data = None,
     results: Results = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
+    figures: Figures = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")] = False,
 ) -> None:
@@ -98,6 +100,7 @@ def run(
             timeout=timeout,
             force=force,
             tensorboard=tensorboard,
+            figures=figures,
             watch=screen,
         )
     if records["status"].str.startswith(FAILURES).any():
@@ -113,11 +116,12 @@ def score(
     device: Device = "auto",
     data: Data = None,
     results: Results = Path("results"),
+    figures: Figures = True,
 ) -> None:
     """Score your own samples and put them in the table."""
     from bench.scoring import score as score_samples
 
-    found = score_samples(samples, dataset=dataset, name=name, device=device, data=data, results=results)
+    found = score_samples(samples, dataset=dataset, name=name, device=device, data=data, results=results, figures=figures)
     failed = any(metric["value"] is None for metric in found["metrics"].values())
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))

@@ -46,6 +46,7 @@ def run(
     results: Path | str = "results",
     force: bool = False,
     tensorboard: bool = False,
+    figures: bool = True,
     metrics: Mapping[str, Metric] = METRICS,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
@@ -56,7 +57,7 @@ def run(
     like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are
     in the units of their metric, see `metrics`. Cells run in this process, or in `jobs` others that share its threads; there, one
     that takes more than `timeout` seconds is stopped. `deterministic` lets torch take only algorithms that repeat their bits; `tensorboard`
-    writes training for it under `results/.cache/tensorboard`.
+    writes training for it under `results/.cache/tensorboard`; without `figures`, only the tables are written at the end.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
@@ -100,7 +101,7 @@ def run(
         for cell, outcome in outcomes:
             records += outcome.records
             watch.finished(cell, outcome)
-    report(place.results)
+    report(place.results, figures=figures)
     watch.ended(stale_lines(store.records(), metrics))
     return frame(records)
 

@@ -36,6 +36,7 @@ def score(
     device: str = "auto",
     data: Path | str | None = None,
     results: Path | str = "results",
+    figures: bool = True,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Any]:
     """Score anybody's samples of a data set and put them in its table as the row `name`; return the scores as plain values.
@@ -73,7 +74,7 @@ def score(
         )
         records += score_records(row, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
     store.append([r.sealed() for r in records])
-    report(Path(results))
+    report(Path(results), figures=figures)
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
 
 

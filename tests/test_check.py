@@ -110,7 +110,7 @@ def test_the_worst_finding_decides_the_exit_code():
 def baseline(tmp_path_factory):
     folder = tmp_path_factory.mktemp("check")
     options = ["vae.epochs=2", "vae.hidden=16,12"]
-    run(["vae", "mean"], device="cpu", seeds=2, samples=200, draws=2, options=options, results=folder)
+    run(["vae", "mean"], device="cpu", seeds=2, samples=200, draws=2, options=options, results=folder, figures=False)
     return folder
 
 

@@ -24,11 +24,11 @@ def bench(*args, code=0, **env):
     return done
 
 
-TINY = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--set", "vae.epochs=2"]
+TINY = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--no-figures", "--set", "vae.epochs=2"]
 
 
 def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
-    first = bench("run", "vae", "mean", *TINY, "--results", tmp_path)
+    first = bench("run", "vae", "mean", *TINY, "--figures", "--results", tmp_path)
     assert "vae (epochs=2)" in first.stdout
     folder = tmp_path / "digits"
     for name in ("runs.csv", "table1.csv", "table1.md", "table1.tex", "figures/samples-vae_epochs_2_N_150.png"):

@@ -29,7 +29,21 @@ OPTIONS = ["vae.epochs=10", "rbm.epochs=10", "deep-gsn.epochs=3", "deep-gsn-chai
 
 def started(results, *args):
     options = [part for option in OPTIONS for part in ("--set", option)]
-    command = [sys.executable, "-m", "bench", "run", *MODELS, "--seeds", "2", "--samples", "150", "--device", "cpu", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        *MODELS,
+        "--seeds",
+        "2",
+        "--samples",
+        "150",
+        "--device",
+        "cpu",
+        "--no-figures",
+        *options,
+    ]
     environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, "--results", str(results), *args], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -57,7 +71,7 @@ def test_three_runs_at_once_share_the_cells(tmp_path):
 
 def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
     def quick(results):
-        return run(["mean"], results=results, device="cpu", seeds=1, samples=150)
+        return run(["mean"], results=results, device="cpu", seeds=1, samples=150, figures=False)
 
     quick(tmp_path / "a")
     names = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.lock")]
@@ -96,7 +110,7 @@ def test_temporary_files_of_dead_processes_are_swept_away_and_others_stay(tmp_pa
 
 def test_threads_of_one_process_take_turns(tmp_path):
     def quick(results, model):
-        return run([model], results=results, device="cpu", seeds=1, samples=150, options=[f"{model}.epochs=5"])
+        return run([model], results=results, device="cpu", seeds=1, samples=150, options=[f"{model}.epochs=5"], figures=False)
 
     alone = {model: quick(tmp_path / "alone", model) for model in ("vae", "rbm")}
     with ThreadPoolExecutor(2) as pool:

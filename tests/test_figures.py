@@ -219,6 +219,14 @@ def test_rows_do_not_share_a_file(results):
     assert len({line.file_name for line in lines}) == 4
 
 
+def test_figures_can_be_left_for_later(results):
+    report(results)
+    written = report(results, figures=False)
+    assert {path.name for path in written} == {"table1.csv", "table1.md", "table1.tex"}
+    assert not (results / "mnist" / "report.html").exists()  # it showed what the records were
+    assert len(list((results / "mnist" / "figures").iterdir())) == 24
+
+
 def test_the_page_of_no_rows_is_deleted(results):
     report(results)
     path = results / "mnist" / "runs.csv"

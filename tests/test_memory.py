@@ -98,7 +98,7 @@ def test_more_samples_than_memory_are_scored(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["n"] == n
-    assert not [p for p in (tmp_path / "r" / ".cache").iterdir() if p.name not in (".gitignore", "scores")]
+    assert not [p for p in (tmp_path / "r" / ".cache").iterdir() if p.name not in (".gitignore", "scores", "images")]
     # Every centre is there n / few times: the mixture is the same, and so is every distance to the nearest.
     few_metrics = {"parzen": Parzen(sigmas=(0.2, 0.5)), "neighbours": Neighbours(resamples=5)}
     same = score(block, dataset="digits", name="few", results=tmp_path / "few", device="cpu", metrics=few_metrics)["metrics"]

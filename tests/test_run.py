@@ -51,7 +51,7 @@ def trained(monkeypatch):
 
 def quick(results, models=("vae",), **kwargs):
     options = [option for model in models for option in QUICK.get(model, ())]
-    usual = {"models": list(models), "device": "cpu", "seeds": 1, "samples": 200, "options": options}
+    usual = {"models": list(models), "device": "cpu", "seeds": 1, "samples": 200, "options": options, "figures": False}
     return run(results=results, **{**usual, **kwargs})
 
 

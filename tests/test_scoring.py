@@ -17,11 +17,11 @@ def test_score_equals_the_data_row_and_joins_the_table(tmp_path, digits):
     assert found["metrics"]["neighbours"]["exact_copies"] == 1
     assert found["metrics"]["neighbours"]["status"].startswith("warning: more than 5% of the samples are exact copies")
     parzen = found["metrics"]["parzen"]
-    same = run(["data"], samples=1197, seeds=1, results=tmp_path / "r", device="cpu")
+    same = run(["data"], samples=1197, seeds=1, results=tmp_path / "r", device="cpu", figures=False)
     assert parzen["value"] == pytest.approx(same["value"][0], abs=1e-4)
     assert parzen["sigma"] == json.loads(same["metric_settings"][0])["sigma"]
     assert "| mine" in (tmp_path / "digits" / "table1.md").read_text()
-    score(digits.train.numpy()[:500], dataset="digits", name="mine", results=tmp_path, device="cpu")
+    score(digits.train.numpy()[:500], dataset="digits", name="mine", results=tmp_path, device="cpu", figures=False)
     assert {r.samples for r in Store(tmp_path, "digits").records()} == {1197, 500}
 
 

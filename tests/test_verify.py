@@ -16,7 +16,7 @@ from bench.verify import verify
 
 def quick(results, seeds=2):
     options = ["vae.epochs=2", "vae.hidden=16"]
-    run(["vae", "mean"], results=results, device="cpu", seeds=seeds, samples=150, draws=2, options=options)
+    run(["vae", "mean"], results=results, device="cpu", seeds=seeds, samples=150, draws=2, options=options, figures=False)
     return Store(results, "digits")
 
 
@@ -131,7 +131,7 @@ def test_checks_that_were_edited_are_found_and_made_again(tmp_path):
 
 
 def test_samples_of_users_are_compared_too(tmp_path):
-    score(torch.rand(150, 64), dataset="digits", name="mine", results=tmp_path, device="cpu")
+    score(torch.rand(150, 64), dataset="digits", name="mine", results=tmp_path, device="cpu", figures=False)
     store = Store(tmp_path, "digits")
     assert found(tmp_path)[0] == []
     store.path.write_text(to_csv([replace(r, value=999.0).sealed() for r in store.records()]))

@@ -21,8 +21,8 @@ from bench.report.theory import draw as draw_theory
 from bench.store import Record, read_records, read_results
 
 
-def report(results: Path | str = "results") -> list[Path]:
-    """Rebuild every table and figure under `results` from its records; return the files written.
+def report(results: Path | str = "results", *, figures: bool = True) -> list[Path]:
+    """Rebuild every table and figure under `results` from its records; return the files written. Without `figures`, the tables alone.
 
     `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them where there are several or the paper's
     MNIST, beside which stands its other column, TFD; `results/<dataset>/figures/`; and `results/<dataset>/report.html`, a page with all
@@ -32,33 +32,38 @@ def report(results: Path | str = "results") -> list[Path]:
     if not any(results.glob("*/runs.csv")):
         return []
     with FileLock(results / "report.lock"):  # who comes later read the records later
-        return rebuild(results)
+        return rebuild(results, figures=figures)
 
 
-def rebuild(results: Path) -> list[Path]:
-    """Rebuild every table and figure; the caller sees to it that nobody else does."""
-    theory = draw_theory(results)
-    sweep(results / "theory", theory)
+def rebuild(results: Path, *, figures: bool) -> list[Path]:
+    """Rebuild every table, and every figure if asked; the caller sees to it that nobody else does."""
+    theory = draw_theory(results) if figures else []
+    if figures:
+        sweep(results / "theory", theory)
     written = files_of(theory)
     folders = sorted(path.parent for path in results.glob("*/runs.csv"))
     for folder in folders:
         records = read_records(folder / "runs.csv")
         table = table1(records)
         written += write_table(folder, table)
-        figures = figures_of(folder, records, results / ".cache")
-        written += files_of(figures)
-        if records:
-            shown = [figure for figure in [*figures, *theory] if not figure.wide]
-            text = page(records[0].dataset, table, records, shown, comparison(records, results / ".cache"))
-            written.append(folder / "report.html")
-            write_atomically(written[-1], text.encode())
-        else:  # what it showed is no more
+        if figures and records:
+            written += illustrate(folder, records, table, theory, results / ".cache")
+        else:  # a page that is there shows other rows
             (folder / "report.html").unlink(missing_ok=True)
     records = read_results(results)
     paper = any(r.dataset == "mnist" for r in records)
     if len(folders) > 1 or paper:
         written += write_table(results, table1(records, beside=["tfd"] if paper else []))
     return written
+
+
+def illustrate(folder: Path, records: Sequence[Record], table: Table, theory: Sequence[Figure], cache: Path) -> list[Path]:
+    """Draw the figures of a data set's records, and write its page; return the files."""
+    figures = figures_of(folder, records, cache)
+    shown = [figure for figure in [*figures, *theory] if not figure.wide]
+    path = folder / "report.html"
+    write_atomically(path, page(records[0].dataset, table, records, shown, comparison(records, cache)).encode())
+    return [*files_of(figures), path]
 
 
 def figures_of(folder: Path, records: Sequence[Record], cache: Path) -> list[Figure]:
