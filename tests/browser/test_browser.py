@@ -177,7 +177,9 @@ def test_the_images_shown_are_those_that_each_explains_better_by_most(opened, ad
     labels = [c.get_attribute("aria-label") for c in tab.locator("#best canvas").all()]
     shown = [int(re.match(r"test image (\d+):", label)[1]) for label in labels]
     order = np.argsort(d, kind="stable")
-    assert shown == [*order[::-1][:8], *order[:8]]
+    best = [*(i for i in order[::-1][:8] if d[i] > 0), *(i for i in order[:8] if d[i] < 0)]
+    assert shown == best
+    assert 8 < len(best) < 16  # dbn explains fewer than eight of them better
     grey = tab.locator("#best canvas").evaluate_all("all => all.map(c => c.getContext('2d').getImageData(2, 2, 1, 1).data[0])")
     assert grey == shown  # test image i is all of grey i
 
