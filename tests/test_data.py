@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scipy.io import savemat
 
 from bench import BenchError, DataMissing, UnknownName, faces
 from bench.data import DATASETS, load
+from bench.pipeline import run
 
 ROOT = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
 needs_mnist = pytest.mark.skipif(not (ROOT / "MNIST" / "raw").is_dir(), reason="no MNIST files under BENCH_DATA")
@@ -259,3 +261,20 @@ def test_nothing_there_and_no_network_is_one_line(name, tmp_path, monkeypatch):
     asked_for = ["on request", "'olivetti' runs the same code"]
     for part in (f"{name}: ", str(tmp_path), *(asked_for if name == "tfd" else ["--data DIR or BENCH_DATA", "'digits' needs nothing"])):
         assert part in text
+
+
+@pytest.mark.filterwarnings("ignore:.*MD5")
+def test_tfd_runs_from_the_users_file_to_the_table_with_folds(tmp_path):
+    write_tfd(tmp_path)
+    small = ["generator=12,10", "front=9,8", "discriminator=6,6", "output_sparse=4", "pretrain_epochs=2", "epochs=2", "batch_size=12"]
+    options = [f"gan-ns.{option}" for option in small]
+    results = tmp_path / "results"
+    records = run(
+        ["gan-ns", "mean"], dataset="tfd", data=tmp_path, results=results, seeds=1, samples=150, draws=2, device="cpu", options=options
+    )
+    parzen = records[records["quantity"] == "log_likelihood"]
+    assert list(parzen["stderr_over"]) == ["folds"] * 2
+    assert list(parzen["n"]) == [5, 5]
+    assert parzen["status"].str.match("ok|warning").all()
+    assert [json.loads(text)["folds"] for text in parzen["metric_settings"]] == [5, 5]
+    assert "gan-ns" in (results / "tfd" / "table1.md").read_text()

@@ -7,12 +7,9 @@ from typing import Protocol, runtime_checkable
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_data import write_tfd
 
-import bench
-from bench import BadOption, UnknownName, harness
-from bench.pipeline import plan, run
-from bench.scoring import score
+from bench import harness
+from bench.pipeline import run
 from bench.seeding import derive_seed, seed_everything
 from bench.store import Store, to_csv
 from bench.watch import Silent
@@ -261,35 +258,6 @@ def test_two_processes_give_the_same_rows(tmp_path):
         assert together[key] == pytest.approx(value, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "error", "message"),
-    [
-        ({"models": ["gan-nss"]}, UnknownName, "did you mean 'gan-ns'"),
-        ({"options": ["gan-ns.epochs=3"]}, UnknownName, "unknown model 'gan-ns'; known: vae"),
-        ({"seeds": 0}, BadOption, "--seeds: got 0"),
-        ({"draws": 0}, BadOption, "--draws: got 0"),
-        ({"checkpoint": "first"}, BadOption, "--checkpoint: got 'first', expected best or last"),
-        ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
-        ({"jobs": -1}, BadOption, "--jobs: got -1"),
-        ({"timeout": 5.0}, BadOption, "--timeout: got 5.0 and 0 jobs"),
-        ({"timeout": 0.0, "jobs": 1}, BadOption, "--timeout: got 0.0"),
-        ({"device": "gpu7"}, BadOption, "--device: got 'gpu7'"),
-        ({"dataset": "minst"}, UnknownName, "did you mean 'mnist'"),
-    ],
-)
-def test_bad_requests_are_one_line_and_leave_nothing(tmp_path, kwargs, error, message):
-    with pytest.raises(error) as caught:
-        quick(tmp_path / "r", **kwargs)
-    assert message in str(caught.value)
-    assert not (tmp_path / "r").exists()
-
-
-def test_all_models_are_those_meant_for_the_data_set(digits):
-    assert {c.model for c in plan(digits)} == set(MODELS) - {"gan-conv"}
-    assert {c.model for c in plan(replace(digits, name="cifar10"))} == set(MODELS)
-    assert {c.model for c in plan(digits, ["gan-conv"])} == {"gan-conv"}
-
-
 def test_the_other_checkpoint_is_a_row_of_its_own(tmp_path, trained):
     quick(tmp_path)
     quick(tmp_path, checkpoint="best")
@@ -313,38 +281,7 @@ def test_curves_and_draws_are_stored_with_the_records(tmp_path):
     assert row.valid_best >= row.valid_last
 
 
-@pytest.mark.filterwarnings("ignore:.*MD5")
-def test_tfd_runs_from_the_users_file_to_the_table_with_folds(tmp_path):
-    write_tfd(tmp_path)
-    small = ["generator=12,10", "front=9,8", "discriminator=6,6", "output_sparse=4", "pretrain_epochs=2", "epochs=2", "batch_size=12"]
-    options = [f"gan-ns.{option}" for option in small]
-    results = tmp_path / "results"
-    records = run(
-        ["gan-ns", "mean"], dataset="tfd", data=tmp_path, results=results, seeds=1, samples=150, draws=2, device="cpu", options=options
-    )
-    parzen = records[records["quantity"] == "log_likelihood"]
-    assert list(parzen["stderr_over"]) == ["folds"] * 2
-    assert list(parzen["n"]) == [5, 5]
-    assert parzen["status"].str.match("ok|warning").all()
-    assert [json.loads(text)["folds"] for text in parzen["metric_settings"]] == [5, 5]
-    assert "gan-ns" in (results / "tfd" / "table1.md").read_text()
-
-
 def test_another_number_of_draws_is_a_row_of_its_own(tmp_path):
     quick(tmp_path, ["mean"], seeds=2)
     quick(tmp_path, ["mean"], draws=1)
     assert {(r.variant, r.seed) for r in Store(tmp_path, "digits").records()} == {("", 0), ("", 1), ("draws=1", 0)}
-
-
-def test_plan_puts_models_in_order_and_seeds_innermost(digits):
-    cells = plan(digits, ["vae", "data"], seeds=2)
-    assert [(c.model, c.seed) for c in cells] == [("vae", 0), ("vae", 1), ("data", 0), ("data", 1)]
-    assert isinstance(cells[0].config, vae.Config)
-    assert cells[0].variant == ""
-
-
-def test_the_python_api_is_where_the_readme_says():
-    assert bench.run is run
-    assert bench.score is score
-    with pytest.raises(AttributeError, match="no attribute 'runn'"):
-        bench.runn  # noqa: B018  # the lookup is the test

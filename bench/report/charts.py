@@ -96,8 +96,7 @@ def validation(curves: Curves, width: float) -> Drawn:
         canvas,
         "Validation through training",
         "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples, in the mean over seeds. By it a checkpoint may be "
-        "selected; "
-        "the last one is sampled unless a row says otherwise. With few samples it prefers smooth ones.",
+        "selected; the last one is sampled unless a row says otherwise. With few samples it prefers smooth ones.",
         f"Curves of nats against the share of training: {'; '.join(f'{line.name} {ends(curve)}' for line, curve in curves.items())}",
     )
 

@@ -129,8 +129,8 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
         )
         canvas.dpi = DPI
         agg = FigureCanvasAgg(canvas)
-        agg.draw()  # type: ignore[no-untyped-call]  # nor is this
-    drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # so in matplotlib
+        agg.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves it without types
+    drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # and this
     image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
     for name, text in texts.items():
         named.add_itxt(name, text)
@@ -156,7 +156,7 @@ def texts_of(path: Path) -> dict[str, str]:
             texts = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
             image.verify()
             return texts
-    except Exception:  # noqa: BLE001  # what a damaged image may raise is not for Pillow's callers to know
+    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files; such a figure is drawn anew
         return {}
 
 
