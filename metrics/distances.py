@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-BLOCK = 16 * 2**20
-"""Most distances held at once: 64 MiB in float32."""
+RESIDENT = 64 * 2**20
+"""Most bytes of the moved copy of s that are held at once."""
 
 
 @contextmanager
@@ -27,29 +27,42 @@ def full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def squared_distance_blocks(x: Tensor, s: Tensor, *, block: int = BLOCK) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield (rows, columns, ‖x[rows] − s[columns]‖²) until every pair was had once, rows outermost.
+def block_shape(device: torch.device) -> tuple[int, int]:
+    """Return how many rows and columns of distances are made at once.
 
-    x: (n, d), s: (m, d), one float dtype; each tensor of distances is fresh and ≥ 0, and its values hold to about 1e-6
-    of ‖x‖² + ‖s‖² in float32. At most `block` distances exist at once.
+    On a CPU each thread's share is 2 MiB in float32, so that what follows the product finds them in the core's own cache; on CUDA a
+    block is large enough to fill the device, 64 MiB.
     """
-    centre = s.mean(0)
-    # x and s may be mapped from files larger than memory: only blocks of them are copied, also where the other has few rows.
-    most = max(1, block // min(x.shape[1], 1000))
-    columns = min(len(s), most, max(1, block // min(len(x), 1024)))
-    rows = min(most, max(1, block // columns))
-    s2 = [(s[j : j + columns] - centre).square_().sum(1) for j in range(0, len(s), columns)]
-    for i in range(0, len(x), rows):
-        xi = x[i : i + rows] - centre
-        x2 = xi.square().sum(1, keepdim=True)
-        for k, j in enumerate(range(0, len(s), columns)):
-            sj = s[j : j + columns] - centre
-            with full_precision():
-                d2 = torch.addmm(s2[k], xi, sj.T, alpha=-2)  # (rows, columns)
-            # Rounding can push the distance of near-identical images under 0.
-            d2 = d2.add_(x2).clamp_min_(0)
-            yield slice(i, i + rows), slice(j, j + columns), d2
-            del d2  # the caller's now: with the next one there would be two
+    if device.type == "cuda":
+        return 4096, 4096
+    return 512 * torch.get_num_threads(), 1024
+
+
+def squared_distance_blocks(x: Tensor, s: Tensor) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+    """Yield (rows, columns, a, b) with ‖x[rows] − s[columns]‖² = a + b until every pair was had once; b is overwritten by the next one.
+
+    x: (n, d), s: (m, d), one float dtype; a: (rows, 1) is the same for every column, b: (rows, columns). The sum holds to about 1e-6 of
+    ‖x‖² + ‖s‖² in float32: near-identical images may be less than 0 apart. x and s may be mapped from files larger than memory: each is
+    read in order, and only parts of them are copied.
+    """
+    rows, columns = block_shape(x.device)
+    d = x.shape[1]
+    resident = max(1, RESIDENT // (d * s.element_size()))
+    rows = min(rows, resident)
+    centre = s[:: -(-len(s) // 4096)].mean(0)  # any point near the data serves
+    buffer = torch.empty(min(rows, len(x)) * min(columns, len(s)), dtype=x.dtype, device=x.device)
+    for first in range(0, len(s), resident):
+        moved = s[first : first + resident] - centre
+        s2 = moved.square().sum(1)
+        for i in range(0, len(x), rows):
+            xi = x[i : i + rows] - centre
+            x2 = xi.square().sum(1, keepdim=True)
+            for j in range(0, len(moved), columns):
+                sj = moved[j : j + columns]
+                b = buffer[: len(xi) * len(sj)].view(len(xi), len(sj))
+                with full_precision():
+                    torch.addmm(s2[j : j + columns], xi, sj.T, alpha=-2, out=b)
+                yield slice(i, i + len(xi)), slice(first + j, first + j + len(sj)), x2, b
 
 
 def nearest(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,8 +73,8 @@ def nearest(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     """
     best = torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
     index = torch.zeros(len(x), device=x.device, dtype=torch.int64)
-    for rows, columns, d2 in squared_distance_blocks(x, s):
-        value, j = d2.min(1)
+    for rows, columns, _, b in squared_distance_blocks(x, s):
+        value, j = b.min(1)  # of one row, what is left out is the same for every column
         closer = value < best[rows]
         best[rows] = torch.where(closer, value, best[rows])
         index[rows] = torch.where(closer, j + columns.start, index[rows])

@@ -3,17 +3,18 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from metrics import Subject
+from metrics import Subject, distances
 from metrics.distances import nearest, squared_distance_blocks
 from metrics.neighbours import Neighbours, nearest_shifted
 
 
-def test_distances_equal_explicit_differences():
+def test_distances_equal_explicit_differences(monkeypatch):
     x, s = torch.rand(33, 20, dtype=torch.float64), torch.rand(41, 20, dtype=torch.float64)
     whole = torch.empty(33, 41, dtype=torch.float64)
-    for rows, columns, d2 in squared_distance_blocks(x, s, block=50):
-        assert d2.numel() <= 50
-        whole[rows, columns] = d2
+    monkeypatch.setattr(distances, "block_shape", lambda device: (10, 5))
+    for rows, columns, a, b in squared_distance_blocks(x, s):
+        assert b.numel() <= 50
+        whole[rows, columns] = a + b
     np.testing.assert_allclose(whole.numpy(), cdist(x, s, "sqeuclidean"), atol=1e-12)
 
 
@@ -33,9 +34,11 @@ def test_nearest_is_the_nearest_by_scipy(digits):
     np.testing.assert_allclose(full[np.arange(len(x)), index.numpy()], full.min(1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("block", [1, 7, 100])
-def test_nearest_over_many_blocks_is_the_nearest(block, monkeypatch):
-    monkeypatch.setattr(squared_distance_blocks, "__kwdefaults__", {"block": block})
+@pytest.mark.parametrize("block", [(1, 1), (3, 7), (20, 5)])
+@pytest.mark.parametrize("resident", [1, 8 * 5 * 10, 10**6])
+def test_nearest_over_many_blocks_is_the_nearest(block, resident, monkeypatch):
+    monkeypatch.setattr(distances, "block_shape", lambda device: block)
+    monkeypatch.setattr(distances, "RESIDENT", resident)
     x, s = torch.rand(13, 5, dtype=torch.float64), torch.rand(29, 5, dtype=torch.float64)
     distance, index = nearest(x, s)
     full = cdist(x, s)

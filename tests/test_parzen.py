@@ -8,7 +8,7 @@ import torch
 from scipy.special import logsumexp
 
 from bench.dataset import Fold
-from metrics import Subject
+from metrics import Subject, distances
 from metrics.parzen import PAPER_SIGMAS, Parzen, parzen_log_prob, parzen_log_probs
 from metrics.windows import pooled
 
@@ -58,13 +58,13 @@ def test_many_gaussian_samples_approach_the_convolved_gaussian():
     torch.testing.assert_close(parzen_log_prob(x, s, sigma), expected, atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize("block", [1, 7, 1000])
-def test_chunk_size_moves_nothing_beyond_rounding(block, monkeypatch):
-    import metrics.distances as distances
-
+@pytest.mark.parametrize("block", [(1, 1), (3, 7), (20, 50)])
+@pytest.mark.parametrize("resident", [1, 8 * 16 * 20])
+def test_chunk_size_moves_nothing_beyond_rounding(block, resident, monkeypatch):
     x, s = torch.rand(30, 16, dtype=torch.float64), torch.rand(50, 16, dtype=torch.float64)
     whole = parzen_log_probs(x, s, [0.1, 0.5])
-    monkeypatch.setattr(distances.squared_distance_blocks, "__kwdefaults__", {"block": block})
+    monkeypatch.setattr(distances, "block_shape", lambda device: block)
+    monkeypatch.setattr(distances, "RESIDENT", resident)
     torch.testing.assert_close(parzen_log_probs(x, s, [0.1, 0.5]), whole, atol=1e-10, rtol=0)
 
 
