@@ -38,19 +38,19 @@ def block_shape(device: torch.device) -> tuple[int, int]:
     return 512 * torch.get_num_threads(), 1024
 
 
-def squared_distance_blocks(x: Tensor, s: Tensor) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+def squared_distance_blocks(x: Tensor, s: Tensor, *, dtype: torch.dtype | None = None) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
     """Yield (rows, columns, a, b) with ‖x[rows] − s[columns]‖² = a + b until every pair was had once; b is overwritten by the next one.
 
-    x: (n, d), s: (m, d), one float dtype; a: (rows, 1) is the same for every column, b: (rows, columns). The sum holds to about 1e-6 of
-    ‖x‖² + ‖s‖² in float32: near-identical images may be less than 0 apart. x and s may be mapped from files larger than memory: each is
-    read in order, and only parts of them are copied.
+    x: (n, d), s: (m, d), one float dtype; `dtype` (default: theirs) is that of the sums: a: (rows, 1), the same for every column, and
+    b: (rows, columns). a + b holds to about 1e-6 of ‖x‖² + ‖s‖² in float32: near-identical images may be less than 0 apart. x and s may be
+    mapped from files larger than memory: each is read in order, and only parts of them are copied.
     """
+    dtype = dtype or x.dtype
     rows, columns = block_shape(x.device)
-    d = x.shape[1]
-    resident = max(1, RESIDENT // (d * s.element_size()))
+    resident = max(1, RESIDENT // (x.shape[1] * dtype.itemsize))
     rows = min(rows, resident)
-    centre = s[:: -(-len(s) // 4096)].mean(0)  # any point near the data serves
-    buffer = torch.empty(min(rows, len(x)) * min(columns, len(s)), dtype=x.dtype, device=x.device)
+    centre = s[:: -(-len(s) // 4096)].to(dtype).mean(0)  # any point near the data serves
+    buffer = torch.empty(min(rows, len(x)) * min(columns, len(s)), dtype=dtype, device=x.device)
     for first in range(0, len(s), resident):
         moved = s[first : first + resident] - centre
         s2 = moved.square().sum(1)
