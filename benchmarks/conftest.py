@@ -18,6 +18,11 @@ def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="small sizes and few rounds, to try the benchmarks; never stored")
 
 
+def is_part(config):
+    """Return whether only some of the benchmarks were asked for."""
+    return bool(config.option.keyword) or any(".py" in argument for argument in config.args)
+
+
 def place_of(config):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Place(device, torch.get_num_threads(), config.getoption("--quick"))
@@ -25,7 +30,7 @@ def place_of(config):
 
 def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info.clear()  # among what it holds are the host's name and flags of the processor
-    machine_info.update(place_of(config).describe())
+    machine_info.update({**place_of(config).describe(), "part": is_part(config)})
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +82,8 @@ def compare(benchmark, place):
 def time_both(benchmark, place, title, ours, other, *, share=1.0, threads=None, budget=12.0, target=None, note="", **facts):
     """Time two sides in turn; what is found stands in the benchmark's extra_info.
 
-    `share` is the part of the work that the other side is given where all of it would take hours: its seconds are divided by it. `target` is
-    the ratio that is aimed at, `facts` are more numbers for the tables.
+    `share` is the part of the work that the other side is given where all of it would take hours: its seconds are divided by it.
+    `target` is the ratio that is aimed at, `facts` are more numbers for the tables.
     """
     threads, wait = threads or place.threads, place.synchronise
     with limited(threads):

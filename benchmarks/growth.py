@@ -1,7 +1,7 @@
 """What do Parzen's time and memory grow with? One process for each size, so that the peak of one is not hidden under another's.
 
-`python -m benchmarks.growth --N 10000 --n 100 --d 784 [--file CENTRES.npy] ...` prints the seconds of the estimate and of a matrix product of
-the same size, made in turn, and the estimate's peak of memory above its inputs. With a file the centres are mapped from it, not read.
+`python -m benchmarks.growth --N 10000 --n 100 --d 784 [--file CENTRES.npy] ...` prints the seconds of the estimate and of a matrix
+product of the same size, made in turn, and the estimate's peak of memory above its inputs. With a file the centres are mapped from it.
 """
 
 from __future__ import annotations

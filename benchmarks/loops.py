@@ -1,8 +1,8 @@
 """How do people write the training loop by hand? DataLoader, eager PyTorch, `loss.item()` at each step.
 
-The GAN's is that of PyTorch's DCGAN tutorial, with SGD: D on real images, D on fakes without G's gradient, D's step, then G through D on
-the same fakes. Its arithmetic is not the same as ours: D sees the fakes twice, and ours updates both players from one pass. The VAE's is that
-of pytorch/examples. Nets, sizes and minibatches are ours.
+The GAN's is that of PyTorch's DCGAN tutorial, with SGD: D on real images, D on fakes without G's gradient, D's step, then G through D
+on the same fakes. Its arithmetic is not the same as ours: D sees the fakes twice, and ours updates both players from one pass. The VAE's is
+that of pytorch/examples. Nets, sizes and minibatches are ours.
 """
 
 from __future__ import annotations

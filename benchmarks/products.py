@@ -26,8 +26,8 @@ def layer(b: int, k: int, n: int, *, weights: bool = True, inputs: bool = True) 
 
 def gan_nets(c: gan.Config, d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return the sizes (inputs, outputs) of the linear layers of G and D; a maxout layer's outputs are all its pieces."""
-    hidden = list(zip([d, *c.discriminator], [width * c.pieces for width in c.discriminator]))  # one more input than outputs
-    return list(pairwise([c.latent, *c.front, *c.generator, d])), [*hidden, (c.discriminator[-1], 1)]
+    D = [(a, b * c.pieces) for a, b in pairwise([d, *c.discriminator])]
+    return list(pairwise([c.latent, *c.front, *c.generator, d])), [*D, (c.discriminator[-1], 1)]
 
 
 def gan_step(c: gan.Config, d: int) -> list[Product]:
@@ -88,7 +88,7 @@ def cae_samples(c: cae.Config, d: int, n: int) -> list[Product]:
     """Return the products of n walks: up, a step with the Jacobian of the top layer, down."""
     up = [(n, a, b) for a, b in pairwise([d, *c.hidden])]
     down = [(m, b, a) for m, a, b in reversed(up)]
-    return (up + [down[0], up[-1]] + down) * c.sample_steps
+    return [*up, down[0], up[-1], *down] * c.sample_steps
 
 
 def gsn_samples(c: gsn.Config, d: int, n: int) -> list[Product]:

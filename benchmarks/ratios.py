@@ -19,7 +19,7 @@ Call = Callable[[], Any]
 
 SHORTEST = 0.02
 """Seconds that a side is given in a round: what is shorter is called several times."""
-FEWEST, MOST = 5, 25
+FEWEST, MOST = 7, 25
 """Rounds."""
 
 
@@ -90,9 +90,12 @@ def divide(ours: Sequence[float], other: Sequence[float]) -> list[float]:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Return a robust standard deviation: 1.4826 times the median absolute deviation, raised by n / (n − 1) for few values; 0 of one."""
+    """Return a robust standard deviation: 1.4826 times the median absolute deviation, raised for few values; 0 of one."""
     n, middle = len(values), median(values)
-    return 1.4826 * median(abs(v - middle) for v in values) * n / (n - 1) if n > 1 else 0.0
+    if n == 1:
+        return 0.0
+    # Croux and Rousseeuw (1992), table 1, has 1.196 for n = 2 and is within 5 % of n / (n − 1) from there on.
+    return 1.4826 * median(abs(v - middle) for v in values) * (1.196 if n == 2 else n / (n - 1))
 
 
 def standard_error(ratios: Sequence[float]) -> float:

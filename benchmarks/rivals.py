@@ -22,7 +22,7 @@ def log_norm(N: int, d: int, sigma: float) -> float:
 
 
 def released(x: Tensor, s: Tensor, sigma: float) -> Tensor:
-    """Broadcast, as the authors' `parzen_ll.py` does in Theano: every difference at once, for 10 points at a time (its own default, 100, takes 9 GB)."""
+    """Broadcast, as the authors' `parzen_ll.py` does in Theano: all differences at once, of 10 points at a time (its 100 take 9 GB)."""
     parts = []
     for batch in x.split(10):
         a = (batch[:, None, :] - s[None, :, :]) / sigma  # (10, N, d)

@@ -62,7 +62,9 @@ def test_keops(against, place, images):
 
 def test_scipy(against, place, images):
     note = "one thread on both sides; SciPy computes in float64"
-    against("SciPy: `cdist` and `logsumexp`", lambda x: rivals.scipy_float64(x, images[1], SIGMA), place.size(200, 20), threads=1, note=note)
+    against(
+        "SciPy: `cdist` and `logsumexp`", lambda x: rivals.scipy_float64(x, images[1], SIGMA), place.size(200, 20), threads=1, note=note
+    )
 
 
 def test_kernel_density(against, place, images):
