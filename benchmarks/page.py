@@ -59,7 +59,7 @@ def in_section(run: Run, section: str) -> list[Measured]:
 
 def named(m: Measured) -> str:
     """Return what a row is of, with what has to be known to read it."""
-    return m.info["ours"] + (f" ({m.info['note']})" if m.info["note"] else "")
+    return f"{m.info['ours']} ({m.info['note']})" if m.info["note"] else str(m.info["ours"])
 
 
 def ours(m: Measured) -> str:
