@@ -25,6 +25,8 @@ from benchmarks.ratios import interleave, plan, warm
 from metrics.parzen import parzen_log_probs
 
 SIGMA = 0.2
+AT_ONCE = 2**16
+"""Centres in one product of the floor."""
 HOME = Path(__file__).parents[1]
 
 
@@ -68,7 +70,7 @@ def measure(size: Size, place: Place, *, budget: float) -> Grown:
     with Cost(place.device) as cost:
         estimate()
     peak = None if before is None or cost.peak_mib is None else cost.peak_mib - before
-    product = partial(multiply, x, s, torch.empty(size.n * 2**16, device=place.device))
+    product = partial(multiply, x, s, torch.empty(size.n * min(size.N, AT_ONCE), device=place.device))
     took = [warm(call, wait=place.synchronise, again=budget > 0) for call in (estimate, product)]
     rounds = plan(*took, budget=budget, fewest=2 if place.quick else 5).rounds
     return Grown(*interleave(estimate, product, rounds, wait=place.synchronise), peak)
@@ -83,8 +85,8 @@ def centres(size: Size) -> Tensor:
 
 
 def multiply(x: Tensor, s: Tensor, out: Tensor) -> None:
-    """Make the matrix product of x: (n, d) and s: (N, d), 65,536 centres at a time, into the n · 65,536 numbers of `out`."""
-    for part in s.split(2**16):
+    """Make the matrix product of x: (n, d) and s: (N, d), 65,536 centres at a time, into the n · min(N, 65,536) numbers of `out`."""
+    for part in s.split(AT_ONCE):
         torch.mm(x, part.T, out=out[: len(x) * len(part)].view(len(x), len(part)))
 
 
