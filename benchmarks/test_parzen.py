@@ -39,11 +39,6 @@ def test_selection_of_sigma(compare, mnist, place, images, floor):
     compare(title, lambda: parzen_log_probs(valid, images[1], PAPER_SIGMAS), floor, target=0.35)
 
 
-def test_ten_sigmas(compare, images, floor):
-    title = Title(SECTION, "`parzen_log_probs`, ten σ", FLOOR, size_of(*images))
-    compare(title, lambda: parzen_log_probs(*images, PAPER_SIGMAS), floor, budget=20)
-
-
 def test_nearest_neighbour(compare, images, floor):
     title = Title(SECTION, "`nearest`", FLOOR, size_of(*images))
     compare(title, lambda: nearest(*images), floor, budget=20)
