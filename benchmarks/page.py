@@ -195,7 +195,11 @@ def filled(page: str, run: Run) -> str:
 
 def write(new: Path, page: Path) -> None:
     """Fill the tables of `page` from the run at `new`, and keep the run beside it. Raises BenchError."""
-    text = filled(page.read_text(), read_run(new))
+    run = read_run(new)
+    empty = TABLES.keys() - {m.info["section"] for m in run.benchmarks.values()} - {"machine"}
+    if empty:
+        raise BenchError(f"{new}: nothing for the tables of {', '.join(sorted(empty))}; the page is left as it was; run all the benchmarks")
+    text = filled(page.read_text(), run)
     kept = json.dumps(read_json(new), ensure_ascii=False, separators=(",", ":"))
     write_atomically(page.with_suffix(".json"), (kept + "\n").encode())
     write_atomically(page, text.encode())
