@@ -34,6 +34,8 @@ from benchmarks.ratios import spread
 STORED = Path(__file__).parent / "ratios.json"
 LEAST, TIMES = 1.05, 4.5
 """The change that always passes, and how many spreads do: of runs of fifty benchmarks, one in a hundred raises a false alarm."""
+BLIND = 1.3
+"""A limit beyond which a benchmark is called noisy."""
 KEPT = 10
 """Stored runs of a benchmark, the last ones."""
 UNKNOWN, SMALLEST = 0.02, 0.01
@@ -64,7 +66,7 @@ class Verdict:
         numbers = ""
         if self.before and self.now and self.limit:
             change = f"{self.now / self.before - 1:+.1%}"
-            numbers = f"{self.before:9.3f} -> {self.now:9.3f}  {change:>8}, counts from {self.limit - 1:.1%}"
+            numbers = f"{self.before:9.4g} -> {self.now:9.4g}  {change:>8}, counts from {self.limit - 1:.1%}"
         return f"{self.finding:15} {self.name:62} {numbers}{self.reason}".rstrip()
 
 
@@ -159,6 +161,9 @@ def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
         write_atomically(stored_at, (text + "\n").encode())
     counts = [f"{n} {finding}" for finding in order if (n := sum(v.finding == finding for v in verdicts))]
     print(f"{', '.join(counts)} on {kind}" + (f"; stored in {stored_at}" if keep else ""))
+    blind = sum((v.limit or 0) > BLIND for v in verdicts)
+    if blind:
+        print(f"{blind} of them were so noisy that {BLIND - 1:.0%} would not have shown: run again with nothing beside it")
     return exit_code(verdicts)
 
 

@@ -121,6 +121,12 @@ def test_the_command_stores_and_then_compares(command):
     assert code == 3 and printed.startswith("slower")
 
 
+def test_a_run_that_would_not_show_a_third_more_says_so(command):
+    command(run_of({"a": [1.0, 1.0]}), "--store")
+    assert "so noisy" not in command(run_of({"a": [1.0, 1.01, 0.99]}))[1]
+    assert "1 of them were so noisy" in command(run_of({"a": [0.5, 1.0, 2.0]}))[1]
+
+
 def test_another_machine_is_not_compared(command):
     run = run_of({"a": [1.0, 1.0]})
     command(run, "--store")
