@@ -34,6 +34,8 @@ def test_help(compare, floor):
 
 
 @pytest.mark.parametrize("floor", FLOORS)
-def test_report(compare, results, floor):
+def test_report(compare, place, results, floor):
+    if place.quick and "torch" in floor:
+        pytest.skip("a quick run")
     title = Title("start-up", "`bench report`, figures up to date", floor, "a process")
     compare(title, python("-m", "bench", "report", "--results", str(results)), python("-c", FLOORS[floor]), budget=15)
