@@ -1,0 +1,103 @@
+"""Which fixtures do the benchmarks share: the place they run at, real images, and a comparison of two sides in one run?"""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.data import DEFAULT_ROOT, load
+from benchmarks.idx import write_random_mnist
+from benchmarks.place import Place, limited
+from benchmarks.ratios import FEWEST, Turns, divide, plan, seconds, warm
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="small sizes and few rounds, to try the benchmarks; never stored")
+
+
+def is_part(config):
+    """Return whether only some of the benchmarks were asked for."""
+    return bool(config.option.keyword) or any(".py" in argument for argument in config.args)
+
+
+def place_of(config):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Place(device, torch.get_num_threads(), config.getoption("--quick"))
+
+
+def pytest_benchmark_update_machine_info(config, machine_info):
+    machine_info.clear()  # among what it holds are the host's name and flags of the processor
+    machine_info.update({**place_of(config).describe(), "part": is_part(config)})
+
+
+@pytest.fixture(scope="session")
+def place(request):
+    return place_of(request.config)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def mnist_root(tmp_path_factory):
+    """Where MNIST lies in torchvision's layout; where it is not on this machine, random images of its shape."""
+    root = Path(os.environ.get("BENCH_DATA") or DEFAULT_ROOT).expanduser()
+    if (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        return root
+    root = tmp_path_factory.mktemp("data")
+    write_random_mnist(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_root):
+    return load("mnist", root=mnist_root)
+
+
+@dataclass(frozen=True)
+class Title:
+    """What is compared, in words: the table's section and row, the other side, and the size of the work."""
+
+    section: str
+    ours: str
+    other: str
+    size: str
+
+
+def size_of(x, s):
+    """Return the size of all pairs of x: (n, d) and s: (N, d), as the tables write it."""
+    return f"{len(x):,} × {len(s):,} × {x.shape[1]:,}"
+
+
+@pytest.fixture
+def compare(benchmark, place):
+    return partial(time_both, benchmark, place)
+
+
+def time_both(benchmark, place, title, ours, other, *, share=1.0, threads=None, budget=12.0, target=None, note="", **facts):
+    """Time two sides in turn; what is found stands in the benchmark's extra_info.
+
+    `share` is the part of the work that the other side is given where all of it would take hours: its seconds are divided by it.
+    `target` is the ratio that is aimed at, `facts` are more numbers for the tables.
+    """
+    threads, wait = threads or place.threads, place.synchronise
+    with limited(threads):
+        took = [warm(call, wait=wait, again=not place.quick) for call in (ours, other)]
+        planned = plan(*took, budget=0 if place.quick else budget, fewest=2 if place.quick else FEWEST)
+        turns = Turns(partial(seconds, other, planned.other_calls, wait=wait))
+        timed = partial(seconds, ours, planned.our_calls, wait=wait)
+        benchmark.group = title.section
+        benchmark.pedantic(timed, setup=turns.before, teardown=turns.after, rounds=planned.rounds)
+    if benchmark.disabled:
+        return
+    mine = [total / planned.our_calls for total in benchmark.stats.stats.data]
+    theirs = [t / share for t in turns.seconds]
+    benchmark.extra_info.update(
+        {**vars(title), "threads": threads, "share": share, "target": target, "note": note, "facts": facts}
+        | {"our_seconds": mine, "other_seconds": theirs, "ratios": divide(mine, theirs)}
+    )

@@ -1,0 +1,185 @@
+"""Has a ratio moved beyond its own spread since the stored runs?
+
+`python -m benchmarks.gate NEW.json [--store]`. In logarithms, with `before` the median over R stored runs, b the spread of a
+benchmark's ratio between runs and w the standard error of its median over the rounds of one run, a change counts when
+
+    |log now − log before|  >  max(log 1.05, 4.5 · √(b² · (1 + π/2R) + max(0, w_now² − 4 w_stored²))).
+
+b contains the w of an ordinary run: only a run twice as noisy adds its own. Few runs say little of b: its square is the mean of the
+benchmark's own, R − 1 times, and of that of all of them, 16 times; both are robust. Of a first run b is not known and taken as
+2 %, with w; under 1 % it never goes. With five runs stored or more, a slowdown of 30 % is hardly missed (`tests/test_gate.py`).
+Only runs on one kind of machine are compared: the same processor and threads, or GPU.
+
+Exit code: 0 nothing is slower, 3 something is, 4 nothing could be compared, 2 a file cannot be read. `--store` adds the run to the
+stored ones, of which the last ten count; where a ratio has moved the new one replaces them: storing says, this is how fast it is now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, Literal
+
+from bench.atomic import write_atomically
+from bench.errors import BenchError
+from benchmarks.kept import Measured, Run, read_json, read_run
+from benchmarks.ratios import spread
+
+STORED = Path(__file__).parent / "ratios.json"
+LEAST, TIMES = 1.05, 4.5
+"""The change that always passes, and how many spreads do: of runs of fifty benchmarks, one in a hundred raises a false alarm."""
+BLIND = 1.3
+"""A limit beyond which a benchmark is called noisy."""
+KEPT = 10
+"""Stored runs of a benchmark, the last ones."""
+UNKNOWN, SMALLEST = 0.02, 0.01
+"""The spread between runs where one run says nothing of it, and the smallest that is believed."""
+DISTURBED = 2.0
+"""A run whose rounds spread by so many times more than those of the stored ones adds the excess to the limit."""
+WEIGHT = 16
+"""The runs that the spread of all benchmarks counts for."""
+
+Finding = Literal["slower", "faster", "unchanged", "new", "missing", "not comparable"]
+Stored = dict[str, dict[str, list[dict[str, Any]]]]
+"""Kind of machine -> benchmark -> its runs, oldest first."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is found of one benchmark: its ratio before and now, and by what factor it would have had to change to count."""
+
+    name: str
+    finding: Finding
+    before: float | None = None
+    now: float | None = None
+    limit: float | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return the line that is shown."""
+        numbers = ""
+        if self.before and self.now and self.limit:
+            change = f"{self.now / self.before - 1:+.1%}"
+            numbers = f"{self.before:9.4g} -> {self.now:9.4g}  {change:>8}, counts from {self.limit - 1:.1%}"
+        return f"{self.finding:15} {self.name:62} {numbers}{self.reason}".rstrip()
+
+
+def compare(stored: Mapping[str, Sequence[Mapping[str, Any]]], run: Run) -> list[Verdict]:
+    """Return the verdict on each benchmark of a run, and on each that is stored for its kind of machine."""
+    usual = usual_spread(stored)
+    verdicts = [judge(stored.get(name, ()), measured, usual) for name, measured in run.benchmarks.items()]
+    if run.place.get("part"):
+        return verdicts
+    return verdicts + [Verdict(name, "missing", reason="stored, but not in this run") for name in stored if name not in run.benchmarks]
+
+
+def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | None) -> Verdict:
+    """Return the verdict on one benchmark from its stored runs; `usual` is the spread between runs of the others."""
+    if not before:
+        return Verdict(now.name, "new", now=now.ratio, reason="nothing is stored of it")
+    same = [r for r in before if r["what"] == now.what]
+    if not same:
+        return Verdict(now.name, "not comparable", now=now.ratio, reason=f"stored is another comparison: {before[-1]['what']}")
+    logs = [math.log(r["ratio"]) for r in same]
+    ordinary = median(r["error"] for r in same)
+    between = math.hypot(UNKNOWN, ordinary) if usual is None else pooled(spread(logs), len(same), usual)
+    excess = math.sqrt(max(0.0, now.error**2 - (DISTURBED * ordinary) ** 2))
+    limit = max(math.log(LEAST), TIMES * math.hypot(between * math.sqrt(1 + math.pi / 2 / len(same)), excess))
+    change = math.log(now.ratio) - median(logs)
+    finding: Finding = "unchanged" if abs(change) <= limit else "slower" if change > 0 else "faster"
+    return Verdict(now.name, finding, math.exp(median(logs)), now.ratio, math.exp(limit))
+
+
+def pooled(own: float, runs: int, usual: float) -> float:
+    """Return the spread between runs of a benchmark from its own over so many `runs` and the usual one."""
+    return max(SMALLEST, math.sqrt(((runs - 1) * own**2 + WEIGHT * usual**2) / (runs - 1 + WEIGHT)))
+
+
+def usual_spread(stored: Mapping[str, Sequence[Mapping[str, Any]]]) -> float | None:
+    """Return the spread between runs over all benchmarks with two stored runs or more, robustly; None without any."""
+    several = [[math.log(r["ratio"]) for r in runs] for runs in stored.values() if len(runs) > 1]
+    # from a mean of R, deviations are short by √((R − 1)/R)
+    off = [abs(v - mean(logs)) * math.sqrt(len(logs) / (len(logs) - 1)) for logs in several for v in logs]
+    return 1.4826 * median(off) if off else None
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return 3 if something is slower, 4 if nothing could be compared, else 0."""
+    findings = {v.finding for v in verdicts}
+    return 3 if "slower" in findings else 0 if findings & {"faster", "unchanged"} else 4
+
+
+def store(stored: Stored, run: Run, verdicts: Sequence[Verdict]) -> Stored:
+    """Return the stored runs with a new one among them; what moved, or became another comparison, begins anew."""
+    kind = run.place["kind"]
+    anew = {v.name for v in verdicts if v.finding in ("slower", "faster", "not comparable")}
+    runs = {name: list(entries) for name, entries in stored.get(kind, {}).items()}
+    for name, m in run.benchmarks.items():
+        entry = {"ratio": float(f"{m.ratio:.5g}"), "error": float(f"{m.error:.3g}"), "what": m.what}
+        entry |= {key: run.place.get(key, "") for key in ("commit", "date")}
+        runs[name] = [*([] if name in anew else runs.get(name, [])), entry][-KEPT:]
+    return {**stored, kind: runs}
+
+
+def read_stored(path: Path) -> Stored:
+    """Return the stored runs, none where there is no file. Raises BenchError for a file that is not of them."""
+    if not path.exists():
+        return {}
+    stored = read_json(path)
+    try:
+        for runs in stored.values():
+            for entries in runs.values():
+                if not entries or not all(r["ratio"] > 0 and r["error"] >= 0 and isinstance(r["what"], str) for r in entries):
+                    raise ValueError("a ratio that is none")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BenchError(f"{path}: not stored ratios; take it from the repository again, or delete it to begin anew") from error
+    return stored  # type: ignore[no-any-return]  # its parts were looked at
+
+
+def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
+    """Print the verdict on each benchmark of the run at `new`, keep the run if asked to, and return the exit code. Raises BenchError."""
+    run, stored = read_run(new), read_stored(stored_at)
+    kind = run.place["kind"]
+    if run.place["quick"]:
+        print("not comparable: a quick run has other sizes; nothing is compared or stored")
+        return 4
+    if kind not in stored:
+        known = "; ".join(stored) or "nothing"
+        print(f"not comparable: no run is stored for {kind}, only for {known}" + ("" if keep else "; store this one with --store"))
+    verdicts = compare(stored.get(kind, {}), run)
+    order = ("slower", "faster", "not comparable", "missing", "new", "unchanged")
+    for verdict in sorted(verdicts, key=lambda v: order.index(v.finding)):
+        print(verdict)
+    if keep:
+        text = json.dumps(store(stored, run, verdicts), indent=1, ensure_ascii=False, sort_keys=True)
+        write_atomically(stored_at, (text + "\n").encode())
+    counts = [f"{n} {finding}" for finding in order if (n := sum(v.finding == finding for v in verdicts))]
+    print(f"{', '.join(counts)} on {kind}" + (f"; stored in {stored_at}" if keep else ""))
+    blind = sum((v.limit or 0) > BLIND for v in verdicts)
+    if blind:
+        print(f"{blind} of them were so noisy that {BLIND - 1:.0%} would not have shown: run again with nothing beside it")
+    return exit_code(verdicts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the gate on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("new", type=Path, help="the JSON of a run: pytest's --benchmark-json")
+    parser.add_argument("--store", action="store_true", help="add the run to the stored ones")
+    parser.add_argument("--stored", type=Path, default=STORED, help="the stored ratios")
+    a = parser.parse_args(argv)
+    try:
+        return gate(a.new, a.stored, keep=a.store)
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

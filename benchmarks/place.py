@@ -1,0 +1,92 @@
+"""On which device, with how many threads and on what machine does a benchmark run?"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from bench.provenance import git_commit, now, package_versions
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the benchmarks of one session run; `quick` shrinks every size, to try them."""
+
+    device: torch.device
+    threads: int
+    quick: bool
+
+    def synchronise(self) -> None:
+        """Wait until the device has done all it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def size(self, full: int, quick: int) -> int:
+        """Return a size: the one of the full run, or of the quick one."""
+        return quick if self.quick else full
+
+    def describe(self) -> dict[str, Any]:
+        """Return what names this place in the JSON: `kind` is what two runs must share for their ratios to compare."""
+        return {
+            "kind": machine_kind(self.device, self.threads),
+            "cpu": cpu_name(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "threads": self.threads,
+            "python": platform.python_version(),
+            "versions": package_versions(),
+            "commit": git_commit(),
+            "date": now(),
+            "quick": self.quick,
+        }
+
+
+def machine_kind(device: torch.device, threads: int) -> str:
+    """Return the GPU's name; or the processor's, with the vector instructions that torch uses on it and the threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    # Hypervisors hide the model behind names like 'Intel(R) Xeon(R) Processor': the instructions tell some of them apart.
+    return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {threads} thread{'s' * (threads != 1)}"
+
+
+def cpu_name() -> str:
+    """Return the processor's own name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Give torch, and every BLAS and OpenMP library of this process, the same number of threads; and back as they were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def replayed(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """Return `work` as one CUDA graph, so that a floor of many small products is not one of launching them; as it is on a CPU."""
+    if device.type != "cuda":
+        return work
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        work()
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay

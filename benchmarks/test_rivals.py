@@ -1,0 +1,75 @@
+"""How much faster is the Parzen estimate than what others offer for it? Each is first seen to compute the same number.
+
+Where a rival would take minutes it is given a part of the points, and its seconds are scaled by their number. A rival that
+uses one thread by nature is compared with one thread on both sides.
+"""
+
+import pytest
+
+from benchmarks import rivals
+from benchmarks.conftest import Title, size_of
+from metrics.parzen import parzen_log_prob
+
+SIGMA = 0.2
+AGREED = 0.05
+"""Nats: float32 without a centre loses a few hundredths at d = 784."""
+
+
+@pytest.fixture(scope="module")
+def images(place, mnist):
+    n = place.size(10_000, 500)
+    return mnist.test[:n].flatten(1).to(place.device), mnist.train[:n].flatten(1).to(place.device)
+
+
+@pytest.fixture
+def against(compare, images):
+    """Compare with a rival that is asked of the first `points` test images."""
+
+    def run(name, rival, points, *, agrees=True, threads=None, note=""):
+        x, s = images
+        few = x[:points]
+        difference = float((rival(few).cpu() - parzen_log_prob(few, s, SIGMA).cpu()).abs().max())
+        assert not agrees or difference < AGREED, f"{name}: {difference:.3f} nats from ours; a comparison of seconds would say nothing"
+        title = Title("rivals", "`parzen_log_prob`", name, size_of(x, s))
+        share = len(few) / len(x)
+        part = f"timed on {len(few):,} points and scaled" if share < 1 else ""
+        note = "; ".join(text for text in (part, note) if text)
+        compare(
+            title, lambda: parzen_log_prob(x, s, SIGMA), lambda: rival(few), share=share, threads=threads, note=note, difference=difference
+        )
+
+    return run
+
+
+def test_chunked(against, place, images):
+    against("torch: ‖x‖² + ‖s‖² − 2 x·s and logsumexp, in chunks", lambda x: rivals.chunked(x, images[1], SIGMA), place.size(10_000, 500))
+
+
+def test_cdist(against, place, images):
+    against("torch: `cdist` and logsumexp, in chunks", lambda x: rivals.cdist(x, images[1], SIGMA), place.size(10_000, 500))
+
+
+def test_broadcasting(against, images):
+    against("torch: broadcasting, as the released script does", lambda x: rivals.released(x, images[1], SIGMA), 20)
+
+
+@pytest.mark.filterwarnings("default")
+def test_keops(against, place, images):
+    pytest.importorskip("pykeops")
+    points = 10_000 if place.device.type == "cuda" else place.size(200, 50)
+    against("KeOps: `LazyTensor` and logsumexp", lambda x: rivals.keops(x, images[1], SIGMA), points)
+
+
+def test_scipy(against, place, images):
+    note = "one thread on both sides; SciPy computes in float64"
+    against(
+        "SciPy: `cdist` and `logsumexp`", lambda x: rivals.scipy_float64(x, images[1], SIGMA), place.size(200, 20), threads=1, note=note
+    )
+
+
+def test_kernel_density(against, place, images):
+    """Nothing is asserted of its numbers: scikit-learn 1.9.1 is wrong at this d (`metrics/windows.py`)."""
+    density = rivals.kernel_density(images[1], SIGMA)
+    ask = lambda x: rivals.score_density(density, x)  # noqa: E731
+    note = "one thread on both sides; its tree was built before; **its numbers are wrong** at this d"
+    against("scikit-learn: `KernelDensity`", ask, place.size(50, 10), agrees=False, threads=1, note=note)
