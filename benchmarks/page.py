@@ -132,6 +132,26 @@ def loops_table(run: Run) -> str:
     return markdown(["", "against", "steps per second", "by hand", "times faster"], rows)
 
 
+def shares_table(run: Run) -> str:
+    """Show what share of a step's time its kinds of operators take."""
+    found = in_section(run, "steps")
+    kinds = list(found[0].info["facts"]["shares"]) if found else []
+    rows = [[named(m), *(f"{m.info['facts']['shares'][kind]:.0%}" for kind in kinds)] for m in found]
+    return markdown(["", *kinds], rows)
+
+
+def seeds_table(run: Run) -> str:
+    """Compare ways of training several seeds, in seconds per cell of the registered number of epochs."""
+    rows = []
+    for m in in_section(run, "seeds"):
+        facts = m.info["facts"]
+        cells = [median(m.info[side]) * facts["scale"] / facts["cells"] for side in ("our_seconds", "other_seconds")]
+        differences = [f"{facts[name]:.0e}" if facts[name] else "0" for name in ("after_one", "after_all")]
+        rows.append([named(m), m.info["size"], *(number(s) for s in cells), number(3600 / cells[0]), number(1 / m.ratio), *differences])
+    header = ["", "", "seconds per cell", "one after another", "cells per hour", "times faster", "largest Δ of a weight, 1 epoch", "all epochs"]
+    return markdown(header, rows)
+
+
 def startup_table(run: Run) -> str:
     """Compare the command line's start with Python's."""
     rows = [[named(m), m.info["other"], ours(m), theirs(m), ratio_of(m)] for m in in_section(run, "start-up")]
@@ -173,11 +193,19 @@ TABLES: dict[str, Callable[[Run], str]] = {
     "error": error_table,
     "rivals": rivals_table,
     "steps": lambda run: floor_table(run, "steps"),
+    "shares": shares_table,
     "loops": loops_table,
     "sampling": lambda run: floor_table(run, "sampling"),
     "start-up": startup_table,
     "growth": growth_table,
+    "seeds": seeds_table,
 }
+
+
+def of_run(run: Run) -> set[str]:
+    """Return the names of the tables for which a run has numbers; two are made of the steps."""
+    sections = {m.info["section"] for m in run.benchmarks.values()}
+    return {"machine", *sections, *(["shares"] if "steps" in sections else [])}
 
 
 def filled(page: str, run: Run) -> str:
@@ -196,7 +224,7 @@ def filled(page: str, run: Run) -> str:
 def write(new: Path, page: Path) -> None:
     """Fill the tables of `page` from the run at `new`, and keep the run beside it. Raises BenchError."""
     run = read_run(new)
-    empty = TABLES.keys() - {m.info["section"] for m in run.benchmarks.values()} - {"machine"}
+    empty = TABLES.keys() - of_run(run)
     if empty:
         raise BenchError(f"{new}: nothing for the tables of {', '.join(sorted(empty))}; the page is left as it was; run all the benchmarks")
     text = filled(page.read_text(), run)
@@ -214,8 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = read_run(a.new)
         if a.dry_run or run.place["quick"] or run.place["part"]:
-            sections = {m.info["section"] for m in run.benchmarks.values()} | {"machine"}
-            print("\n\n".join(table(run) for name, table in TABLES.items() if name in sections))
+            print("\n\n".join(TABLES[name](run) for name in TABLES if name in of_run(run)))
         else:
             write(a.new, PAGE)
     except BenchError as error:

@@ -13,6 +13,7 @@ from benchmarks import loops
 from benchmarks.conftest import Title
 from benchmarks.place import replayed
 from benchmarks.products import STEPS, flops, multiply
+from benchmarks.shares import shares
 from models import MODELS, settings_for
 
 KINDS = [name for name in MODELS if not MODELS[name].REFERENCE and type(MODELS[name]) in STEPS and name != "deep-gsn-chain"]
@@ -40,10 +41,12 @@ def test_step(compare, place, images, name):
     products = STEPS[type(model.config)](model.config, images[0].numel())
     with FlopCounterMode(display=False) as counter:
         stage.step(x, None)
+    shown = shares(lambda: stage.step(x, None), steps=place.size(20, 2), cuda=x.is_cuda)
     step = captured(stage, model, x, None) if x.is_cuda else stage.step
     floor = replayed(multiply(products, place.device), place.device)
     title = Title("steps", f"`{name}`, one step", f"its {len(products)} matrix products", f"minibatches of {stage.batch_size}")
-    compare(title, lambda: step(x, None), floor, budget=5, flops=flops(products), work=counter.get_total_flops() / flops(products))
+    made = counter.get_total_flops() / flops(products)
+    compare(title, lambda: step(x, None), floor, budget=5, flops=flops(products), work=made, shares=shown)
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # a DataLoader's workers are forked
