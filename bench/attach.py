@@ -1,0 +1,106 @@
+"""How is a Ray cluster reached, or Ray started on this machine, and how is it left as it was found?"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import ray
+
+from bench.digest import HOME
+from bench.errors import BadOption
+from bench.provenance import git_commit
+from bench.rows import one_line
+
+ANSWER_SECONDS = 5.0
+"""Time in which an address has to answer."""
+CLIENT_PORT = 10001
+"""Where Ray listens to those outside the cluster, unless told otherwise."""
+
+
+@contextmanager
+def connected(address: str | None, threads: int) -> Iterator[None]:
+    """Be connected to the cluster at `address`, or to Ray on this machine alone (None); workers run this process's code.
+
+    A process that is connected already stays so, and its workers run the code that they have. Raises BadOption where nothing answers.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    if address not in (None, "auto"):
+        check_answers(address)
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-code-") as folder:
+            for package in HOME:
+                source = Path(__file__).parents[1] / package
+                shutil.copytree(source, Path(folder, package), ignore=shutil.ignore_patterns("__pycache__"))
+            join(address, folder, threads)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def join(address: str | None, code: str, threads: int) -> None:
+    """Start Ray here, or become a driver of the cluster; nothing of Ray's own is printed. Raises BadOption."""
+    # As the working directory of its tasks the code comes before whatever lies on a worker's path, a clone of its own for example.
+    variables = {"GIT_COMMIT": git_commit(), "OMP_NUM_THREADS": str(threads)}
+    environment = {"working_dir": code, "env_vars": variables}
+    usual: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
+    try:
+        if address is None:
+            ray.init("local", include_dashboard=False, **usual)
+        else:
+            ray.init(address, **usual)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        what = "Ray does not start on this machine" if address is None else f"--address: no cluster at {address}"
+        raise BadOption(f"{what} ({one_line(error)})") from error
+
+
+def check_answers(address: str) -> None:
+    """Raise BadOption where nothing answers at HOST:PORT or ray://HOST:PORT: Ray itself would wait for minutes."""
+    try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        port = parts.port or (CLIENT_PORT if parts.scheme == "ray" else None)
+        if not parts.hostname or port is None or parts.scheme not in ("", "ray"):
+            raise BadOption(f"--address: got {address!r}, expected auto, HOST:PORT or ray://HOST:{CLIENT_PORT}")
+        socket.create_connection((parts.hostname, port), timeout=ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        hint = "start it there with `ray start --head`, or leave --address out for this machine alone"
+        raise BadOption(f"--address: nothing answers at {address} ({one_line(error)}); {hint}") from error
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[Callable[[], None]]:
+    """Note Ctrl-C instead of raising at once, and yield what is to be called where it may be raised; a second one is raised at once.
+
+    An exception that a signal raises while Ray computes is lost, or comes out as another one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = signal.getsignal(signal.SIGINT)
+    noted: list[Any] = []
+
+    def note(*args: Any) -> None:
+        noted.append(args)
+        if len(noted) > 1:
+            heed()
+
+    def heed() -> None:
+        if noted and callable(before):
+            before(*noted[0])
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield heed
+    finally:
+        signal.signal(signal.SIGINT, before)
+    heed()
