@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,14 +55,18 @@ def join(address: str | None, code: str, threads: int) -> None:
     variables = {"GIT_COMMIT": git_commit(), "OMP_NUM_THREADS": str(threads)}
     environment = {"working_dir": code, "env_vars": variables}
     usual: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
-    try:
-        if address is None:
-            ray.init("local", include_dashboard=False, **usual)
-        else:
-            ray.init(address, **usual)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        what = "Ray does not start on this machine" if address is None else f"--address: no cluster at {address}"
-        raise BadOption(f"{what} ({one_line(error)})") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is said again by the error
+        try:
+            if address is None:
+                ray.init("local", include_dashboard=False, **usual)
+            else:
+                ray.init(address, **usual)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            if address is None:
+                raise BadOption(f"--executor ray: Ray does not start on this machine ({one_line(error)})") from error
+            hint = "its Ray and Python have to be of the same version as here, and RAY_AUTH_MODE set as there"
+            raise BadOption(f"--address: cannot join the cluster at {address} ({one_line(error)}); {hint}") from error
 
 
 def check_answers(address: str) -> None:

@@ -258,7 +258,8 @@ class Cluster:
             status = status_of(cause)
             if task.attempts == ATTEMPTS:
                 return abandoned(task.cell, self.rig, f"{status}, the last of {ATTEMPTS} times")
-            self.watch.news(task.cell, Notice(f"{status}; it is sent out again, with the last checkpoint that came from there"))
+            text = f"{status.partition(': ')[2]}; it is sent out again, with the last checkpoint that came from there"
+            self.watch.news(task.cell, Notice(text))
             self.send(task)
             return None
         if trouble:

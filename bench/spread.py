@@ -19,6 +19,8 @@ from bench.workers import Place, Pool, in_turn
 from metrics.base import Metric
 
 Executor = Literal["local", "ray"]
+QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_BACKEND_LOG_LEVEL": "error", "RAY_USAGE_STATS_ENABLED": "0"}
+"""What keeps Ray's own messages, which the cells' notices repeat, off the terminal."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ class Spread:
     ) -> Generator[tuple[Cell, Outcome]]:
         """Yield each cell with its outcome, run and stored."""
         if self.executor == "ray":
-            # Ray reads both when it is imported or started: it prints nothing among the progress, and tells nobody that it is used.
-            os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            # Ray reads them when it is imported or started: it prints nothing among the progress, and tells nobody that it is used.
+            for name, value in QUIET.items():
+                os.environ.setdefault(name, value)
             from bench.cluster import Cluster
 
             cluster = Cluster(
