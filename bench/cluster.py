@@ -242,7 +242,7 @@ class Cluster:
     def stopped(self, task: Task) -> Outcome:
         """Stop a cell that takes too long, and return its outcome."""
         assert self.timeout is not None
-        ray.cancel(task.ref, force=True)
+        end([task.ref])
         return task.outcome or abandoned(task.cell, self.rig, too_slow(self.timeout))
 
     def concluded(self, task: Task) -> Outcome | None:
@@ -269,18 +269,22 @@ class Cluster:
 
     def stop(self) -> None:
         """End the tasks that are out, and let go of their cells."""
-        refs = [task.ref for task in self.tasks.values()]
         with suppress(RayError, OSError):
-            for ref in refs:
-                ray.cancel(ref, force=False)
-            if refs:
-                ray.wait(refs, num_returns=len(refs), timeout=FAREWELL)
-            for ref in refs:
-                ray.cancel(ref, force=True)
+            end([task.ref for task in self.tasks.values()])
             if self.mailbox:
                 self.mailbox.shutdown(force=True)
         for task in self.tasks.values():
             task.locks.close()
+
+
+def end(refs: list[Any]) -> None:
+    """End tasks: by an interrupt, upon which they leave no file behind, and those that do not heed it by force."""
+    for ref in refs:
+        ray.cancel(ref, force=False)
+    if refs:
+        ray.wait(refs, num_returns=len(refs), timeout=FAREWELL)
+    for ref in refs:
+        ray.cancel(ref, force=True)
 
 
 def status_of(loss: RayError) -> str:

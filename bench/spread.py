@@ -19,7 +19,7 @@ from bench.workers import Place, Pool, in_turn
 from metrics.base import Metric
 
 Executor = Literal["local", "ray"]
-QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_BACKEND_LOG_LEVEL": "error", "RAY_USAGE_STATS_ENABLED": "0"}
+QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_USAGE_STATS_ENABLED": "0"}
 """What keeps Ray's own messages, which the cells' notices repeat, off the terminal."""
 
 
