@@ -26,6 +26,9 @@ ANSWER_SECONDS = 5.0
 CLIENT_PORT = 10001
 """Where Ray listens to those outside the cluster, unless told otherwise."""
 
+FAREWELL = 1.0
+"""Seconds in which an interrupted task may leave its machine tidy."""
+
 
 @contextmanager
 def connected(address: str | None, threads: int) -> Iterator[None]:
@@ -109,3 +112,13 @@ def ctrl_c_noted() -> Iterator[Callable[[], None]]:
     finally:
         signal.signal(signal.SIGINT, before)
     heed()
+
+
+def end(refs: list[Any]) -> None:
+    """End tasks: by an interrupt, upon which they leave no file behind, and those that do not heed it by force."""
+    for ref in refs:
+        ray.cancel(ref, force=False)
+    if refs:
+        ray.wait(refs, num_returns=len(refs), timeout=FAREWELL)
+    for ref in refs:
+        ray.cancel(ref, force=True)

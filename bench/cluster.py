@@ -8,7 +8,7 @@ came of it, and so goes on from its last checkpoint that arrived.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -21,7 +21,7 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.artefacts import forget
-from bench.attach import connected, ctrl_c_noted
+from bench.attach import connected, ctrl_c_noted, end
 from bench.cell import Cell
 from bench.dataset import Dataset
 from bench.errand import Errand, Kind, run_errand
@@ -40,8 +40,6 @@ TURN = 0.25
 """Seconds between two looks at the tasks."""
 SLOW_TURN = 2.0
 """Seconds between two looks at the machines, and at cells that another run is at."""
-FAREWELL = 1.0
-"""Seconds in which an interrupted task may leave its machine tidy."""
 
 
 @dataclass
@@ -99,20 +97,30 @@ class Cluster:
         with ctrl_c_noted() as heed, connected(self.address, self.cpus):
             try:
                 self.prepare()
-                next_try = time.monotonic()
-                while waiting or self.tasks:
-                    heed()
-                    if time.monotonic() >= next_try:
-                        next_try = time.monotonic() + SLOW_TURN
-                        yield from self.send_out(waiting)
-                    out = len(self.tasks)
-                    yield from self.hear()
-                    if len(self.tasks) < out:  # there is room for another one
-                        next_try = time.monotonic()
-                    else:
-                        time.sleep(TURN)
+                yield from self.through(waiting, heed)
+            except (RayError, BenchError) as error:
+                heed()  # Ctrl-C in a terminal may reach Ray's processes too: that they end then is no fault
+                if isinstance(error, BenchError):
+                    raise
+                text = f"run: the cluster is lost ({one_line(error)}); what is finished is kept, the same command goes on from here"
+                raise BenchError(text) from error
             finally:
                 self.stop()
+
+    def through(self, waiting: list[Cell], heed: Callable[[], None]) -> Generator[tuple[Cell, Outcome]]:
+        """Send out the cells that wait and yield their outcomes, until none is left."""
+        next_try = time.monotonic()
+        while waiting or self.tasks:
+            heed()
+            if time.monotonic() >= next_try:
+                next_try = time.monotonic() + SLOW_TURN
+                yield from self.send_out(waiting)
+            out = len(self.tasks)
+            yield from self.hear()
+            if len(self.tasks) < out:  # there is room for another one
+                next_try = time.monotonic()
+            else:
+                time.sleep(TURN)
 
     def prepare(self) -> None:
         """Put the data into the object store, and a mailbox on this machine, which is not lost without us; say what a task is."""
@@ -275,16 +283,6 @@ class Cluster:
                 self.mailbox.shutdown(force=True)
         for task in self.tasks.values():
             task.locks.close()
-
-
-def end(refs: list[Any]) -> None:
-    """End tasks: by an interrupt, upon which they leave no file behind, and those that do not heed it by force."""
-    for ref in refs:
-        ray.cancel(ref, force=False)
-    if refs:
-        ray.wait(refs, num_returns=len(refs), timeout=FAREWELL)
-    for ref in refs:
-        ray.cancel(ref, force=True)
 
 
 def status_of(loss: RayError) -> str:

@@ -207,10 +207,10 @@ def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cl
     register("hangs", end="hang")
     node(num_cpus=2)
     watch = Listening()
-    records = quick(["exits", "hangs", "mean"], tmp_path, executor="ray", address=cluster.address, timeout=8.0, watch=watch)
+    records = quick(["exits", "hangs", "mean"], tmp_path, executor="ray", address=cluster.address, timeout=25.0, watch=watch)
     status = records.groupby("model")["status"].first()
     assert status["exits"] == "failed: its process was lost (WorkerCrashedError), the last of 4 times"
-    assert status["hangs"].startswith("timeout: stopped after 8 s; the next run goes on from its last checkpoint")
+    assert status["hangs"].startswith("timeout: stopped after 25 s; the next run goes on from its last checkpoint")
     assert status["mean"] == "ok"
     assert len(watch.notices) == 3
     # Who comes next to a machine deletes what was left there.
@@ -253,7 +253,7 @@ def test_ctrl_c_leaves_no_process_and_the_checks_that_arrived(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         out, error = process.communicate(timeout=30)
         assert time.monotonic() - begun < 10
-        assert process.returncode == 130, out
+        assert process.returncode == 130, out + error
         assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
         assert list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")), out
         for _ in range(50):
