@@ -96,14 +96,16 @@ def ctrl_c_noted() -> Iterator[Callable[[], None]]:
         return
     before = signal.getsignal(signal.SIGINT)
     noted: list[Any] = []
+    heeded: list[bool] = []
 
     def note(*args: Any) -> None:
         noted.append(args)
-        if len(noted) > 1:
+        if len(noted) == 2 and not heeded:  # of what is heeded, the tasks are being ended
             heed()
 
     def heed() -> None:
-        if noted and callable(before):
+        if noted and callable(before) and not heeded:
+            heeded.append(True)
             before(*noted[0])
 
     signal.signal(signal.SIGINT, note)

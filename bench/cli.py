@@ -276,6 +276,7 @@ def main() -> None:
     try:
         app()
     except Interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one while this process ends would take the place of its exit code
         typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
         sys.exit(130)
     except (BenchError, OSError) as error:
