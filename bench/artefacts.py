@@ -70,13 +70,19 @@ def forget(cell: Cell, store: Store, *, before: float) -> None:
 
     A training that went on since, as one of another cell that shares it, stays whole.
     """
-    draws = [path for epoch in (None, *epochs_of(cell)) for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")]
-    for path in [*draws, album_path(cell, store), store.artefact("checks", f"{cell.check_key}.json")]:
-        if path.exists() and path.stat().st_mtime < before:
+    for path in made_of_fit(cell, store):
+        if path.stat().st_mtime < before:
             path.unlink(missing_ok=True)
     folder = store.artefact("fits", cell.fit_key)
     if all(path.stat().st_mtime < before for path in folder.glob("*")):
         forget_training(folder)
+
+
+def made_of_fit(cell: Cell, store: Store) -> list[Path]:
+    """Return the files that there are of the cell besides its training: draws from any epoch's weights, checks, album."""
+    draws = [path for epoch in (None, *epochs_of(cell)) for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")]
+    others = [album_path(cell, store), store.artefact("checks", f"{cell.check_key}.json")]
+    return [*draws, *(path for path in others if path.exists())]
 
 
 def forget_training(folder: Path) -> None:

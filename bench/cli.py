@@ -42,6 +42,13 @@ class Taken(StrEnum):
     last = "last"
 
 
+class Where(StrEnum):
+    """What runs the cells."""
+
+    local = "local"
+    ray = "ray"
+
+
 @app.command()
 def run(
     models: Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")] = None,
@@ -63,6 +70,12 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
     figures: Figures = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")] = False,
+    executor: Annotated[Where, typer.Option(help="local: this machine; ray: the machines of a Ray cluster.")] = Where.local,
+    address: Annotated[
+        str | None, typer.Option(help="The cluster: auto, HOST:PORT or ray://HOST:PORT (default: Ray on this machine alone).")
+    ] = None,
+    cpus_per_cell: Annotated[int | None, typer.Option(help="Threads of each cell on a cluster, 1 unless given.")] = None,
+    gpus_per_cell: Annotated[float | None, typer.Option(help="GPUs of each cell on a cluster, as 0.25; none unless given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")] = False,
 ) -> None:
     """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
@@ -96,11 +109,15 @@ def run(
             chosen,
             **request,
             device=device,
-            jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
+            jobs=jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device))),
             timeout=timeout,
             force=force,
             tensorboard=tensorboard,
             figures=figures,
+            executor=executor.value,
+            address=address,
+            cpus_per_cell=cpus_per_cell,
+            gpus_per_cell=gpus_per_cell,
             watch=screen,
         )
     if records["status"].str.startswith(FAILURES).any():
@@ -259,6 +276,7 @@ def main() -> None:
     try:
         app()
     except Interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one while this process ends would take the place of its exit code
         typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
         sys.exit(130)
     except (BenchError, OSError) as error:

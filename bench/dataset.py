@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,9 +47,13 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """Return the same data on `device`."""
-        labels = self.labels and {name: y.to(device) for name, y in self.labels.items()}
-        train, valid, test = (images.to(device) for images in (self.train, self.valid, self.test))
-        folds = tuple(Fold(fold.valid.to(device), fold.test.to(device)) for fold in self.folds)
+        return self.mapped(lambda tensor: tensor.to(device))
+
+    def mapped(self, change: Callable[[Any], Any]) -> Dataset:
+        """Return the same data with every tensor changed, as for a journey to another machine and back."""
+        labels = self.labels and {name: change(y) for name, y in self.labels.items()}
+        train, valid, test = (change(images) for images in (self.train, self.valid, self.test))
+        folds = tuple(Fold(change(fold.valid), change(fold.test)) for fold in self.folds)
         return replace(self, train=train, valid=valid, test=test, labels=labels, folds=folds)
 
 

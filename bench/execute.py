@@ -20,6 +20,8 @@ from bench.board import Board
 from bench.cell import Cell, metric_recipe, unnamed
 from bench.dataset import Dataset
 from bench.determinism import determinism
+from bench.errors import BenchError
+from bench.harness import CHECKPOINT_SECONDS
 from bench.rows import failure, score_records
 from bench.seeding import metric_seed
 from bench.store import Record, Store, as_json
@@ -179,12 +181,34 @@ def given_up(cell: Cell, rig: Rig, status: str) -> Outcome | None:
     """
     try:
         with cell_lock(cell, rig.store, wait=False):
-            kept, blanks = split(cell, rig)
-            records = [r.sealed() for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
-            rig.store.append(records)
-            return Outcome(records, reused=False)
+            return abandoned(cell, rig, status)
     except Timeout:
         return None
+
+
+def abandoned(cell: Cell, rig: Rig, status: str) -> Outcome:
+    """Return the outcome of a cell whose lock is held here and whose process is no more: what is missing has `status`; store its rows."""
+    kept, blanks = split(cell, rig)
+    records = [r.sealed() for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
+    rig.store.append(records)
+    return Outcome(records, reused=False)
+
+
+def too_slow(seconds: float) -> str:
+    """Return the status of a cell that took longer than it may."""
+    text = f"the next run goes on from its last checkpoint, of which there is one every {CHECKPOINT_SECONDS:g} s"
+    return f"timeout: stopped after {seconds:g} s; {text}"
+
+
+def keys_of(cell: Cell, metrics: Mapping[str, Metric]) -> list[str]:
+    """Return the keys of a cell's scores under the code as this process sees it."""
+    return [cell.score_key(name, metric) for name, metric in metrics.items()]
+
+
+def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -> None:
+    """Raise BenchError where this process has other code than the one in which the cell's scores have these `keys`."""
+    if keys_of(cell, metrics) != keys:
+        raise BenchError("run: the code was changed while it ran; what is finished is kept, start the same command again")
 
 
 def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:

@@ -11,18 +11,17 @@ from typing import Any, get_args
 import pandas as pd
 
 from bench.artefacts import keep_test_images
-from bench.board import check_installed
 from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, remember_code, variant_of
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BadOption, UnknownName
 from bench.options import apply_options
 from bench.origin import same_cell
-from bench.provenance import resolve_device
 from bench.report import report
+from bench.spread import Executor, Spread
 from bench.store import Record, Store, frame
 from bench.watch import Silent, Watch
-from bench.workers import Place, Pool, in_turn
+from bench.workers import Place
 from metrics import METRICS, Metric
 from models import MODELS, settings_for
 
@@ -47,6 +46,10 @@ def run(
     force: bool = False,
     tensorboard: bool = False,
     figures: bool = True,
+    executor: Executor = "local",
+    address: str | None = None,
+    cpus_per_cell: int | None = None,
+    gpus_per_cell: float | None = None,
     metrics: Mapping[str, Metric] = METRICS,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
@@ -58,11 +61,14 @@ def run(
     in the units of their metric, see `metrics`. Cells run in this process, or in `jobs` others that share its threads; there, one
     that takes more than `timeout` seconds is stopped. `deterministic` lets torch take only algorithms that repeat their bits; `tensorboard`
     writes training for it under `results/.cache/tensorboard`; without `figures`, only the tables are written at the end.
+    With the `executor` 'ray', cells run on the cluster at `address` ('auto', 'HOST:PORT' or 'ray://HOST:PORT'; None: Ray on this machine
+    alone), as many at once as it has room for, or `jobs`, each with `cpus_per_cell` threads (1) and `gpus_per_cell` GPUs (0; a share like
+    0.25); they are stored here.
     Raises BenchError for names, options or data that are not there. A model that fails is a row with its status.
     """
     watch = watch or Silent()
-    if tensorboard:
-        check_installed()
+    spread = Spread(executor, jobs, timeout, address, cpus_per_cell, gpus_per_cell)
+    spread.check(device=device, tensorboard=tensorboard)
     place = Place(
         dataset,
         Path(data) if data else None,
@@ -72,11 +78,6 @@ def run(
         renew_before=time.time() if force else None,
         tensorboard=tensorboard,
     )
-    if jobs < 0:
-        raise BadOption(f"--jobs: got {jobs}, expected at least 1")
-    if timeout is not None and not (timeout > 0 and jobs):
-        raise BadOption(f"--timeout: got {timeout} and {jobs} jobs, expected seconds above 0, and cells in other processes (jobs ≥ 1)")
-    resolve_device(device)
     content = load(dataset, root=data)
     cells = plan(
         content,
@@ -93,11 +94,7 @@ def run(
     store.prepare()
     keep_test_images(content, store)
     records: list[Record] = []
-    if jobs:
-        outcomes = Pool(content, place, metrics, watch, jobs=jobs, timeout=timeout).run(cells)
-    else:
-        outcomes = in_turn(cells, content, place, metrics, watch)
-    with closing(outcomes):
+    with closing(spread.outcomes(cells, content, place, metrics, watch)) as outcomes:
         for cell, outcome in outcomes:
             records += outcome.records
             watch.finished(cell, outcome)

@@ -157,13 +157,15 @@ def fitted(
 
 
 @contextmanager
-def fit_lock(cell: Cell, store: Store, tell: Listener = lambda news: None) -> Iterator[None]:
-    """Hold the lock on a cell's training."""
+def fit_lock(cell: Cell, store: Store, tell: Listener = lambda news: None, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock on a cell's training; raises Timeout if another process has it and `wait` is False."""
     lock = FileLock(store.artefact("fits", f"{cell.fit_key}.lock"))
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not wait:
+            raise
         tell(Waiting(over=False))
         lock.acquire()
         tell(Waiting(over=True))

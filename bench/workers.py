@@ -23,8 +23,8 @@ from bench.cell import Cell, remember_code
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.execute import Outcome, Rig, complete, given_up, run_cell, stored
-from bench.harness import CHECKPOINT_SECONDS, Progress
+from bench.execute import Outcome, Rig, check_code, complete, given_up, keys_of, run_cell, stored, too_slow
+from bench.harness import Progress
 from bench.provenance import resolve_device
 from bench.store import Store
 from bench.subject import News, Waiting
@@ -197,9 +197,8 @@ class Pool:
         """Return what a worker says of its cell: the outcome, 'elsewhere' if another process is at it, None if it goes on."""
         cell = worker.cell
         assert cell is not None
-        if self.overdue(worker) and not worker.pipe.poll():
-            text = f"the next run goes on from its last checkpoint, of which there is one every {CHECKPOINT_SECONDS:g} s"
-            return self.give_up(worker, f"timeout: stopped after {self.timeout:g} s; {text}")
+        if self.timeout and self.overdue(worker) and not worker.pipe.poll():
+            return self.give_up(worker, too_slow(self.timeout))
         try:
             kind, content = worker.pipe.recv()
         except (EOFError, OSError):
@@ -262,19 +261,13 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
         pipe.send(("ready", None))
         while True:
             cell, keys, wait = pipe.recv()
-            if keys_of(cell, metrics) != keys:
-                raise BenchError("run: the code was changed while it ran; what is finished is kept, start the same command again")
+            check_code(cell, metrics, keys)
             outcome = complete(cell, rig, wait=wait, begin=lambda: pipe.send(("begun", None)), tell=seldom(pipe))
             pipe.send(("done", outcome))
     except EOFError:
         return
     except (BenchError, OSError) as error:
         pipe.send(("trouble", str(error)))
-
-
-def keys_of(cell: Cell, metrics: Mapping[str, Metric]) -> list[str]:
-    """Return the keys of a cell's scores under the code as this process sees it."""
-    return [cell.score_key(name, metric) for name, metric in metrics.items()]
 
 
 def end_with_parent() -> None:

@@ -1,0 +1,330 @@
+"""Cells on a Ray cluster of several nodes, all of them on this machine; one is killed while cells run."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from patient import Patient
+
+from bench import BadOption, harness
+from bench.artefacts import keep_test_images
+from bench.cell import Cell
+from bench.execute import cell_lock
+from bench.parcel import Changes, receive
+from bench.pipeline import run
+from bench.spread import QUIET
+from bench.store import Store
+from bench.subject import Notice
+from bench.watch import Silent
+from metrics import METRICS
+from models import MODELS
+
+TESTS = Path(__file__).parent
+NUMBERS = 7
+"""Rows of a cell."""
+STEPS = 44
+"""Steps of a patient model on digits: 4 epochs of 11 batches."""
+# Ray 2.60 leaves files and sockets to the garbage collector when a driver leaves.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster whose head runs no cell."""
+    pytest.importorskip("ray")
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie there, and their names may not be long
+    settings = {
+        "RAY_TMPDIR": folder,
+        "RAY_AUTH_MODE": "disabled",
+        "TMPDIR": folder,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
+        **QUIET,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        (Path(folder) / "ray").mkdir()
+        from ray.cluster_utils import Cluster
+
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        yield nodes
+        nodes.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def node(cluster):
+    """A way to add nodes for one test."""
+    added = []
+
+    def add(**resources):
+        added.append(cluster.add_node(**resources))
+        return added[-1]
+
+    yield add
+    for one in added:
+        if one in cluster.worker_nodes:
+            cluster.remove_node(one, allow_graceful=False)
+
+
+@pytest.fixture
+def patient(tmp_path, monkeypatch):
+    """A way to register patient models, and to read which steps were made, by training."""
+    notes = tmp_path / "steps"
+    monkeypatch.setattr(harness.train, "__kwdefaults__", dict(harness.train.__kwdefaults__))
+
+    def register(name="patient", **changes):
+        monkeypatch.setitem(MODELS, name, Patient(str(notes), **changes))
+
+    def steps():
+        found = defaultdict(list)
+        for line in notes.read_text().splitlines():
+            found[line.split()[0]].append(int(line.split()[1]))
+        return found
+
+    return register, steps
+
+
+def quick(models, results, **kwargs):
+    return run(list(models), results=results, **{"device": "cpu", "seeds": 1, "samples": 150, "figures": False, **kwargs})
+
+
+def alone(models, results, **kwargs):
+    """The same run in this process, on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return quick(models, results, **kwargs)
+    finally:
+        torch.set_num_threads(before)
+
+
+def numbers(records):
+    return {(r.model, r.seed, r.metric, r.quantity): (r.value, r.stderr, r.weights, r.threads) for r in records.itertuples()}
+
+
+class Listening(Silent):
+    """Notes what it hears, and does something once: when there are checkpoints of as many trainings, or when a first cell is finished."""
+
+    def __init__(self, then=lambda: None, *, store=None, trainings=0):
+        self.then, self.store, self.trainings = then, store, trainings
+        self.notices, self.at, self.most, self.order = [], set(), 0, []
+
+    def started(self, cell):
+        self.at.add(cell)
+        self.most = max(self.most, len(self.at))
+
+    def news(self, cell, news):
+        if isinstance(news, Notice):
+            self.notices.append(news.text)
+        if self.trainings and len({path.parent for path in self.store.cache.glob("fits/*/*.pt")}) == self.trainings:
+            self.trainings = 0
+            self.then()
+
+    def finished(self, cell, outcome):
+        self.at.discard(cell)
+        self.order.append(cell.model)
+        if len(self.order) == 1 and not self.store:
+            self.then()
+
+
+@pytest.mark.slow
+def test_a_node_that_is_lost_costs_no_row_and_no_cell_starts_anew(tmp_path, cluster, node, patient):
+    register, steps = patient
+    register(epochs=8)
+    node(num_cpus=1)
+    doomed = node(num_cpus=1)
+    store = Store(tmp_path / "ray", "digits")
+    watch = Listening(lambda: cluster.remove_node(doomed, allow_graceful=False), store=store, trainings=2)
+    there = quick(["patient", "mean"], tmp_path / "ray", seeds=2, executor="ray", address=cluster.address, watch=watch)
+    assert watch.notices == ["its machine was lost; it is sent out again, with the last checkpoint that came from there"]
+    rows = store.records()
+    counted = Counter((r.model, r.seed, r.metric, r.quantity) for r in rows)
+    assert set(counted.values()) == {1}
+    assert len(counted) == 2 * 2 * NUMBERS
+    assert all(r.ok and r.intact for r in rows)
+    made = steps().values()
+    assert [sorted(set(each)) for each in made] == [list(range(1, 2 * STEPS + 1))] * 2
+    assert sum(map(len, made)) > 4 * STEPS  # some were made again
+    assert [each.count(1) for each in made] == [1, 1]  # but not the first ones
+    here = alone(["patient", "mean"], tmp_path / "here", seeds=2)
+    assert numbers(there) == numbers(here)
+    log = [harness.checkpoint.load_latest(path, torch.device("cpu"))["log"][0] for path in sorted(tmp_path.glob("*/.cache/fits/*/"))]
+    assert sorted(map(str, log[:2])) == sorted(map(str, log[2:]))
+    assert [len(history) for history in log] == [8] * 4
+
+
+@pytest.mark.slow
+def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(tmp_path, cluster, node, patient, digits):
+    register, steps = patient
+    register("patient", pause=0.02)
+    register("twin", pause=0.02, bright=0.9)
+    node(num_cpus=2)
+    store = Store(tmp_path, "digits")
+    mean = Cell("digits", digits.digest, "mean", MODELS["mean"], seed=0, samples=150)
+    with ExitStack() as elsewhere:
+        elsewhere.enter_context(cell_lock(mean, store, wait=False))
+        watch = Listening(elsewhere.close)
+        first = quick(["mean", "patient", "twin"], tmp_path, executor="ray", address=cluster.address, watch=watch)
+    assert [len(each) for each in steps().values()] == [STEPS]
+    assert first["value"].notna().all()
+    assert watch.order[0] != "mean"  # another run was at it
+    assert (len(first), len(store.records())) == (3 * NUMBERS, 3 * NUMBERS)
+    second = quick(["mean", "patient", "twin"], tmp_path, executor="ray", address="127.0.0.1:9")
+    assert numbers(second) == numbers(first)  # no cluster was asked
+    fewer = {"neighbours": METRICS["neighbours"]}
+    forced = quick(["patient", "twin"], tmp_path, executor="ray", address=cluster.address, force=True, metrics=fewer)
+    assert [len(each) for each in steps().values()] == [2 * STEPS]
+    assert numbers(forced).items() <= numbers(first).items()
+    assert len(store.records()) == 3 * NUMBERS
+
+
+@pytest.mark.slow
+def test_four_cells_share_a_gpu_of_which_each_has_a_quarter(tmp_path, cluster, node, patient):
+    register, _ = patient
+    register()
+    node(num_cpus=8, num_gpus=1)
+    watch = Listening()
+    records = quick(["patient"], tmp_path, seeds=6, executor="ray", address=cluster.address, gpus_per_cell=0.25, watch=watch)
+    assert watch.most == 4
+    assert records["device"].str.startswith("cpu").all()
+    assert len(Store(tmp_path, "digits").records()) == 6 * NUMBERS
+
+
+@pytest.mark.slow
+def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cluster, node, patient):
+    register, _ = patient
+    register("exits", end="exit")
+    register("hangs", end="hang")
+    node(num_cpus=2)
+    watch = Listening()
+    records = quick(["exits", "hangs", "mean"], tmp_path, executor="ray", address=cluster.address, timeout=25.0, watch=watch)
+    status = records.groupby("model")["status"].first()
+    assert status["exits"] == "failed: its process was lost (WorkerCrashedError), the last of 4 times"
+    assert status["hangs"].startswith("timeout: stopped after 25 s; the next run goes on from its last checkpoint")
+    assert status["mean"] == "ok"
+    assert len(watch.notices) == 3
+    # Who comes next to a machine deletes what was left there.
+    assert len(list(Path(os.environ["TMPDIR"]).glob(f"bench-{os.uname().nodename}-*"))) <= 1
+
+
+def marked(mark):
+    """The processes that were started with this in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in path.read_bytes() and "Z" not in (path.parent / "stat").read_text().rpartition(")")[2].split()[:1]:
+                found.append((path.parent / "cmdline").read_bytes())
+        except OSError:
+            pass
+    return found
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_no_process_and_the_checks_that_arrived(tmp_path):
+    pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        mark = {"BENCH_TEST_MARK": folder}
+        environment = {**os.environ, "RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", **mark}
+        command = [sys.executable, "-m", "bench", "run", "gan-ns", "--seeds", "2", "--device", "cpu", "--executor", "ray"]
+        process = subprocess.Popen(
+            [*command, "--results", str(tmp_path)],
+            cwd=TESTS.parent,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        for _ in range(600):
+            time.sleep(0.1)
+            if list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")):
+                break
+        begun = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        out, error = process.communicate(timeout=30)
+        assert time.monotonic() - begun < 10
+        assert process.returncode == 130, out + error
+        assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+        assert list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")), out
+        for _ in range(50):
+            if not marked(folder):
+                break
+            time.sleep(0.1)
+        assert marked(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"address": "auto"}, "--address: got auto, but this run is of one machine; add --executor ray"),
+        ({"cpus_per_cell": 2}, "--cpus-per-cell: got 2, but this run is of one machine; add --executor ray"),
+        ({"gpus_per_cell": 0.25}, "--gpus-per-cell: got 0.25, but this run is of one machine; add --executor ray"),
+        ({"executor": "rai"}, "--executor: got 'rai', expected local or ray"),
+        ({"executor": "ray", "tensorboard": True}, "--tensorboard: writes on this machine while others train; leave it out"),
+        ({"executor": "ray", "timeout": 0.0}, "--timeout: got 0.0, expected seconds above 0"),
+        ({"executor": "ray", "cpus_per_cell": 0}, "--cpus-per-cell: got 0, expected at least 1"),
+        ({"executor": "ray", "gpus_per_cell": 1.5}, "--gpus-per-cell: got 1.5, expected a share of one, as 0.25, or a whole number"),
+        ({"executor": "ray", "gpus_per_cell": float("nan")}, "--gpus-per-cell: got nan, expected a share of one"),
+        ({"executor": "ray", "device": "cuda"}, "--device cuda: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line_and_leaves_nothing(tmp_path, asked, message):
+    with pytest.raises(BadOption) as error:
+        quick(["mean"], tmp_path, **asked)
+    assert str(error.value).startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.spread.find_spec", lambda name: None)
+    with pytest.raises(BadOption, match=r"^--executor ray: needs Ray; pip install 'genmodel-bench\[ray\]'$"):
+        quick(["mean"], tmp_path, executor="ray")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nowhere", "ftp://127.0.0.1:9", "127.0.0.1:x"])
+def test_an_address_where_no_cluster_is_is_one_line(tmp_path, address):
+    pytest.importorskip("ray")
+    with pytest.raises(BadOption, match=rf"^--address: (nothing answers at {address} |got '{address}')"):
+        quick(["mean"], tmp_path, executor="ray", address=address)
+
+
+def test_changes_come_in_the_order_in_which_they_were_written_and_each_once(tmp_path, digits):
+    store = Store(tmp_path, "digits")
+    store.prepare()
+    keep_test_images(digits, store)
+    receive("fits/k/old.pt", b"old", store)
+    changes = Changes(store.cache)
+    for name in ("fits/k/b.safetensors", "checks/a.json", "fits/k/a.pt"):
+        receive(name, name.encode(), store)
+        time.sleep(0.02)
+    (store.cache / "fits" / "k" / "a.tmp").write_text("not whole")
+    (store.cache / "fits" / "k.lock").write_text("")
+    receive("fits/k/old.pt", None, store)
+    assert list(changes.since(last=True)) == [
+        ("fits/k/b.safetensors", b"fits/k/b.safetensors"),
+        ("checks/a.json", b"checks/a.json"),
+        ("fits/k/a.pt", b"fits/k/a.pt"),
+        ("fits/k/old.pt", None),
+    ]
+    assert list(changes.since(last=True)) == []
+    receive("checks/a.json", b"other", store)
+    assert list(changes.since()) == []  # too young
+    time.sleep(0.1)
+    assert list(changes.since()) == [("checks/a.json", b"other")]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "fits/../../x", "../x", "elsewhere/x"])
+def test_a_parcel_is_unpacked_nowhere_else(tmp_path, name):
+    with pytest.raises(ValueError, match="is no artefact"):
+        receive(name, b"", Store(tmp_path, "digits"))
+    assert not list(tmp_path.iterdir())
