@@ -148,7 +148,7 @@ def seeds_table(run: Run) -> str:
         cells = [median(m.info[side]) * facts["scale"] / facts["cells"] for side in ("our_seconds", "other_seconds")]
         differences = [f"{facts[name]:.0e}" if facts[name] else "0" for name in ("after_one", "after_all")]
         rows.append([named(m), m.info["size"], *(number(s) for s in cells), number(3600 / cells[0]), number(1 / m.ratio), *differences])
-    header = ["", "", "seconds per cell", "one after another", "cells per hour", "times faster", "largest Δ of a weight, 1 epoch", "all epochs"]
+    header = ["", "", "seconds per cell", "one after another", "cells per hour", "times faster", "Δ weight, 1 epoch", "all epochs"]
     return markdown(header, rows)
 
 
