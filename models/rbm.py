@@ -137,11 +137,15 @@ def learning(name: str, rbm: RBM, config: Any, *, persistent: bool, inputs: Call
 
 @torch.no_grad()
 def update(rbm: RBM, optimiser: Momentum, config: Any, persistent: bool, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-    """Update an RBM on its input x: (n, c, h, w) or (n, n_visible), by PCD or CD with weight decay."""
+    """Update an RBM on its input x: (n, c, h, w) or (n, n_visible), by PCD or CD with weight decay; logs nats per image.
+
+    The gap ⟨E⟩_data − ⟨E⟩_model is −⟨W, up_W⟩ − b·up_b − c·up_c: the energy is linear in W, b and c.
+    """
     v = x.flatten(1)  # (n, c, h, w) -> (n, n_visible)
     up_W, up_b, up_c = rbm.gradients(v, steps=config.gibbs_steps, persistent=persistent)
+    gap = -(torch.vdot(rbm.W.flatten(), up_W.flatten()) + rbm.b @ up_b + rbm.c @ up_c)
     optimiser.apply([config.weight_decay * rbm.W - up_W, -up_b, -up_c])
-    return {"reconstruction": (rbm.visible(rbm.hidden(v)) - v).square().sum(1).mean()}
+    return {"energy_gap": gap}
 
 
 class Machine(nn.Module):

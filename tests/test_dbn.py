@@ -7,7 +7,8 @@ import torch
 
 from bench import harness
 from models import dbn
-from models.rbm import RBM
+from models.optim import Momentum
+from models.rbm import RBM, update
 
 
 def states(n):
@@ -62,6 +63,21 @@ def test_long_chains_give_the_likelihoods_gradient(rbm, persistent):
     rbm.chains = torch.rand(40_000, 3, dtype=torch.float64).round()
     estimate, _, _ = rbm.gradients(data, steps=60, persistent=persistent)
     torch.testing.assert_close(estimate, exact, atol=0.0125, rtol=0)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_the_energy_gap_is_that_of_the_data_and_the_equilibrium(rbm, persistent):
+    data = torch.tensor([[1.0, 0, 1, 0], [0, 1, 1, 1]], dtype=torch.float64).repeat(20_000, 1)
+    p, v, h = joint(rbm), states(4), states(3)
+    energy = -((v @ rbm.W) @ h.T + (v @ rbm.b)[:, None] + h @ rbm.c)  # (16, 8)
+    given = p / p.sum(1, keepdim=True)
+    of_data = (given * energy).sum(1)[[10, 7]].mean()  # 1010 and 0111
+    exact, spread = of_data - (p * energy).sum(), ((p * energy.square()).sum() - (p * energy).sum() ** 2).sqrt()
+    rbm.chains = torch.rand(40_000, 3, dtype=torch.float64).round()
+    optimiser = Momentum(rbm.parameters(), lr=0.0, momentum=0.0)
+    found = update(rbm, optimiser, dbn.Config(gibbs_steps=60), persistent, data, None)["energy_gap"]
+    # five standard errors of a mean over 40,000 chains
+    assert float(found) == pytest.approx(float(exact), abs=5 * float(spread) / 200)
 
 
 def test_persistent_chains_move_and_stay_binary(rbm):

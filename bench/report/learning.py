@@ -17,6 +17,7 @@ NAMES = {
     "d_real": "D(x)",
     "d_fake": "D(G(z))",
     "kl": "KL of the codes",
+    "energy_gap": "energy of data − of chains",
     "first": "first walkback",
     "last": "last walkback",
 }
