@@ -35,15 +35,17 @@ def block_shape(device: torch.device) -> tuple[int, int]:
     """
     if device.type == "cuda":
         return 4096, 4096
-    return 512 * torch.get_num_threads(), 1024
+    return min(512 * torch.get_num_threads(), 8192), 1024
 
 
-def squared_distance_blocks(x: Tensor, s: Tensor, *, dtype: torch.dtype | None = None) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Yield (rows, columns, a, b) with ‖x[rows] − s[columns]‖² = a + b until every pair was had once; b is overwritten by the next one.
+def squared_distance_blocks(
+    x: Tensor, s: Tensor, *, scale: float = 1.0, dtype: torch.dtype | None = None
+) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+    """Yield (rows, columns, a, b) with scale · ‖x[rows] − s[columns]‖² = a + b until every pair was had once; the next b overwrites it.
 
-    x: (n, d), s: (m, d), one float dtype; `dtype` (default: theirs) is that of the sums: a: (rows, 1), the same for every column, and
-    b: (rows, columns). a + b holds to about 1e-6 of ‖x‖² + ‖s‖² in float32: near-identical images may be less than 0 apart. x and s may be
-    mapped from files larger than memory: each is read in order, and only parts of them are copied.
+    x: (n, d), s: (m, d), one float dtype, without gradients; a: (rows, 1), float64, is the same for every column; b: (rows, columns) is of
+    `dtype` (default: theirs). a + b holds to about 1e-6 of scale · (‖x‖² + ‖s‖²) in float32: near-identical images may be less than 0
+    apart. x and s may be mapped from files larger than memory: each is read in order, and only parts of them are copied.
     """
     dtype = dtype or x.dtype
     rows, columns = block_shape(x.device)
@@ -53,18 +55,25 @@ def squared_distance_blocks(x: Tensor, s: Tensor, *, dtype: torch.dtype | None =
     buffer = torch.empty(min(rows, len(x)) * min(columns, len(s)), dtype=dtype, device=x.device)
     for first in range(0, len(s), resident):
         moved = s[first : first + resident] - centre
-        s2 = moved.square().sum(1)
+        s2 = (squared_norms(moved) * scale).to(dtype)
         for i in range(0, len(x), rows):
             xi = x[i : i + rows] - centre
-            x2 = xi.square().sum(1, keepdim=True)
+            x2 = squared_norms(xi)[:, None] * scale
             for j in range(0, len(moved), columns):
                 sj = moved[j : j + columns]
                 b = buffer[: len(xi) * len(sj)].view(len(xi), len(sj))
                 with full_precision():
-                    torch.addmm(s2[j : j + columns], xi, sj.T, alpha=-2, out=b)
+                    torch.addmm(s2[j : j + columns], xi, sj.T, alpha=-2 * scale, out=b)
                 yield slice(i, i + len(xi)), slice(first + j, first + j + len(sj)), x2, b
 
 
+def squared_norms(x: Tensor) -> Tensor:
+    """Return ‖x‖² of each row, summed in float64: (n, d) -> (n,)."""
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    return norms.square_()
+
+
+@torch.no_grad()
 def nearest(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     """Return for each row of x: (n, d) the Euclidean distance to the nearest row of s: (m, d), and its index: (n,), (n,).
 

@@ -45,17 +45,19 @@ def parzen_log_probs(x: Tensor, centres: Tensor, sigmas: Sequence[float]) -> Ten
     total = torch.full((len(sigmas), len(x)), -torch.inf, dtype=torch.float64, device=x.device)
     spare = torch.empty(0)
     dtype = torch.float64 if x.shape[1] > SINGLE else x.dtype
-    for rows, _, a, b in squared_distance_blocks(x, centres, dtype=dtype):
+    scale = -0.5 / sigmas[-1] ** 2  # the blocks hold the exponents of the last σ, from which those of the others are made
+    for rows, _, a, b in squared_distance_blocks(x, centres, scale=scale, dtype=dtype):
         # The closest centre carries the sum: with it taken out, no exponential overflows and the largest term is 1.
-        closest = b.amin(1, keepdim=True)  # (rows, 1)
+        closest = b.amax(1, keepdim=True)  # (rows, 1)
         b -= closest
-        spare = spare if spare.numel() >= b.numel() else torch.empty_like(b).flatten()
-        d2 = (closest + a).clamp_min_(0).double()[:, 0]  # rounding can push that of near-identical images under 0
+        largest = (closest + a).clamp_max_(0)[:, 0]  # rounding can push that of near-identical images above 0
+        if spare.numel() < b.numel() and len(sigmas) > 1:
+            spare = torch.empty_like(b).flatten()
         for k, sigma in enumerate(sigmas):
-            scale = -0.5 / sigma**2
-            kernel = b if k == len(sigmas) - 1 else spare[: b.numel()].view_as(b)
-            mass = torch.mul(b, scale, out=kernel).clamp_min_(NOTHING).exp_().sum(1)  # (rows,), in [1, columns]
-            total[k, rows] = torch.logaddexp(total[k, rows], mass.double().log() + scale * d2)
+            ratio = (sigmas[-1] / sigma) ** 2
+            exponents = b if k == len(sigmas) - 1 else torch.mul(b, ratio, out=spare[: b.numel()].view_as(b))
+            mass = exponents.clamp_min_(NOTHING).exp_().sum(1)  # (rows,), in [1, columns]
+            total[k, rows] = torch.logaddexp(total[k, rows], mass.double().log() + ratio * largest)
     d = x.shape[1]
     norm = [math.log(len(centres)) + d * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas]
     return total - torch.tensor(norm, dtype=total.dtype, device=total.device)[:, None]

@@ -142,8 +142,9 @@ def test_draws_are_averaged_and_their_spread_is_told(few):
     first, *others = (draw[:66] for draw in draws)
     one_by_one = [Parzen()(Subject(draw), few).scores["log_likelihood"].value for draw in (first, *others)]
     score = Parzen()(Subject(first, redraws=others), few).scores["log_likelihood"]
-    assert score.value == pytest.approx(np.mean(one_by_one), abs=1e-6)
-    assert score.draw_sd == pytest.approx(np.std(one_by_one, ddof=1), abs=1e-6)
+    # float32: with other σ beside it, a σ's exponents are scaled otherwise before they are rounded
+    assert score.value == pytest.approx(np.mean(one_by_one), abs=1e-4)
+    assert score.draw_sd == pytest.approx(np.std(one_by_one, ddof=1), abs=1e-4)
     assert Parzen()(Subject(first), few).scores["log_likelihood"].draw_sd is None
 
 
