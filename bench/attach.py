@@ -41,6 +41,8 @@ def connected(address: str | None, threads: int) -> Iterator[None]:
         return
     if address not in (None, "auto"):
         check_answers(address)
+    main = threading.current_thread() is threading.main_thread()
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         with tempfile.TemporaryDirectory(prefix="bench-code-") as folder:
             for package in HOME:
@@ -50,6 +52,8 @@ def connected(address: str | None, threads: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+        if main:
+            signal.signal(signal.SIGTERM, terminated)  # Ray puts its own there
 
 
 def join(address: str | None, code: str, threads: int) -> None:
@@ -100,8 +104,8 @@ def ctrl_c_noted() -> Iterator[Callable[[], None]]:
 
     def note(*args: Any) -> None:
         noted.append(args)
-        if len(noted) == 2 and not heeded:  # of what is heeded, the tasks are being ended
-            heed()
+        if len(noted) > 1 and not heeded and callable(before):  # of what is heeded, the tasks are being ended
+            before(*args)  # if it is lost, what was noted first is not
 
     def heed() -> None:
         if noted and callable(before) and not heeded:
@@ -112,8 +116,9 @@ def ctrl_c_noted() -> Iterator[Callable[[], None]]:
     try:
         yield heed
     finally:
-        signal.signal(signal.SIGINT, before)
-    heed()
+        if signal.getsignal(signal.SIGINT) is note:  # the command line lets the first one decide
+            signal.signal(signal.SIGINT, before)
+        heed()  # also in the place of another exception: Ctrl-C in a terminal reaches Ray's processes too, and that they end is no fault
 
 
 def end(refs: list[Any]) -> None:

@@ -266,7 +266,8 @@ class Interrupted(BaseException):
 
 
 def interrupt(number: int, frame: object) -> None:
-    """Stop, on Ctrl-C, whatever runs in the main thread."""
+    """Stop, on Ctrl-C, whatever runs in the main thread; the first one decides how this process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise Interrupted
 
 
@@ -276,7 +277,6 @@ def main() -> None:
     try:
         app()
     except Interrupted:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one while this process ends would take the place of its exit code
         typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
         sys.exit(130)
     except (BenchError, OSError) as error:

@@ -36,6 +36,8 @@ from metrics.base import Metric
 
 ATTEMPTS = 4
 """Times that a cell is sent out before it is given up."""
+MAILBOX = 16
+"""Messages that are on their way at once."""
 TURN = 0.25
 """Seconds between two looks at the tasks."""
 SLOW_TURN = 2.0
@@ -98,10 +100,7 @@ class Cluster:
             try:
                 self.prepare()
                 yield from self.through(waiting, heed)
-            except (RayError, BenchError) as error:
-                heed()  # Ctrl-C in a terminal may reach Ray's processes too: that they end then is no fault
-                if isinstance(error, BenchError):
-                    raise
+            except RayError as error:
                 text = f"run: the cluster is lost ({one_line(error)}); what is finished is kept, the same command goes on from here"
                 raise BenchError(text) from error
             finally:
@@ -126,7 +125,8 @@ class Cluster:
         """Put the data into the object store, and a mailbox on this machine, which is not lost without us; say what a task is."""
         self.data = ray.put(self.rig.data.mapped(lambda tensor: tensor.numpy()))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.mailbox = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        # Who sends waits while it is full: what it holds, draws of samples among them, is held in memory.
+        self.mailbox = Queue(MAILBOX, actor_options={"num_cpus": 0, "scheduling_strategy": here})
         wants = {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
         # Ray's own retries would start from what was sent the first time.
         self.errand = ray.remote(run_errand).options(max_retries=0, **wants)
@@ -186,12 +186,12 @@ class Cluster:
         """Send out a cell, with the artefacts and rows that there are of it."""
         cell, token = task.cell, next(self.tokens)
         task.attempts, task.since = task.attempts + 1, None
+        self.tasks[token] = task  # from here on `stop` lets go of it
         same = [r for r in self.rig.store.records() if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed)]
         files, keys = pack(cell, self.rig.store), keys_of(cell, self.metrics)
         errand = Errand(token, cell, keys, self.device, self.cpus, self.rescore, same, files)
         assert self.mailbox is not None
         task.ref = self.errand.remote(errand, self.data, self.metrics, self.mailbox.put)
-        self.tasks[token] = task
         self.tell_of_room(cell)
 
     def tell_of_room(self, cell: Cell) -> None:
@@ -261,7 +261,7 @@ class Cluster:
             if task.outcome:  # its rows are here; the pictures that may be missing are made by the next run
                 return task.outcome
             cause = error.cause if isinstance(error, RayTaskError) else error
-            if isinstance(error, RuntimeEnvSetupError) or not isinstance(cause, RayError):
+            if isinstance(error, RuntimeEnvSetupError) or not isinstance(cause, (RayError, OSError, MemoryError)):
                 raise BenchError(f"run: no worker can run {task.cell.model} ({one_line(cause)})") from error
             status = status_of(cause)
             if task.attempts == ATTEMPTS:
@@ -277,17 +277,21 @@ class Cluster:
 
     def stop(self) -> None:
         """End the tasks that are out, and let go of their cells."""
-        with suppress(RayError, OSError):
-            end([task.ref for task in self.tasks.values()])
-            if self.mailbox:
-                self.mailbox.shutdown(force=True)
-        for task in self.tasks.values():
-            task.locks.close()
+        try:
+            with suppress(RayError, OSError):
+                end([task.ref for task in self.tasks.values() if task.ref])
+                if self.mailbox:
+                    self.mailbox.shutdown(force=True)
+        finally:
+            for task in self.tasks.values():
+                task.locks.close()
 
 
-def status_of(loss: RayError) -> str:
+def status_of(loss: Exception) -> str:
     """Return the status of a cell whose task was lost."""
-    if isinstance(loss, OutOfMemoryError):
+    if isinstance(loss, OSError):
+        return f"failed: {one_line(loss)}"
+    if isinstance(loss, (OutOfMemoryError, MemoryError)):
         return "oom: its process was killed when its machine had no memory left"
     if isinstance(loss, NodeDiedError):
         return "failed: its machine was lost"

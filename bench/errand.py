@@ -57,7 +57,11 @@ class Errand:
 
 
 def run_errand(errand: Errand, data: Dataset, metrics: Mapping[str, Metric], send: Send) -> str:
-    """Run a cell here; return why no cell can be run here, as on a full disk, else ''. The tensors of `data` are arrays."""
+    """Run a cell; return why none can be run anywhere, as with other code, else ''. The tensors of `data` are arrays.
+
+    Raises OSError or MemoryError where this machine has no room for it: another one may.
+    """
+    send((errand.token, "begun", None))
     torch.set_num_threads(errand.threads)
     try:
         remember_code(MODELS.values(), metrics.values())
@@ -77,7 +81,7 @@ def run_errand(errand: Errand, data: Dataset, metrics: Mapping[str, Metric], sen
     except BenchError as error:
         return str(error)
     except OSError as error:
-        return f"{socket.gethostname()}: {error}"
+        raise OSError(f"{socket.gethostname()}: {error}") from error
     return ""
 
 
@@ -99,10 +103,11 @@ class Post:
         self.said: list[News] = []
         self.progress: Progress | None = None
         self.speaking, self.sending, self.over = threading.Lock(), threading.Lock(), threading.Event()
+        self.closed = False
+        self.trouble: Exception | None = None
         self.thread = threading.Thread(target=self.go_round, daemon=True)
 
     def __enter__(self) -> Post:
-        self.send((self.token, "begun", None))
         self.thread.start()
         return self
 
@@ -111,6 +116,8 @@ class Post:
         if kind is None:
             self.thread.join()
             self.flush(last=True)
+        with self.sending:  # the folder goes next: that its files are gone is not to be sent home
+            self.closed = True
 
     def tell(self, news: News) -> None:
         """Take news; of a cell's progress only the latest is sent."""
@@ -125,7 +132,13 @@ class Post:
         rounds = 0
         while not self.over.wait(NEWS_SECONDS):
             rounds += 1
-            self.flush(files=rounds % FILES_EVERY == 0)
+            try:
+                self.flush(files=rounds % FILES_EVERY == 0)
+            except OSError:  # a file that went while it was read; the next round finds what there is
+                continue
+            except Exception as error:  # noqa: BLE001  # without its checkpoints at home, the cell is not to go on in silence
+                self.trouble = error
+                return
 
     def flush(self, *, files: bool = True, last: bool = False) -> None:
         """Send the news, and the artefacts that changed."""
@@ -133,6 +146,8 @@ class Post:
             news: list[News] = [*self.said, *([self.progress] if self.progress else [])]
             self.said, self.progress = [], None
         with self.sending:
+            if self.closed:
+                return
             if news:
                 self.send((self.token, "news", news))
             if files:
@@ -140,6 +155,8 @@ class Post:
                     self.send((self.token, "file", (name, content)))
 
     def outcome(self, outcome: Outcome) -> None:
-        """Send the rows of the cell, after the artefacts that are behind them."""
+        """Send the rows of the cell, after the artefacts that are behind them. Raises what kept these from being sent while it ran."""
+        if self.trouble:
+            raise self.trouble
         self.flush(last=True)
         self.send((self.token, "outcome", outcome))

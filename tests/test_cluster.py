@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from patient import Patient
 from bench import BadOption, harness
 from bench.artefacts import keep_test_images
 from bench.cell import Cell
+from bench.errand import Post
 from bench.execute import cell_lock
 from bench.parcel import Changes, receive
 from bench.pipeline import run
@@ -328,3 +329,37 @@ def test_a_parcel_is_unpacked_nowhere_else(tmp_path, name):
     with pytest.raises(ValueError, match="is no artefact"):
         receive(name, b"", Store(tmp_path, "digits"))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_interrupted_sends_home_no_deletion(tmp_path, digits):
+    store = Store(tmp_path, "digits")
+    store.prepare()
+    sent = []
+
+    def slowly(message):
+        time.sleep(0.3)
+        sent.append(message)
+
+    post = Post(1, slowly, Changes(store.cache))
+    with pytest.raises(SystemExit), post:
+        receive("fits/k/a.pt", b"a", store)
+        receive("fits/k/b.pt", b"b", store)
+        time.sleep(2.3)  # the artefacts' turn comes after two seconds: the first of them is being sent
+        raise SystemExit
+    shutil.rmtree(store.cache)
+    post.flush(last=True)
+    post.thread.join()
+    assert [kind for _, kind, _ in sent] == ["file", "file"]
+    assert all(content is not None for _, _, (_, content) in sent)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_is_raised_where_it_is_heeded_whatever_else_happens(signals):
+    from bench.attach import ctrl_c_noted
+
+    with pytest.raises(KeyboardInterrupt), ctrl_c_noted():
+        for _ in range(signals):
+            with suppress(KeyboardInterrupt):  # as Ray may lose it
+                os.kill(os.getpid(), signal.SIGINT)
+        raise ValueError("another end")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
