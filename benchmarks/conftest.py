@@ -20,7 +20,8 @@ def pytest_addoption(parser):
 
 def is_part(config):
     """Return whether only some of the benchmarks were asked for."""
-    return bool(config.option.keyword) or any(".py" in argument for argument in config.args)
+    o = config.option
+    return bool(o.keyword or o.deselect or o.lf) or any(".py" in argument for argument in config.args)
 
 
 def place_of(config):

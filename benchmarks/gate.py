@@ -7,11 +7,12 @@ benchmark's ratio between runs and w the standard error of its median over the r
 
 b contains the w of an ordinary run: only a run twice as noisy adds its own. Few runs say little of b: its square is the mean of the
 benchmark's own, R − 1 times, and of that of all of them, 16 times; both are robust. Of a first run b is not known and taken as
-2 %, with w; under 1 % it never goes. With five runs stored or more, a slowdown of 30 % is hardly missed (`tests/test_gate.py`).
+2 %, with w; under 0.8 % it never goes. With five runs stored or more, a slowdown of 30 % is hardly missed (`tests/test_gate.py`).
 Only runs on one kind of machine are compared: the same processor and threads, or GPU.
 
-Exit code: 0 nothing is slower, 3 something is, 4 nothing could be compared, 2 a file cannot be read. `--store` adds the run to the
-stored ones, of which the last ten count; where a ratio has moved the new one replaces them: storing says, this is how fast it is now.
+Exit code: 0 nothing is slower, 3 something is, 4 something stored could not be compared, or nothing was, 2 a file cannot be read. `--store`
+adds the run to the stored ones, of which the last ten count; where a ratio has moved the new one replaces them: storing says, this is how
+fast it is now.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ BLIND = 1.3
 """A limit beyond which a benchmark is called noisy."""
 KEPT = 10
 """Stored runs of a benchmark, the last ones."""
-UNKNOWN, SMALLEST = 0.02, 0.01
+UNKNOWN, SMALLEST = 0.02, 0.008
 """The spread between runs where one run says nothing of it, and the smallest that is believed."""
 DISTURBED = 2.0
 """A run whose rounds spread by so many times more than those of the stored ones adds the excess to the limit."""
@@ -73,13 +74,18 @@ class Verdict:
 def compare(stored: Mapping[str, Sequence[Mapping[str, Any]]], run: Run) -> list[Verdict]:
     """Return the verdict on each benchmark of a run, and on each that is stored for its kind of machine."""
     usual = usual_spread(stored)
-    verdicts = [judge(stored.get(name, ()), measured, usual) for name, measured in run.benchmarks.items()]
+    verdicts = [judge(stored.get(name, ()), measured, usual, versions_of(run)) for name, measured in run.benchmarks.items()]
     if run.place.get("part"):
         return verdicts
     return verdicts + [Verdict(name, "missing", reason="stored, but not in this run") for name in stored if name not in run.benchmarks]
 
 
-def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | None) -> Verdict:
+def versions_of(run: Run) -> str:
+    """Return the versions of Python and of the packages that a run was made with: a rival may get faster too."""
+    return f"{run.place.get('python', '')} {run.place.get('versions', '')}".strip()
+
+
+def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | None, versions: str) -> Verdict:
     """Return the verdict on one benchmark from its stored runs; `usual` is the spread between runs of the others."""
     if not before:
         return Verdict(now.name, "new", now=now.ratio, reason="nothing is stored of it")
@@ -93,7 +99,8 @@ def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | Non
     limit = max(math.log(LEAST), TIMES * math.hypot(between * math.sqrt(1 + math.pi / 2 / len(same)), excess))
     change = math.log(now.ratio) - median(logs)
     finding: Finding = "unchanged" if abs(change) <= limit else "slower" if change > 0 else "faster"
-    return Verdict(now.name, finding, math.exp(median(logs)), now.ratio, math.exp(limit))
+    others = "" if same[-1].get("versions", versions) == versions else "; stored with other versions of Python or packages"
+    return Verdict(now.name, finding, math.exp(median(logs)), now.ratio, math.exp(limit), others)
 
 
 def pooled(own: float, runs: int, usual: float) -> float:
@@ -110,9 +117,11 @@ def usual_spread(stored: Mapping[str, Sequence[Mapping[str, Any]]]) -> float | N
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 if something is slower, 4 if nothing could be compared, else 0."""
+    """Return 3 if something is slower, 4 if nothing could be compared or something stored could not, else 0."""
     findings = {v.finding for v in verdicts}
-    return 3 if "slower" in findings else 0 if findings & {"faster", "unchanged"} else 4
+    if "slower" in findings:
+        return 3
+    return 4 if findings & {"missing", "not comparable"} or not findings & {"faster", "unchanged"} else 0
 
 
 def store(stored: Stored, run: Run, verdicts: Sequence[Verdict]) -> Stored:
@@ -122,7 +131,7 @@ def store(stored: Stored, run: Run, verdicts: Sequence[Verdict]) -> Stored:
     runs = {name: list(entries) for name, entries in stored.get(kind, {}).items()}
     for name, m in run.benchmarks.items():
         entry = {"ratio": float(f"{m.ratio:.5g}"), "error": float(f"{m.error:.3g}"), "what": m.what}
-        entry |= {key: run.place.get(key, "") for key in ("commit", "date")}
+        entry |= {key: run.place.get(key, "") for key in ("commit", "date")} | {"versions": versions_of(run)}
         runs[name] = [*([] if name in anew else runs.get(name, [])), entry][-KEPT:]
     return {**stored, kind: runs}
 
@@ -147,8 +156,8 @@ def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
     run, stored = read_run(new), read_stored(stored_at)
     kind = run.place["kind"]
     if run.place["quick"]:
-        print("not comparable: a quick run has other sizes; nothing is compared or stored")
-        return 4
+        print("a quick run has other sizes: nothing is compared or stored")
+        return 0
     if kind not in stored:
         known = "; ".join(stored) or "nothing"
         print(f"not comparable: no run is stored for {kind}, only for {known}" + ("" if keep else "; store this one with --store"))

@@ -228,7 +228,9 @@ def write(new: Path, page: Path) -> None:
     if empty:
         raise BenchError(f"{new}: nothing for the tables of {', '.join(sorted(empty))}; the page is left as it was; run all the benchmarks")
     text = filled(page.read_text(), run)
-    kept = json.dumps(read_json(new), ensure_ascii=False, separators=(",", ":"))
+    content = read_json(new)  # what pytest-benchmark tells of the repository, and its own statistics, are left out
+    benchmarks = [{key: b[key] for key in ("name", "fullname", "extra_info")} for b in content["benchmarks"]]
+    kept = json.dumps({"machine_info": content["machine_info"], "benchmarks": benchmarks}, ensure_ascii=False, separators=(",", ":"))
     write_atomically(page.with_suffix(".json"), (kept + "\n").encode())
     write_atomically(page, text.encode())
 

@@ -13,7 +13,7 @@ import torch
 from conftest import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import page, rivals
+from benchmarks import page, rivals, seeds
 from benchmarks.products import SAMPLES, STEPS, flops
 from benchmarks.ratios import Turns, divide, exponent, plan, spread, standard_error
 from metrics.parzen import parzen_log_prob
@@ -132,3 +132,11 @@ def test_the_benchmarks_run_and_fill_every_table(quick):
     assert run.place["quick"] and {m.info["section"] for m in run.benchmarks.values()} | {"machine"} == set(page.TABLES)
     filled = page.filled(page.PAGE.read_text(), replace(run, place={**run.place, "quick": False}))
     assert page.filled(filled, run) == filled
+
+
+def test_all_seeds_in_one_batched_step_are_each_their_solo_run(few):
+    config = replace(MODELS["vae"], hidden=(8,), latent=2, epochs=2, batch_size=20)
+    alone = seeds.one_after_another(config, few.train, [0, 1, 2])
+    # float32: products of another shape are summed in another order, and Adam scales what differs by the gradient's size
+    assert seeds.furthest(alone, seeds.batched(config, few.train, [0, 1, 2])) < 1e-4
+    assert seeds.furthest(alone, seeds.batched(config, few.train, [1, 2, 0])) > 1e-2

@@ -78,7 +78,7 @@ def test_new_missing_and_another_comparison_are_told_apart():
     stored["other"][0]["what"] = "of another size"
     verdicts = gate.compare(stored, run_of({"a": [1.0, 1.1], "b": [2.0, 2.1], "other": [1.0, 1.0]}))
     assert {v.name: v.finding for v in verdicts} == {"a": "unchanged", "b": "new", "gone": "missing", "other": "not comparable"}
-    assert gate.exit_code(verdicts) == 0
+    assert gate.exit_code(verdicts) == 4
 
 
 def test_what_moved_begins_anew_and_ten_runs_are_kept():
@@ -136,7 +136,7 @@ def test_another_machine_is_not_compared(command):
 
 def test_a_quick_run_is_neither_compared_nor_stored(command, tmp_path):
     code, printed = command(run_of({"a": [1.0, 1.0]}, quick=True), "--store")
-    assert code == 4 and "quick" in printed and not (tmp_path / "ratios.json").exists()
+    assert code == 0 and "nothing is compared" in printed and not (tmp_path / "ratios.json").exists()
 
 
 HALF = '{"machine_info": {"kind": "x", "quick": false, "part": false}, "benchmarks": [{"extra_info": {"a": 1}}]}'
