@@ -21,7 +21,7 @@ def pytest_addoption(parser):
 def is_part(config):
     """Return whether only some of the benchmarks were asked for."""
     o = config.option
-    return bool(o.keyword or o.deselect or o.lf) or any(".py" in argument for argument in config.args)
+    return bool(o.keyword or o.deselect or getattr(o, "lf", False)) or any(".py" in argument for argument in config.args)
 
 
 def place_of(config):
