@@ -184,7 +184,9 @@ class Pool:
         """Return the workers that have something to say, are dead or overdue, once there are any."""
         while True:
             busy = [worker for worker in self.workers if worker.cell is not None]
-            said = connection.wait([worker.pipe for worker in busy], timeout=0.2)
+            # One that is overdue is not waited for: it might speak again before long each time.
+            late = any(self.overdue(worker) for worker in busy)
+            said = connection.wait([worker.pipe for worker in busy], timeout=0 if late else 0.2)
             found = [worker for worker in busy if worker.pipe in said or self.overdue(worker)]
             if found:
                 return found
