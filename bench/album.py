@@ -21,14 +21,16 @@ import torch
 from torch import Tensor
 
 from bench import checkpoint, sealed
-from bench.artefacts import album_path, checks_of, epochs_of, taken
+from bench.artefacts import album_path
 from bench.cell import Cell
+from bench.checks import checks_of, epochs_of
 from bench.dataset import Dataset
-from bench.digest import code_digests
+from bench.digest import source_of
+from bench.record import as_json
 from bench.seeding import derive_seed, seed_everything
-from bench.store import Store, as_json
+from bench.store import Store
+from metrics.capabilities import Latent
 from metrics.distances import nearest
-from models.base import Latent
 
 POINTS = 8
 """Latent points that the film follows."""
@@ -90,7 +92,7 @@ def make_album(cell: Cell, data: Dataset, store: Store, device: torch.device) ->
 
 def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
     """Return the epoch whose weights the cell samples if all that are kept are there and its album is not, or of other weights or code."""
-    epoch, folder = taken(cell, checks_of(cell, data, store)), store.artefact("fits", cell.fit_key)
+    epoch, folder = checks_of(cell, data, store).taken, store.artefact("fits", cell.fit_key)
     try:
         digests = {each: sealed.header(checkpoint.snapshot_path(folder, each)).get("digest") for each in epochs_of(cell)}
     except (FileNotFoundError, sealed.Broken):
@@ -105,7 +107,7 @@ def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
 
 def code_of_album() -> str:
     """Return the digest of this module; that of the model's own code is in the recipe of its samples."""
-    return str(code_digests("bench.album")["bench.album"])
+    return source_of("bench.album").digest
 
 
 def weights_after(epoch: int, folder: Path) -> dict[str, Tensor]:

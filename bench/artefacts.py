@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench import harness, sealed
-from bench.atomic import write_atomically
+from bench import sealed
+from bench.atomic import is_running, write_atomically
 from bench.cell import Cell
+from bench.checks import checks_of, checks_path, epochs_of
 from bench.dataset import Dataset
-from bench.seeding import check_seed
-from bench.selection import Checks
 from bench.store import Store
 
 
@@ -31,7 +32,9 @@ class Fit:
     parameters: int
     peak_memory_mib: float | None
     weights: str
+    trace: str
     device: str
+    processor: str
     threads: int
     deterministic: bool
     python: str
@@ -39,57 +42,47 @@ class Fit:
     commit: str
 
 
-def epochs_of(cell: Cell) -> list[int]:
-    """Return the epochs after which the cell's weights are kept; none of a model that does not train."""
-    return harness.snapshot_epochs(getattr(cell.config, "epochs", 0))
+def forget(cell: Cell, store: Store, *, run: str) -> None:
+    """Delete the cell's artefacts, so that it is trained and sampled again, but for those that the run of this mark has made.
 
-
-def checks_of(cell: Cell, data: Dataset, store: Store) -> Checks:
-    """Return the validation checks of the cell's training that are there."""
-    path = store.artefact("checks", f"{cell.check_key}.json")
-    return Checks(path, data.valid, epochs=epochs_of(cell), seed=check_seed(cell.seed, cell.dataset, cell.family))
-
-
-def taken(cell: Cell, checks: Checks) -> int | None:
-    """Return the epoch whose weights the cell samples, from complete checks; None of a model that does not train."""
-    if not checks.values:
-        return None
-    return (checks.best if cell.checkpoint == "best" else checks.last).epoch
-
-
-def selection_of(cell: Cell, checks: Checks) -> dict[str, Any]:
-    """Return the fields of a Fit that tell of the selection."""
-    epoch = taken(cell, checks)
-    if epoch is None:
-        return {"checkpoint_epoch": None, "valid_best": None, "valid_last": None}
-    return {"checkpoint_epoch": epoch, "valid_best": checks.best.value, "valid_last": checks.last.value}
-
-
-def forget(cell: Cell, store: Store, *, before: float) -> None:
-    """Delete the cell's artefacts that are older than `before`, in seconds of time.time(), so that it is trained and sampled again.
-
-    A training that went on since, as one of another cell that shares it, stays whole.
+    Two cells may share a training: the first of a run forgets it. The caller holds the locks on both.
     """
-    for path in made_of_fit(cell, store):
-        if path.stat().st_mtime < before:
-            path.unlink(missing_ok=True)
+    for path, shared in ((mark_of(run, cell.fit_key, store), True), (mark_of(run, cell.id, store), False)):
+        if not path.exists():
+            for old in shared_by_fit(cell, store) if shared else made_of_cell(cell, store):
+                old.unlink(missing_ok=True)
+            write_atomically(path, b"")
+
+
+def mark_of(run: str, key: str, store: Store) -> Path:
+    """Return the file by which a run marks that what is under a key is its own."""
+    return store.artefact("marks", run) / key
+
+
+def unmark(run: str, store: Store) -> None:
+    """Delete the marks of a run that is over, and of runs of this machine that were killed."""
+    for folder in store.cache.glob("marks/*"):
+        host, _, pid = folder.name.rpartition("-")
+        if folder.name == run or (host == socket.gethostname() and not is_running(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_mark() -> str:
+    """Return what a run of this process marks its own with."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def shared_by_fit(cell: Cell, store: Store) -> list[Path]:
+    """Return the files that there are of a cell's training: checkpoints, kept weights, what it cost, checks."""
     folder = store.artefact("fits", cell.fit_key)
-    if all(path.stat().st_mtime < before for path in folder.glob("*")):
-        forget_training(folder)
+    found = [path for pattern in ("*.pt", "*.safetensors", "*.json") for path in sorted(folder.glob(pattern))]
+    return [*found, *(path for path in [checks_path(cell, store)] if path.exists())]
 
 
-def made_of_fit(cell: Cell, store: Store) -> list[Path]:
-    """Return the files that there are of the cell besides its training: draws from any epoch's weights, checks, album."""
+def made_of_cell(cell: Cell, store: Store) -> list[Path]:
+    """Return the files that there are of a cell besides its training: draws from any epoch's weights, album."""
     draws = [path for epoch in (None, *epochs_of(cell)) for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")]
-    others = [album_path(cell, store), store.artefact("checks", f"{cell.check_key}.json")]
-    return [*draws, *(path for path in others if path.exists())]
-
-
-def forget_training(folder: Path) -> None:
-    """Delete the checkpoints and kept weights of a training run, and what it cost."""
-    for pattern in ("*.pt", "*.safetensors", "*.json"):
-        for old in folder.glob(pattern):
-            old.unlink(missing_ok=True)
+    return [*draws, *(path for path in [album_path(cell, store)] if path.exists())]
 
 
 def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
@@ -125,7 +118,7 @@ def keep_test_images(data: Dataset, store: Store) -> None:
 def sampled(cell: Cell, data: Dataset, store: Store) -> bool:
     """Return whether every draw of the cell is there already."""
     checks = checks_of(cell, data, store)
-    return checks.complete and all(path.exists() for path in sample_paths(cell, taken(cell, checks), store))
+    return checks.complete and all(path.exists() for path in sample_paths(cell, checks.taken, store))
 
 
 def keep_samples(path: Path, samples: Tensor, fit: Fit) -> None:

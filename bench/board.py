@@ -18,10 +18,11 @@ from bench.artefacts import album_path
 from bench.cell import Cell
 from bench.errors import BadOption
 from bench.harness import Epoch
+from bench.record import Record
 from bench.report.figure import file_name
 from bench.seeding import check_seed, seed_everything
 from bench.selection import Check
-from bench.store import Record, Store
+from bench.store import Store
 from bench.subject import News
 
 GRID = 64

@@ -1,26 +1,34 @@
 """What is one thing to run, and what does each part of it depend on?
 
-The ingredients of a part are named values: of the data, the settings, the seed, the code. A key is the digest of ingredients, so that what
-changes one of them is what makes a part anew, and `bench why` can name it.
+A key is the digest of ingredients, so that what changes one of them is what makes a part anew, and `bench why` can name it.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
-from bench.digest import code_digests, content_digest
+from bench.digest import content_digest, file_digest
+from bench.errors import BenchError
+from bench.ingredients import Ingredients, Vouched, code_of, fit_key_of, metric_recipe_of, recipe_of, score_key_of
+from bench.record import as_json, label
 
 Checkpoint = Literal["best", "last"]
-Ingredients = dict[str, Any]
+Precision = Literal["highest", "high", "medium"]
 DRAWS = 5
 """Sample sets drawn from each trained model."""
 
-HARNESS = ("bench.harness", "bench.seeding")
-"""The code that every fit depends on besides the model's own."""
-SELECTION = "bench.selection"
-"""The code that the choice of a checkpoint depends on."""
+ROLES = {
+    "training loop": ("bench.harness", "bench.determinism"),
+    "drawing": ("bench.drawing", "bench.determinism"),
+    "selection": ("bench.selection", "bench.determinism"),
+    "scoring": ("bench.measure", "bench.determinism"),
+}
+"""The code of this project that a number depends on besides that of its model and its metric. Whatever else a cell passes through, as
+the writing of checkpoints, seals, processes and the report, is held by tests that compare bits."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,8 @@ class Cell:
 
     `dataset_digest` is of the data set's content, the type of its pixels included. `checkpoint` says which weights are sampled: those after
     the 'last' epoch, or the 'best' on validation images. With `deterministic`, torch is told to take no algorithm whose result may differ
-    from one time to the next. `variant` names the options that differ from the registered ones, for the tables.
+    from one time to the next; `precision` is that of its float32 matrix products. `options` are those that differ from the registered
+    ones. `vouched` tells which code gives the bits of which.
     """
 
     dataset: str
@@ -41,7 +50,9 @@ class Cell:
     draws: int = DRAWS
     checkpoint: Checkpoint = "last"
     deterministic: bool = False
-    variant: str = ""
+    precision: Precision = "highest"
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    vouched: Vouched = field(default=Vouched(), compare=False, repr=False)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -55,8 +66,9 @@ class Cell:
 
     @property
     def family(self) -> str:
-        """Return what names the kind of model in keys and seeds, whatever it is registered as."""
-        return f"{type(self.config).__module__}.{type(self.config).__qualname__}"
+        """Return what names the kind of model in keys and seeds, whatever it is registered as and wherever its file lies."""
+        config = type(self.config)
+        return str(getattr(config, "KIND", f"{config.__module__}.{config.__qualname__}"))
 
     @property
     def line(self) -> tuple[str, str, int]:
@@ -64,14 +76,20 @@ class Cell:
         return self.model, self.variant, self.samples
 
     @property
+    def variant(self) -> str:
+        """Return the options that differ from the registered ones as a label: 'epochs=3, checkpoint=best'."""
+        return label(self.options)
+
+    @property
     def id(self) -> str:
         """Return the digest of all that defines the cell, its code excepted."""
-        sampling = [self.seed, self.samples, self.draws, self.checkpoint, self.deterministic]
+        sampling: list[Any] = [self.seed, self.samples, self.draws, self.checkpoint, self.deterministic]
+        sampling += [self.precision] if self.precision != "highest" else []
         return content_digest("cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling)
 
     @property
     def fit_ingredients(self) -> Ingredients:
-        """Return what the trained model depends on: data, Config but for what only sampling reads, seed, code of model and harness."""
+        """Return what the trained model depends on: data, settings but those of sampling, seed, numerics, code of model and loop."""
         return {
             "data set": self.dataset,
             "content of the data set": self.dataset_digest,
@@ -79,13 +97,16 @@ class Cell:
             **{f"setting {name}": value for name, value in self.settings.items() if name not in self.config.SAMPLING},
             "seed": self.seed,
             "deterministic": self.deterministic,
-            **code_ingredients(type(self.config).__module__, *HARNESS),
+            "float32 matmul precision": self.precision,
+            **{f"content of {path}": content for path, content in input_digests(self.config).items()},
+            **code_of("model", type(self.config).__module__),
+            **code_of("training loop", *ROLES["training loop"]),
         }
 
     @property
     def sampling_ingredients(self) -> Ingredients:
-        """Return the settings that only sampling reads."""
-        return {f"setting {name}": self.settings[name] for name in self.config.SAMPLING}
+        """Return what a draw depends on besides the weights and their number: the settings that only sampling reads, and code."""
+        return {f"setting {name}": self.settings[name] for name in self.config.SAMPLING} | code_of("drawing", *ROLES["drawing"])
 
     @property
     def sample_ingredients(self) -> Ingredients:
@@ -95,7 +116,7 @@ class Cell:
             **self.sampling_ingredients,
             "number of samples": self.samples,
             "checkpoint": "best" if selected else "last",
-            **(code_ingredients(SELECTION) if selected else {}),
+            **(code_of("selection", *ROLES["selection"]) if selected else {}),
         }
 
     def score_ingredients(self, name: str, metric: Any) -> Ingredients:
@@ -105,60 +126,89 @@ class Cell:
     @property
     def fit_key(self) -> str:
         """Return the digest of what the trained model depends on."""
-        return content_digest("fit", self.fit_ingredients)
+        return fit_key_of(self.fit_ingredients, self.vouched)
 
     @property
     def check_key(self) -> str:
         """Return the digest of what the validation checks depend on: the fit, how the model samples, how checkpoints are selected."""
-        return content_digest("checks", self.fit_ingredients, self.sampling_ingredients, code_ingredients(SELECTION))
-
-    @property
-    def sample_key(self) -> str:
-        """Return the digest of what the samples depend on."""
-        return content_digest("samples", self.fit_ingredients, self.sample_ingredients)
+        checks = self.sampling_ingredients | code_of("selection", *ROLES["selection"])
+        return content_digest("checks", self.fit_key, self.settled(checks))
 
     def draw_key(self, epoch: int | None) -> str:
         """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
-        return content_digest("draw", self.fit_ingredients, epoch, self.samples, self.sampling_ingredients)
-
-    @property
-    def recipe(self) -> str:
-        """Return what the samples of every seed depend on: rows of one line of a table share it."""
-        return content_digest("recipe", self.fit_ingredients | {"seed": None}, self.sample_ingredients, self.draws)
+        return content_digest("draw", self.fit_key, epoch, self.samples, self.settled(self.sampling_ingredients))
 
     def score_key(self, name: str, metric: Any) -> str:
         """Return the digest of what a metric's scores depend on: the samples, the metric's settings and its code."""
-        return content_digest("score", self.sample_key, self.score_ingredients(name, metric))
+        return score_key_of(self.ingredients(name, metric), self.vouched)
+
+    @property
+    def recipe(self) -> str:
+        """Return the digest of what the samples of every seed depend on: rows of one line of a table share it."""
+        return recipe_of(as_json({"fit": self.fit_ingredients, "samples": self.sample_ingredients}), self.vouched)
+
+    def metric_recipe(self, name: str, metric: Any) -> str:
+        """Return the digest of what makes two scores of a metric comparable."""
+        return metric_recipe_of(as_json({"score": self.score_ingredients(name, metric)}), self.vouched)
+
+    def ingredients(self, name: str, metric: Any) -> dict[str, Ingredients]:
+        """Return what the scores of a metric depend on, by part."""
+        return {"fit": self.fit_ingredients, "samples": self.sample_ingredients, "score": self.score_ingredients(name, metric)}
+
+    def settled(self, ingredients: Ingredients) -> Ingredients:
+        """Return ingredients of the fit or the samples as they enter keys."""
+        return self.vouched.settled(self.family, ingredients)
 
 
-def code_ingredients(*modules: str) -> Ingredients:
-    """Return the digests of modules' code and of what they import of this project, as ingredients."""
-    return {f"code of {module}": digest for module, digest in code_digests(*modules).items()}
+def input_digests(config: Any) -> dict[str, str]:
+    """Return a digest of the content of each file that a Config names in INPUTS, by its path as given. Raises BenchError.
+
+    Relative paths are from the folder of the file that defines the Config.
+    """
+    folder = Path(inspect.getfile(type(config))).parent if getattr(config, "INPUTS", ()) else Path()
+    found = {}
+    for path in getattr(config, "INPUTS", ()):
+        try:
+            found[str(path)] = file_digest(folder / path)
+        except OSError as error:
+            text = f"{type(config).__module__}: INPUTS names {path}, which cannot be read ({error.strerror}); put it there"
+            raise BenchError(text) from error
+    return found
 
 
 def remember_code(configs: Iterable[Any], metrics: Iterable[Any]) -> None:
     """Hash the code of models and metrics as it was imported just now, so that an edit under way is not taken for what runs."""
     for config in configs:
-        code_ingredients(type(config).__module__, *HARNESS)
+        code_of("model", type(config).__module__)
     for metric in metrics:
-        code_ingredients(type(metric).__module__)
-    code_ingredients(SELECTION)
+        code_of("metric", type(metric).__module__)
+    for role, modules in ROLES.items():
+        code_of(role, *modules)
 
 
 def metric_ingredients(name: str, metric: Any) -> Ingredients:
-    """Return what makes two scores of a metric comparable: its name, settings and code."""
-    # `needs` holds classes: what a metric needs decides whether it runs, not what it returns.
+    """Return what makes two scores of a metric comparable: its name, settings and code, and what it asks of a model."""
     settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(metric) if f.name != "needs"}
-    return {"metric": name, **settings, **code_ingredients(type(metric).__module__)}
+    asked = {need.__name__: sorted(members(need)) for need in metric.needs}
+    code = code_of("metric", type(metric).__module__) | code_of("scoring", *ROLES["scoring"])
+    return {"metric": name, **settings, **({"metric's needs": asked} if asked else {}), **code}
 
 
-def metric_recipe(name: str, metric: Any) -> str:
-    """Return the digest of what makes two scores of a metric comparable."""
-    return content_digest("metric", metric_ingredients(name, metric))
+def members(protocol: type) -> set[str]:
+    """Return the names of what a Protocol asks for."""
+    return {name for name in {**vars(protocol), **inspect.get_annotations(protocol)} if not name.startswith("_")}
 
 
-def variant_of(config: Any, usual: Any, *, checkpoint: Checkpoint = "last", draws: int = DRAWS, deterministic: bool = False) -> str:
-    """Return what differs from the registered Config, the last checkpoint and the usual draws, as 'epochs=3, checkpoint=best'."""
+def changed_options(
+    config: Any,
+    usual: Any,
+    *,
+    checkpoint: Checkpoint = "last",
+    draws: int = DRAWS,
+    deterministic: bool = False,
+    precision: Precision = "highest",
+) -> dict[str, Any]:
+    """Return what differs from the registered Config, the last checkpoint, the usual draws and torch's own numerics, by name."""
     changed: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
     if checkpoint != "last" and not config.REFERENCE:
         changed["checkpoint"] = checkpoint
@@ -166,15 +216,10 @@ def variant_of(config: Any, usual: Any, *, checkpoint: Checkpoint = "last", draw
         changed["draws"] = draws
     if deterministic:
         changed["deterministic"] = True
-    return ", ".join(f"{name}={value}" for name, value in changed.items())
+    if precision != "highest":
+        changed["precision"] = precision
+    return changed
 
 
-def unnamed(ingredients: Ingredients) -> Ingredients:
-    """Return the ingredients that have no column of their own in a record: the code, and what kind of model or metric it is."""
-    return {name: value for name, value in ingredients.items() if name.startswith(("code of", "metric's", "kind of"))}
-
-
-def changed_ingredients(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return the names of ingredients that differ, in the order of `now`, then those that are no more."""
-    missing = object()
-    return [name for name in [*now, *(k for k in before if k not in now)] if before.get(name, missing) != now.get(name, missing)]
+PROTOCOL = ("checkpoint", "draws", "deterministic", "precision")
+"""The options that are no hyper-parameters."""

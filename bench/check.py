@@ -27,9 +27,11 @@ from scipy.stats import t
 from bench.cell import Cell
 from bench.data import load
 from bench.errors import BenchError, DataMissing
+from bench.ingredients import Vouched, read_vouched
 from bench.origin import cell_today
 from bench.provenance import resolve_device
-from bench.store import Record, Store, as_json, read_records
+from bench.record import Record, as_json, read_records
+from bench.store import Store, believed, sure
 from bench.watch import Silent, Watch
 from bench.workers import Place, in_turn
 from metrics import METRICS
@@ -159,8 +161,9 @@ def check(
     content = load(dataset, root=data)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
+    vouched = read_vouched(Path(results))
     for records in lines:
-        planned = cells_today(records, content.digest, fast=fast)
+        planned = cells_today(records, content.digest, vouched, fast=fast)
         if isinstance(planned, Verdict):
             verdicts.append(planned)
         else:
@@ -178,25 +181,28 @@ def check(
 
 
 def read_lines(path: Path) -> list[list[Record]]:
-    """Return the headline records of each line of a baseline, of seeds that have a value where any has. Raises BenchError."""
+    """Return the headline records of each line of a baseline, those with a value to be believed where there are any. Raises BenchError."""
     if not path.is_file():
         raise DataMissing(f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist")
     lines: dict[tuple[str, str, int], list[Record]] = {}
-    for r in read_records(path):
+    records = read_records(path)
+    for r in believed(records, records[0].dataset if records else "", read_vouched(path.parent.parent)):
         if r.metric == "parzen" and r.quantity in ("log_likelihood", ""):  # a failure has no quantity
             lines.setdefault(r.line, []).append(r)
     if not lines:
         raise BenchError(f"--baseline: {path} holds no likelihood numbers")
-    return [[r for r in records if r.value is not None] or records for records in lines.values()]
+    return [[r for r in sure(records) if r.value is not None] or records for records in lines.values()]
 
 
-def cells_today(records: Sequence[Record], digest: str, *, fast: bool) -> list[Cell] | Verdict:
+def cells_today(records: Sequence[Record], digest: str, vouched: Vouched, *, fast: bool) -> list[Cell] | Verdict:
     """Return the cells that make a line again from data of `digest`, or the verdict that it cannot or need not be made."""
     first = records[0]
 
     def verdict(finding: Finding, reason: str) -> Verdict:
         return Verdict(line_name(first), finding, mean(records), reason=reason)
 
+    if first.doubt:
+        return verdict("not comparable", f"the baseline's row {first.doubt}")
     if first.value is None:
         return verdict("skipped", f"the baseline has no number: {first.status}")
     if first.role == "samples":
@@ -204,7 +210,7 @@ def cells_today(records: Sequence[Record], digest: str, *, fast: bool) -> list[C
     if fast and (first.fit_seconds or 0.0) > FAST_SECONDS:
         return verdict("skipped", f"--fast: training took {first.fit_seconds:.0f} s")
     try:
-        cells = [cell_today(r, digest) for r in (records[:1] if fast else records)]
+        cells = [cell_today(r, digest, vouched) for r in (records[:1] if fast else records)]
     except (KeyError, TypeError, ValueError) as error:
         return verdict("not comparable", f"cannot be made by today's code: {' '.join(str(error).split())}")
     differences = other_inputs(first, digest, json.loads(as_json(cells[0].settings)))

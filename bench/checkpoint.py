@@ -91,3 +91,31 @@ def load_snapshot(folder: Path, epoch: int) -> dict[str, Tensor] | None:
     except sealed.Broken:
         set_aside(path, "is damaged, or of another fit")
         return None
+
+
+class Checkpoints:
+    """Keeps one training in a folder; what the loop is handed (`bench.harness.Keeper`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """Return the newest whole checkpoint, or None."""
+        return load_latest(self.folder, device)
+
+    def save(self, position: int, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint."""
+        save(self.folder, position, state)
+
+    def keep(self, model: nn.Module, epoch: int) -> None:
+        """Keep the weights and buffers of `model` as those after `epoch`."""
+        save_snapshot(self.folder, epoch, model)
+
+    def digest(self, model: nn.Module, where: str = "") -> str:
+        """Return the digest of the weights and buffers of `model`, as it stands in the header of those that are kept."""
+        return weights_digest(model)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return the digest of the weights and buffers of a model."""
+    return sealed.tensors_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()})

@@ -1,4 +1,4 @@
-"""What can be typed? `run`, `score`, `report`, `theory`, `check`, `why`, `verify`, `list`; torch is imported only where it computes."""
+"""What can be typed? `bench --help` tells; torch is imported only where it computes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N
 DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
 
 
+Replace = Annotated[bool, typer.Option("--replace", help="Supersede rows of another content of the data set, which are refused else.")]
+
+
 class Kind(StrEnum):
     """What can be listed."""
 
@@ -40,6 +43,14 @@ class Taken(StrEnum):
 
     best = "best"
     last = "last"
+
+
+class Exactness(StrEnum):
+    """The precision of float32 matrix products."""
+
+    highest = "highest"
+    high = "high"
+    medium = "medium"
 
 
 class Where(StrEnum):
@@ -61,6 +72,7 @@ def run(
     options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
     device: Device = "auto",
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")] = False,
+    precision: Annotated[Exactness, typer.Option(help="Precision of float32 matrix products: high is TF32 on CUDA.")] = Exactness.highest,
     jobs: Annotated[
         int | None, typer.Option(help="Cells run at once, in processes that share the device; usually 1 on CUDA, up to 4 on a CPU.")
     ] = None,
@@ -68,6 +80,7 @@ def run(
     data: Data = None,
     results: Results = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
+    replace: Replace = False,
     figures: Figures = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")] = False,
     executor: Annotated[Where, typer.Option(help="local: this machine; ray: the machines of a Ray cluster.")] = Where.local,
@@ -85,8 +98,8 @@ def run(
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
     from bench.pipeline import run as run_models
     from bench.provenance import resolve_device
+    from bench.record import FAILURES
     from bench.screen import Screen, print_plan
-    from bench.store import FAILURES
     from bench.workers import usual_jobs
 
     chosen = None if everything else models
@@ -97,6 +110,7 @@ def run(
         "draws": draws,
         "checkpoint": checkpoint.value,
         "deterministic": deterministic,
+        "precision": precision.value,
         "options": options or (),
         "data": data,
         "results": results,
@@ -112,6 +126,7 @@ def run(
             jobs=jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device))),
             timeout=timeout,
             force=force,
+            replace=replace,
             tensorboard=tensorboard,
             figures=figures,
             executor=executor.value,
@@ -134,11 +149,14 @@ def score(
     data: Data = None,
     results: Results = Path("results"),
     figures: Figures = True,
+    replace: Replace = False,
 ) -> None:
     """Score your own samples and put them in the table."""
     from bench.scoring import score as score_samples
 
-    found = score_samples(samples, dataset=dataset, name=name, device=device, data=data, results=results, figures=figures)
+    found = score_samples(
+        samples, dataset=dataset, name=name, device=device, data=data, results=results, figures=figures, replace_data=replace
+    )
     failed = any(metric["value"] is None for metric in found["metrics"].values())
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
@@ -168,8 +186,8 @@ def theory(
     results: Results = Path("results"),
 ) -> None:
     """Measure what the theory says on a known density, the paper's Figure 1, and draw it: half a minute."""
-    from bench.report.theory import draw
-    from bench.theory import measure, store
+    from bench.report.theory import draw, store
+    from bench.theory import measure
 
     measured = measure(seed)
     last = measured.moments[-1]
@@ -210,10 +228,11 @@ def why(
     cell: Annotated[str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")],
     dataset: DatasetName = "digits",
     seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
-    samples: Annotated[int, typer.Option(help="As of `bench run`, like the next four.")] = 10_000,
+    samples: Annotated[int, typer.Option(help="As of `bench run`, like the next five.")] = 10_000,
     draws: Annotated[int, typer.Option()] = 5,
     checkpoint: Annotated[Taken, typer.Option()] = Taken.last,
     deterministic: Annotated[bool, typer.Option("--deterministic")] = False,
+    precision: Annotated[Exactness, typer.Option()] = Exactness.highest,
     options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE")] = None,
     data: Data = None,
     results: Results = Path("results"),
@@ -227,7 +246,8 @@ def why(
     from metrics import METRICS
 
     content, store = load(dataset, root=data), Store(results, dataset)
-    protocol = {"samples": samples, "draws": draws, "checkpoint": checkpoint.value, "deterministic": deterministic}
+    protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint.value, "deterministic": deterministic}
+    protocol["precision"] = precision.value
     chosen = cell_named(cell, content, store, seed=seed, options=options or (), **protocol)
     print_parts(chosen, parts_of(chosen, store, METRICS))
 
@@ -249,6 +269,26 @@ def verify(
     for finding in findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device):
         print_finding(finding)
         good = good and finding.good
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def vouch(
+    evidence: Annotated[Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")] = None,
+    within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = Path("results"),
+) -> None:
+    """Replay stored trainings by today's code; where every bit is equal, stored rows stay good. Exit code 1 if not all of it is."""
+    from bench.screen import print_said
+    from bench.vouch import vouch as said_of
+
+    good = True
+    for said in said_of(results, evidence=evidence, within=within, data=data, device=device):
+        print_said(said)
+        good = good and said.good is not False
     if not good:
         raise typer.Exit(1)
 

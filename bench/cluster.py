@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -173,8 +174,8 @@ class Cluster:
             return None
         try:
             done = stored(cell, self.rig)
-            if not done and self.rig.renew_before is not None:
-                forget(cell, self.rig.store, before=self.rig.renew_before)
+            if not done and self.rig.run:
+                forget(cell, self.rig.store, run=self.rig.run)
         except BaseException:
             locks.close()
             raise
@@ -241,7 +242,7 @@ class Cluster:
             receive(name, file, self.rig.store)
         else:
             task.outcome = content
-            keep(content, self.rig.store)
+            keep(content, self.rig.store, partial(self.watch.news, task.cell))
 
     def overdue(self, task: Task) -> bool:
         """Return whether a cell has taken longer than it may."""

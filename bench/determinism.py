@@ -15,6 +15,21 @@ def is_deterministic() -> bool:
 
 
 @contextmanager
+def numerics(*, deterministic: bool, precision: str) -> Iterator[None]:
+    """Set the precision of torch's float32 matrix products, and, if asked, let it take only algorithms that repeat their bits.
+
+    Its settings are put back afterwards. What a process was told before has no part in a number.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with determinism(deterministic):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
 def determinism(on: bool) -> Iterator[None]:
     """Let torch take only algorithms that give the same bits each time, if `on`, and put its settings back afterwards.
 

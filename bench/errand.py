@@ -19,15 +19,16 @@ from typing import Any, Literal
 
 import torch
 
-from bench.atomic import is_running
+from bench.atomic import is_running, write_atomically
 from bench.cell import Cell, remember_code
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.execute import Outcome, check_code, illustrate, run_cell
 from bench.harness import Progress
+from bench.ingredients import equivalences_as_text, equivalences_path
 from bench.parcel import Changes, Files, receive
 from bench.provenance import resolve_device
-from bench.store import Record
+from bench.record import Record
 from bench.subject import News
 from bench.workers import Place
 from metrics.base import Metric
@@ -72,6 +73,8 @@ def run_errand(errand: Errand, data: Dataset, metrics: Mapping[str, Metric], sen
             own = data.mapped(lambda array: torch.from_numpy(array.copy()))
             rig = place.rig(own.to(resolve_device(place.device)), metrics)
             rig.store.prepare()
+            vouched = equivalences_as_text(errand.cell.vouched.entries)
+            write_atomically(equivalences_path(rig.store.results), vouched.encode())
             for name, content in errand.files.items():
                 receive(name, content, rig.store)
             rig.store.append(errand.rows)

@@ -14,18 +14,20 @@ from filelock import FileLock, Timeout
 
 from bench import provenance
 from bench.album import album_due, make_album
-from bench.artefacts import checks_of, forget
+from bench.artefacts import forget
 from bench.atomic import NoRoom
 from bench.board import Board
-from bench.cell import Cell, metric_recipe, unnamed
+from bench.cell import Cell
+from bench.checks import checks_of
 from bench.dataset import Dataset
-from bench.determinism import determinism
+from bench.determinism import numerics
 from bench.errors import BenchError
 from bench.harness import CHECKPOINT_SECONDS
+from bench.measure import subject_of
+from bench.record import Record, as_json
 from bench.rows import failure, score_records
-from bench.seeding import metric_seed
-from bench.store import Record, Store, as_json
-from bench.subject import Listener, News, Notice, fit_lock, subject_of
+from bench.store import Store
+from bench.subject import Listener, News, Notice, draws_of, fit_lock
 from metrics.base import Metric
 
 
@@ -41,8 +43,8 @@ class Outcome:
 class Rig:
     """What cells of one data set are run with; `data` lies on `device`.
 
-    With `rescore`, scores that are stored are made anew, from trained models and samples that are there unless these are older than
-    `renew_before`, in seconds of time.time(). With `tensorboard`, training is written for it as it goes on.
+    With `rescore`, scores that are stored are made anew, from trained models and samples that are there; with the mark of a `run`, these
+    too, unless they bear it. With `tensorboard`, training is written for it as it goes on.
     """
 
     data: Dataset
@@ -50,7 +52,7 @@ class Rig:
     metrics: Mapping[str, Metric]
     device: torch.device
     rescore: bool = False
-    renew_before: float | None = None
+    run: str = ""
     tensorboard: bool = False
 
 
@@ -70,12 +72,12 @@ def complete(
     try:
         with cell_lock(cell, rig.store, wait=wait):
             begin()
-            if rig.renew_before is not None:
+            if rig.run:
                 with fit_lock(cell, rig.store, tell):
-                    forget(cell, rig.store, before=rig.renew_before)
+                    forget(cell, rig.store, run=rig.run)
             board = Board(cell, rig.store) if rig.tensorboard else None
             outcome = run_cell(cell, rig, tell=tell, board=board)
-            keep(outcome, rig.store)
+            keep(outcome, rig.store, tell)
             illustrate(cell, rig, tell)
             if board:
                 board.close(outcome.records)
@@ -87,7 +89,7 @@ def complete(
 def illustrate(cell: Cell, rig: Rig, tell: Listener) -> None:
     """Make the cell's album; a model that cannot be drawn is told of, and its rows are as good as without."""
     try:
-        with _ALONE, determinism(cell.deterministic), warnings_told(tell):
+        with _ALONE, numerics(deterministic=cell.deterministic, precision=cell.precision), warnings_told(tell):
             make_album(cell, rig.data, rig.store, rig.device)
     except NoRoom:
         raise
@@ -95,10 +97,16 @@ def illustrate(cell: Cell, rig: Rig, tell: Listener) -> None:
         tell(Notice(f"no pictures of it: {failure(error)}"))
 
 
-def keep(outcome: Outcome, store: Store) -> None:
-    """Store the rows of an outcome where they are not stored yet."""
+def keep(outcome: Outcome, store: Store, tell: Listener = lambda news: None) -> None:
+    """Store the rows of an outcome where they are not stored yet, and tell which values they supersede."""
     if set(outcome.records) - set(store.records()):
-        store.append(outcome.records)
+        gone = store.append(outcome.records)
+        if gone:
+            of = dict.fromkeys(f"{r.name}{'' if r.seed is None else f' seed {r.seed}'}" for r in gone)
+            text = (
+                f"{len(gone)} rows that it outdates ({', '.join(of)}) are superseded, kept in {store.path.with_name('runs-superseded.csv')}"
+            )
+            tell(Notice(text))
 
 
 def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
@@ -126,9 +134,9 @@ def run_cell(cell: Cell, rig: Rig, *, tell: Listener = lambda news: None, board:
     An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
     runs in a process: torch's generators are the process's.
     """
-    with _ALONE, determinism(cell.deterministic), warnings_told(tell):
+    with _ALONE, numerics(deterministic=cell.deterministic, precision=cell.precision), warnings_told(tell):
         outcome = _run_cell(cell, rig, tell, board)
-    return replace(outcome, records=[r.sealed() for r in outcome.records])
+    return replace(outcome, records=[r.sealed().settled(cell.vouched) for r in outcome.records])
 
 
 _ALONE = threading.Lock()
@@ -148,7 +156,8 @@ def _run_cell(cell: Cell, rig: Rig, tell: Listener, board: Board | None) -> Outc
     needs_model = any(metrics[name].needs for name in blanks)
     try:
         look = board.look if board else None
-        subject, fit = subject_of(cell, data, store, rig.device, hear, needs_model=needs_model, look=look)
+        draws, model, fit = draws_of(cell, data, store, rig.device, hear, needs_model=needs_model, look=look)
+        subject = subject_of(draws, model, rig.device)
     except NoRoom:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a model raises is a row's status, and the other cells go on
@@ -158,9 +167,8 @@ def _run_cell(cell: Cell, rig: Rig, tell: Listener, board: Board | None) -> Outc
     curves = as_json({"validation by epoch": by_epoch} if by_epoch else {})
     records = list(kept)
     for name, row in blanks.items():
-        seed = metric_seed(cell.seed, cell.dataset, cell.family, name)
         row = replace(row, **asdict(fit), curves=curves)
-        records += score_records(row, name, metrics[name], subject, data, seed=seed, store=store)
+        records += score_records(row, name, metrics[name], subject, data, base_seed=cell.seed, of=cell.family, store=store)
     return Outcome(records, reused=False)
 
 
@@ -169,7 +177,7 @@ def stored(cell: Cell, rig: Rig) -> Outcome | None:
     kept, blanks = split(cell, rig)
     if blanks or rig.tensorboard or album_due(cell, rig.data, rig.store):
         return None
-    outcome = Outcome([r.sealed() for r in kept], reused=True)
+    outcome = Outcome([r.sealed().settled(cell.vouched) for r in kept], reused=True)
     keep(outcome, rig.store)
     return outcome
 
@@ -189,7 +197,7 @@ def given_up(cell: Cell, rig: Rig, status: str) -> Outcome | None:
 def abandoned(cell: Cell, rig: Rig, status: str) -> Outcome:
     """Return the outcome of a cell whose lock is held here and whose process is no more: what is missing has `status`; store its rows."""
     kept, blanks = split(cell, rig)
-    records = [r.sealed() for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
+    records = [r.sealed().settled(cell.vouched) for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
     rig.store.append(records)
     return Outcome(records, reused=False)
 
@@ -214,24 +222,16 @@ def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -
 def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:
     """Return the stored rows of a cell that nothing has outdated, and for each metric that is missing a row without a score."""
     metrics = rig.metrics
-    keys = {name: cell.score_key(name, metric) for name, metric in metrics.items()}
-    there = {} if rig.rescore else reusable(rig.store.records(), cell, keys)
+    there = {} if rig.rescore else reusable(rig.store.records(), cell, metrics)
     # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
-    kept = [replace(r, variant=cell.variant) for name in metrics for r in there.get(name, ())]
+    kept = [replace(r, options=as_json(cell.options, in_order=True)) for name in metrics for r in there.get(name, ())]
     blank = blank_record(cell, rig.data, rig.device)
     blanks = {
         name: replace(
             blank,
             metric=name,
-            metric_recipe=metric_recipe(name, metric),
-            score_key=keys[name],
-            ingredients=as_json(
-                {
-                    "fit": unnamed(cell.fit_ingredients),
-                    "samples": unnamed(cell.sample_ingredients),
-                    "score": unnamed(cell.score_ingredients(name, metric)),
-                }
-            ),
+            score_key=cell.score_key(name, metric),
+            ingredients=as_json(cell.ingredients(name, metric)),
         )
         for name, metric in metrics.items()
         if name not in there
@@ -239,21 +239,24 @@ def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:
     return kept, blanks
 
 
-def reusable(records: Sequence[Record], cell: Cell, keys: Mapping[str, str]) -> dict[str, list[Record]]:
+def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric]) -> dict[str, list[Record]]:
     """Return, by metric, the stored rows of `cell` that nothing has outdated.
 
-    Neither a failure nor an edited row is among them, nor the other rows of its metric.
+    Neither a failure nor a doubtful row is among them, nor the other rows of its metric.
     """
     found: dict[str, list[Record]] = {}
     for r in records:
         if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed):
             found.setdefault(r.metric, []).append(r)
+    recipe, scored = cell.recipe, {name: cell.metric_recipe(name, metric) for name, metric in metrics.items()}
 
     def good(r: Record) -> bool:
         done = r.ok or r.status.startswith("n/a")
-        return done and r.intact and (r.cell, r.role, r.score_key) == (cell.id, cell.role, keys.get(r.metric))
+        return (
+            done and not r.doubt and (r.cell, r.role) == (cell.id, cell.role) and (r.recipe, r.metric_recipe) == (recipe, scored[r.metric])
+        )
 
-    return {name: rows for name, rows in found.items() if all(map(good, rows))}
+    return {name: found[name] for name in metrics if name in found and all(map(good, found[name]))}
 
 
 def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
@@ -261,7 +264,7 @@ def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
     return Record(
         dataset=cell.dataset,
         model=cell.model,
-        variant=cell.variant,
+        options=as_json(cell.options, in_order=True),
         role=cell.role,
         seed=cell.seed,
         samples=cell.samples,
@@ -271,7 +274,6 @@ def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
         model_settings=as_json(cell.settings),
         dataset_digest=cell.dataset_digest,
         cell=cell.id,
-        recipe=cell.recipe,
         dtype=str(data.train.dtype).removeprefix("torch."),
         created=provenance.now(),
         **provenance.machine(device),

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from bench import checkpoint
 from bench.graph import captured
 from bench.seeding import generator_states, restore_generators, seed_everything
 
@@ -51,11 +49,32 @@ class Epoch:
 
 @dataclass
 class Log:
-    """What training leaves besides the model: losses by epoch, and its cost."""
+    """What training leaves besides the model: losses by epoch, its cost, and its trace.
+
+    The trace holds the digest of the weights after initialising, at the end of each stage and after each epoch at which they are kept,
+    in order, each with where that was: ("elbo 5", digest). It is empty where nobody digests them.
+    """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     steps: int = 0
+    trace: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Keeper(Protocol):
+    """Keeps the state of one training, and its weights by epoch, as `bench.checkpoint.Checkpoints` does on disk."""
+
+    def load(self, device: torch.device) -> Mapping[str, Any] | None:
+        """Return the last state that was saved, its tensors on `device`, or None."""
+
+    def save(self, position: int, state: Mapping[str, Any]) -> None:
+        """Keep a state of tensors and plain values; `position` grows with the steps."""
+
+    def keep(self, model: nn.Module, epoch: int) -> None:
+        """Keep the weights after an epoch of the last stage."""
+
+    def digest(self, model: nn.Module, where: str) -> str:
+        """Return a digest of the weights, at a point of the training that `where` names."""
 
 
 Watcher = Callable[[Progress | Epoch], None]
@@ -74,7 +93,7 @@ def fit(
     y: Tensor | None = None,
     *,
     seed: int,
-    folder: Path | None = None,
+    keeper: Keeper | None = None,
     watch: Watcher = lambda progress: None,
     snapshot: Snapshot = lambda model, epoch: None,
 ) -> tuple[Any, Log]:
@@ -82,7 +101,7 @@ def fit(
     start = time.monotonic()
     seed_everything(seed)
     model = config.build(tuple(x.shape[1:])).to(x.device)
-    log = train(model, x, y, folder=folder, watch=watch, snapshot=snapshot, start=start)
+    log = train(model, x, y, keeper=keeper, watch=watch, snapshot=snapshot, start=start)
     return model, log
 
 
@@ -91,7 +110,7 @@ def train(
     x: Tensor,
     y: Tensor | None = None,
     *,
-    folder: Path | None = None,
+    keeper: Keeper | None = None,
     watch: Watcher = lambda progress: None,
     snapshot: Snapshot = lambda model, epoch: None,
     every: float = CHECKPOINT_SECONDS,
@@ -99,8 +118,8 @@ def train(
 ) -> Log:
     """Train `model` in place on x: (n, c, h, w) and labels y: (n,) or None, both on the model's device; return the log.
 
-    With `folder`, a checkpoint is written every `every` seconds and at the end, and training goes on from the last one there; the weights
-    after the epochs of `snapshot_epochs` are kept there too. `snapshot(model, epoch)` is called after these epochs; what it draws or
+    With a `keeper`, the state is saved every `every` seconds and at the end, and training goes on from the last one that it has; the
+    weights after the epochs of `snapshot_epochs` are kept too. `snapshot(model, epoch)` is called after these epochs; what it draws or
     takes in time leaves no trace in the training. The log's seconds count from `start` (time.monotonic; default: now).
     The caller seeds the generators. Raises Diverged, and ValueError for a stage that cannot run on n images.
     """
@@ -108,9 +127,11 @@ def train(
     model.train()
     model.initialise(x)
     stages = list(model.stages())
+    run = _Training(model, stages, x, y, keeper, watch, snapshot, every, start)
+    run.trace("initialise")
     if not stages:
-        return Log(seconds=time.monotonic() - start)
-    run = _Training(model, stages, x, y, folder, watch, snapshot, every, start)
+        run.log.seconds = time.monotonic() - start
+        return run.log
     run.resume()
     run.finish()
     return run.log
@@ -125,15 +146,15 @@ class _Training:
         stages: Sequence[Any],
         x: Tensor,
         y: Tensor | None,
-        folder: Path | None,
+        keeper: Keeper | None,
         watch: Watcher,
         snapshot: Snapshot,
         every: float,
         start: float,
     ) -> None:
         self.model, self.stages, self.x, self.y = model, stages, x, y
-        self.folder, self.watch, self.snapshot, self.every = folder, watch, snapshot, every
-        self.kept = set(snapshot_epochs(stages[-1].epochs))
+        self.keeper, self.watch, self.snapshot, self.every = keeper, watch, snapshot, every
+        self.kept = set(snapshot_epochs(stages[-1].epochs)) if stages else set()
         self.log = Log()
         self.stage = self.epoch = self.batch = self.step = 0
         self.order = torch.empty(0, dtype=torch.int64, device=x.device)
@@ -155,6 +176,8 @@ class _Training:
             except Exception as error:
                 error.add_note(f"(in stage {stage.name}, epoch {self.epoch + 1}, minibatch {self.batch + 1})")
                 raise
+            if stage is not self.stages[-1]:
+                self.trace(f"{stage.name} {stage.epochs}")
             self.stage += 1
             self.epoch = self.batch = self.step = 0
         self.save()
@@ -197,7 +220,7 @@ class _Training:
         """Tell the watcher, and write a checkpoint when it is time."""
         self.log.steps += 1
         self.watch(Progress(stage.name, self.log.steps, self.total))
-        if self.folder is not None and time.monotonic() - self.saved >= self.every:
+        if self.keeper is not None and time.monotonic() - self.saved >= self.every:
             self.save()
 
     def end_epoch(self, stage: Any, batches: int) -> None:
@@ -218,20 +241,26 @@ class _Training:
     def keep(self) -> None:
         """Keep the weights of this epoch and tell of them, as if nothing had happened to generators and clock."""
         before, generators = time.monotonic(), generator_states(self.x.device)
-        if self.folder is not None:
-            checkpoint.save_snapshot(self.folder, self.epoch, self.model)
+        if self.keeper is not None:
+            self.keeper.keep(self.model, self.epoch)
+        self.trace(f"{self.stages[-1].name} {self.epoch}")
         self.model.eval()
         self.snapshot(self.model, self.epoch)
         self.model.train()
         restore_generators(generators, self.x.device)
         self.clock += time.monotonic() - before
 
+    def trace(self, where: str) -> None:
+        """Note the digest of the weights as they are."""
+        if self.keeper is not None:
+            self.log.trace.append((where, self.keeper.digest(self.model, where)))
+
     def save(self) -> None:
         """Write a checkpoint of everything that the rest of the run depends on."""
         now = time.monotonic()
         self.log.seconds += now - self.clock
         self.clock = self.saved = now
-        if self.folder is None:
+        if self.keeper is None:
             return
         state = {
             "position": [self.stage, self.epoch, self.batch, self.step],
@@ -240,14 +269,14 @@ class _Training:
             "generators": generator_states(self.x.device),
             "order": self.order,
             "sums": self.sums,
-            "log": [self.log.history, self.log.seconds, self.log.steps],
+            "log": [self.log.history, self.log.seconds, self.log.steps, self.log.trace],
         }
-        checkpoint.save(self.folder, self.log.steps, state)
+        self.keeper.save(self.log.steps, state)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
         """Take up the last checkpoint, if there is one."""
-        state = None if self.folder is None else checkpoint.load_latest(self.folder, self.x.device)
+        state = None if self.keeper is None else self.keeper.load(self.x.device)
         if state is None:
             return
         self.stage, self.epoch, self.batch, self.step = state["position"]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from bench.artefacts import made_of_fit
+from bench.artefacts import made_of_cell, shared_by_fit
 from bench.atomic import write_atomically
 from bench.cell import Cell
 from bench.store import Store
@@ -28,8 +28,8 @@ Mark = tuple[int, int, int]
 
 def pack(cell: Cell, store: Store) -> Files:
     """Return the artefacts of a cell that there are: checkpoints and kept weights, checks, draws, album."""
-    training = [path for path in sorted(store.artefact("fits", cell.fit_key).glob("*")) if path.suffix not in PASSING]
-    return {path.relative_to(store.cache).as_posix(): path.read_bytes() for path in [*training, *made_of_fit(cell, store)]}
+    found = [*shared_by_fit(cell, store), *made_of_cell(cell, store)]
+    return {path.relative_to(store.cache).as_posix(): path.read_bytes() for path in found}
 
 
 def receive(name: str, content: bytes | None, store: Store) -> None:

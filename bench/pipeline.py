@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,22 +9,25 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from bench.artefacts import keep_test_images
-from bench.cell import DRAWS, Cell, Checkpoint, metric_recipe, remember_code, variant_of
+from bench.artefacts import keep_test_images, new_mark, unmark
+from bench.cell import DRAWS, Cell, Checkpoint, Precision, changed_options, metric_ingredients, remember_code
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BadOption, UnknownName
+from bench.ingredients import Vouched, metric_recipe_of, read_vouched
 from bench.options import apply_options
 from bench.origin import same_cell
+from bench.record import Record, as_json, frame
 from bench.report import report
 from bench.spread import Executor, Spread
-from bench.store import Record, Store, frame
+from bench.store import Store
 from bench.watch import Silent, Watch
 from bench.workers import Place
 from metrics import METRICS, Metric
 from models import MODELS, settings_for
 
 remember_code(MODELS.values(), METRICS.values())
+NOTHING_VOUCHED = Vouched()
 
 
 def run(
@@ -39,11 +41,13 @@ def run(
     options: Sequence[str] = (),
     device: str = "auto",
     deterministic: bool = False,
+    precision: Precision | None = None,
     jobs: int = 0,
     timeout: float | None = None,
     data: Path | str | None = None,
     results: Path | str = "results",
     force: bool = False,
+    replace: bool = False,
     tensorboard: bool = False,
     figures: bool = True,
     executor: Executor = "local",
@@ -57,10 +61,11 @@ def run(
 
     `models` None stands for all of `MODELS` that are meant for the data set. `seeds` runs of each, with base seeds 0, 1, …; `draws` times
     `samples` images from each, made with the 'last' weights or with those that are 'best' on validation images (`checkpoint`); `options`
-    like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Scores are
-    in the units of their metric, see `metrics`. Cells run in this process, or in `jobs` others that share its threads; there, one
-    that takes more than `timeout` seconds is stopped. `deterministic` lets torch take only algorithms that repeat their bits; `tensorboard`
-    writes training for it under `results/.cache/tensorboard`; without `figures`, only the tables are written at the end.
+    like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Rows of another
+    content of the data set are refused, or with `replace` superseded. Scores are in the units of their metric, see `metrics`.
+    Cells run in this process, or in `jobs` others that share its threads; there, one that takes more than `timeout` seconds is stopped.
+    `deterministic` lets torch take only algorithms that repeat their bits; `precision` is that of float32 matrix products (None: as torch
+    is set). `tensorboard` writes training for it under `results/.cache/tensorboard`; without `figures`, only the tables are written.
     With the `executor` 'ray', cells run on the cluster at `address` ('auto', 'HOST:PORT' or 'ray://HOST:PORT'; None: Ray on this machine
     alone), as many at once as it has room for, or `jobs`, each with `cpus_per_cell` threads (1) and `gpus_per_cell` GPUs (0; a share like
     0.25); they are stored here.
@@ -75,7 +80,7 @@ def run(
         Path(results),
         device,
         rescore=force,
-        renew_before=time.time() if force else None,
+        run=new_mark() if force else "",
         tensorboard=tensorboard,
     )
     content = load(dataset, root=data)
@@ -87,19 +92,25 @@ def run(
         draws=draws,
         checkpoint=checkpoint,
         deterministic=deterministic,
+        precision=precision or current_precision(),
         options=options,
         metrics=metrics,
+        vouched=read_vouched(place.results),
     )
     store = Store(place.results, dataset)
-    store.prepare()
+    store.prepare(content.digest, replace=replace)
+    unmark(place.run, store)
     keep_test_images(content, store)
     records: list[Record] = []
-    with closing(spread.outcomes(cells, content, place, metrics, watch)) as outcomes:
-        for cell, outcome in outcomes:
-            records += outcome.records
-            watch.finished(cell, outcome)
+    try:
+        with closing(spread.outcomes(cells, content, place, metrics, watch)) as outcomes:
+            for cell, outcome in outcomes:
+                records += outcome.records
+                watch.finished(cell, outcome)
+    finally:
+        unmark(place.run, store)
     report(place.results, figures=figures)
-    watch.ended(stale_lines(store.records(), metrics))
+    watch.ended(stale_lines(store.records(), metrics, read_vouched(place.results)))
     return frame(records)
 
 
@@ -112,8 +123,10 @@ def plan(
     draws: int = DRAWS,
     checkpoint: Checkpoint = "last",
     deterministic: bool = False,
+    precision: Precision = "highest",
     options: Sequence[str] = (),
     metrics: Mapping[str, Metric] = METRICS,
+    vouched: Vouched = NOTHING_VOUCHED,
 ) -> list[Cell]:
     """Return the cells of a run, models in the order given, seeds innermost. Raises UnknownName and BadOption."""
     meant = [name for name, config in MODELS.items() if data.name in getattr(config, "ONLY", (data.name,))]
@@ -127,30 +140,42 @@ def plan(
     for option, count in (("--seeds", seeds), ("--draws", draws)):
         if count < 1:
             raise BadOption(f"{option}: got {count}, expected at least 1")
-    if checkpoint not in get_args(Checkpoint):
-        raise BadOption(f"--checkpoint: got {checkpoint!r}, expected {' or '.join(get_args(Checkpoint))}")
+    for option, chosen, choices in (("--checkpoint", checkpoint, get_args(Checkpoint)), ("--precision", precision, get_args(Precision))):
+        if chosen not in choices:
+            raise BadOption(f"{option}: got {chosen!r}, expected {' or '.join(choices)}")
     usual = {name: settings_for(name, data.name) for name in names}
     configs = apply_options(usual, options)
-    same: Any = {"checkpoint": checkpoint, "draws": draws, "deterministic": deterministic}
-    variants = {name: variant_of(configs[name], usual[name], **same) for name in names}
+    same: Any = {"checkpoint": checkpoint, "draws": draws, "deterministic": deterministic, "precision": precision}
+    changed = {name: changed_options(configs[name], usual[name], **same) for name in names}
     return [
-        Cell(data.name, data.digest, name, configs[name], seed, samples, variant=variants[name], **same)
+        Cell(data.name, data.digest, name, configs[name], seed, samples, options=changed[name], vouched=vouched, **same)
         for name in names
         for seed in range(seeds)
     ]
 
 
-def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRICS) -> list[str]:
+def current_precision() -> Any:
+    """Return the precision of float32 matrix products that torch is set to."""
+    import torch
+
+    return torch.get_float32_matmul_precision()
+
+
+def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRICS, vouched: Vouched = NOTHING_VOUCHED) -> list[str]:
     """Return the names of the lines that today's code would not make as they are stored: to be run again.
 
     Scores of metrics other than `metrics` are not judged: whoever gave them may give them again.
     """
-    today = {name: metric_recipe(name, metric) for name, metric in metrics.items()}
     found: list[str] = []
     for r in records:
-        other_metric = today.get(r.metric, r.metric_recipe) != r.metric_recipe
-        cell = same_cell(r) if r.role != "samples" else None
-        other_recipe = r.role != "samples" and (cell is None or cell.recipe != r.recipe)
-        if r.name not in found and (other_metric or other_recipe):
+        if r.name in found:
+            continue
+        if r.metric in metrics:
+            score = {"draws": r.draws, **metric_ingredients(r.metric, metrics[r.metric])}
+            other_metric = metric_recipe_of(as_json({"score": score}), vouched) != r.metric_recipe
+        else:
+            other_metric = False
+        cell = same_cell(r, vouched) if r.role != "samples" else None
+        if other_metric or (r.role != "samples" and (cell is None or cell.recipe != r.recipe)):
             found.append(r.name)
     return found

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import time
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,23 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
 
 
+@cache
+def processor() -> str:
+    """Return the CPU's own name and the instructions of it that torch uses: 'AMD EPYC, AVX2'. With either other, bits may differ."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    name = next(names, platform.processor() or platform.machine())
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """Return the fields of a record that tell where and with what a number is made."""
     return {
         "device": device_name(device),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "deterministic": is_deterministic(),
         "python": platform.python_version(),

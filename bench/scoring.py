@@ -14,17 +14,19 @@ from typing import Any
 from torch import Tensor
 
 from bench.artefacts import keep_test_images
-from bench.cell import metric_ingredients, metric_recipe, unnamed
+from bench.cell import metric_ingredients
 from bench.data import load
 from bench.digest import content_digest
 from bench.errors import BadOption, BadSamples
+from bench.ingredients import read_vouched, score_key_of
+from bench.measure import subject_of
 from bench.provenance import machine, now, resolve_device
+from bench.record import Record, as_json
 from bench.report import report
 from bench.rows import score_records
 from bench.samples import as_samples, parts, read_samples
-from bench.seeding import metric_seed
-from bench.store import Record, Store, as_json
-from metrics import METRICS, Metric, Subject
+from bench.store import Store
+from metrics import METRICS, Metric
 from models import MODELS
 
 
@@ -37,13 +39,15 @@ def score(
     data: Path | str | None = None,
     results: Path | str = "results",
     figures: bool = True,
+    replace_data: bool = False,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Any]:
     """Score anybody's samples of a data set and put them in its table as the row `name`; return the scores as plain values.
 
     samples: a path (.npy, .npz, .pt, .safetensors, a folder of images) or an array (n, d), (n, h, w) or (n, c, h, w), float in
     [0, 1] or uint8. Returns {"name", "dataset", "n", "metrics": {metric: {"value", "stderr", "unit", "status", …}}}, the headline
-    score of a metric at its top, its settings and other scores beside it. Raises BenchError.
+    score of a metric at its top, its settings and other scores beside it. Rows of another content of the data set are refused, or with
+    `replace_data` superseded. Raises BenchError.
     """
     where = resolve_device(device)
     content = load(dataset, root=data)
@@ -56,24 +60,20 @@ def score(
         if len(x) < metric.min_samples:
             needs = f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
             raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
-    store.prepare()
+    store.prepare(content.digest, replace=replace_data)
     keep_test_images(content, store)
     content = content.to(where)
+    vouched = read_vouched(store.results)
     digest = content_digest("given", sha256(x))
     made = {"created": now(), "dtype": str(x.dtype).removeprefix("torch."), **machine(where)}
-    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, recipe=digest, **made)
+    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made)
+    given = {"name": name, "data set": dataset, "content of the data set": content.digest, "content of the samples": digest}
     records: list[Record] = []
     for key, metric in metrics.items():
-        seeded = metric_seed(0, dataset, name, key)
-        ingredients = metric_ingredients(key, metric)
-        row = replace(
-            row,
-            metric_recipe=metric_recipe(key, metric),
-            ingredients=as_json({"score": unnamed(ingredients)}),
-            score_key=content_digest("score", digest, name, content.digest, ingredients),
-        )
-        records += score_records(row, key, metric, Subject(x.to(where)), content, seed=seeded, store=store)
-    store.append([r.sealed() for r in records])
+        ingredients = {"samples": given, "score": {"draws": 1, **metric_ingredients(key, metric)}}
+        blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
+        records += score_records(blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store)
+    store.append([r.sealed().settled(vouched) for r in records])
     report(Path(results), figures=figures)
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
 

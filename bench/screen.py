@@ -18,18 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
-from bench.cell import Cell, Checkpoint
+from bench.cell import Cell, Checkpoint, Precision
 from bench.check import Verdict
 from bench.execute import Outcome
 from bench.harness import Progress as Position
+from bench.ingredients import CODE, code_digest
+from bench.record import Record
 from bench.report.render import letter, printed
 from bench.report.table import table1
 from bench.selection import Check
-from bench.store import Record, Store
+from bench.store import Store
 from bench.subject import News, Notice, Waiting
 from bench.verify import Finding
+from bench.vouch import Said
 from bench.watch import Silent
-from bench.why import Part, changed
+from bench.why import Part
 
 LEAST = (
     "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±",
@@ -199,6 +202,7 @@ def print_plan(
     draws: int,
     checkpoint: Checkpoint,
     deterministic: bool,
+    precision: Precision | None,
     options: Sequence[str],
     data: Path | None,
     results: Path,
@@ -207,18 +211,18 @@ def print_plan(
     from bench.artefacts import sampled
     from bench.data import load
     from bench.execute import reusable
-    from bench.pipeline import plan
+    from bench.ingredients import read_vouched
+    from bench.pipeline import current_precision, plan
     from metrics import METRICS
 
     store = Store(results, dataset)
     records = store.records()
     content = load(dataset, root=data)
     protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint, "deterministic": deterministic}
-    cells = plan(content, models, seeds=seeds, options=options, **protocol)
+    protocol["precision"] = precision or current_precision()
+    cells = plan(content, models, seeds=seeds, options=options, vouched=read_vouched(results), **protocol)
     for cell in cells:
-        keys = {name: cell.score_key(name, metric) for name, metric in METRICS.items()}
-        there = reusable(records, cell, keys)
-        if len(there) == len(keys):
+        if len(reusable(records, cell, METRICS)) == len(METRICS):
             state = "finished"
         elif sampled(cell, content, store):
             state = "sampled, to be scored"
@@ -252,8 +256,9 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
         for name in ("ingredient", *(("when made",) if part.before else ()), "now", ""):
             drawn.add_column(name, overflow="fold")
         for name in dict.fromkeys([*part.now, *part.before]):
-            values = [part.before.get(name, "–"), part.now.get(name, "–")] if part.before else [part.now[name]]
-            mark = "changed" if name in changed(part) else ""
+            both = [part.before.get(name, "–"), part.now.get(name, "–")] if part.before else [part.now[name]]
+            values = [code_digest(value) if name.startswith(CODE) and isinstance(value, dict) else value for value in both]
+            mark = "changed" if name in part.changed else ""
             drawn.add_row(*(Text(str(text)) for text in (name, *values, mark)))
         console.print(drawn)
 
@@ -261,6 +266,12 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
 def print_finding(finding: Finding) -> None:
     """Print what a verification found."""
     terminal().print(Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True)
+
+
+def print_said(said: Said) -> None:
+    """Print what a replay found."""
+    mark = {True: "equal", False: "NO", None: "-"}[said.good]
+    terminal().print(Text(f"{mark}: {said.what}: {said.text}"), soft_wrap=True)
 
 
 def print_registry(kind: str) -> None:

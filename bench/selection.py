@@ -10,19 +10,14 @@ prototypes. On MNIST it took a VAE's first epoch, which scores lower with 10,000
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.atomic import write_atomically
-from bench.sealed import seal
-from bench.seeding import seed_everything
+from bench.seeding import check_seed, seed_everything
 from metrics.windows import PAPER_SIGMAS, parzen_log_probs
 
 SAMPLES = 1000
@@ -44,54 +39,13 @@ def validation_score(samples: Tensor, valid: Tensor) -> float:
     return float(log_probs.mean(1).max())
 
 
-class Checks:
-    """The checks of one training run after its kept `epochs`, in a file that is sealed under its name and grows as they are made."""
+def checked(model: Any, epoch: int, valid: Tensor, *, base_seed: int, dataset: str, family: str) -> Check:
+    """Return the check of `model` after `epoch`, on validation images (n, c, h, w). Seeds the generators.
 
-    def __init__(self, path: Path, valid: Tensor, *, epochs: Sequence[int], seed: int) -> None:
-        self.path, self.valid, self.epochs, self.seed = path, valid, epochs, seed
-        self.values = {epoch: value for epoch, value in read_checks(path).items() if epoch in epochs}
-
-    def make(self, model: Any, epoch: int) -> Check:
-        """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators.
-
-        Raises ValueError for samples that are not finite.
-        """
-        if epoch not in self.values:
-            seed_everything(self.seed)
-            value = validation_score(model.sample(SAMPLES), self.valid)
-            if not math.isfinite(value):
-                raise ValueError(f"samples after epoch {epoch} have the validation score {value}")
-            self.values[epoch] = value
-            self.write()
-        return Check(epoch, self.values[epoch])
-
-    def write(self) -> None:
-        """Keep the checks, sealed."""
-        content = {"values": self.values, "seal": seal(self.path.stem, json.dumps(self.values))}
-        write_atomically(self.path, json.dumps(content).encode())
-
-    @property
-    def complete(self) -> bool:
-        """Return whether there is a check of each of the epochs."""
-        return set(self.values) == set(self.epochs)
-
-    @property
-    def best(self) -> Check:
-        """Return the check with the highest value, the first of equals."""
-        return max((Check(epoch, value) for epoch, value in sorted(self.values.items())), key=lambda check: check.value)
-
-    @property
-    def last(self) -> Check:
-        """Return the check at the end of training."""
-        epoch = max(self.values)
-        return Check(epoch, self.values[epoch])
-
-
-def read_checks(path: Path) -> dict[int, float]:
-    """Return the values by epoch in a file of checks; none where there is no file, or none that its seal fits: they are made again."""
-    try:
-        content = json.loads(path.read_bytes())
-        whole = content["seal"] == seal(path.stem, json.dumps(content["values"]))
-        return {int(epoch): float(value) for epoch, value in content["values"].items()} if whole else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+    Raises ValueError for samples that are not finite.
+    """
+    seed_everything(check_seed(base_seed, dataset, family))
+    value = validation_score(model.sample(SAMPLES), valid)
+    if not math.isfinite(value):
+        raise ValueError(f"samples after epoch {epoch} have the validation score {value}")
+    return Check(epoch, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,26 +14,17 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from bench import harness, provenance, sealed
-from bench.artefacts import (
-    Fit,
-    cached_samples,
-    checks_of,
-    epochs_of,
-    forget_training,
-    highest,
-    keep_samples,
-    sample_paths,
-    selection_of,
-    taken,
-)
+from bench.artefacts import Fit, cached_samples, highest, keep_samples, sample_paths, shared_by_fit
 from bench.cell import Cell
-from bench.checkpoint import load_snapshot
+from bench.checkpoint import Checkpoints, load_snapshot
+from bench.checks import Checks, checks_of, epochs_of
 from bench.dataset import Dataset
+from bench.drawing import draw, prepared
+from bench.record import as_json
 from bench.samples import check_values
-from bench.seeding import draw_seed, fit_seed, seed_everything
-from bench.selection import Check, Checks
+from bench.seeding import fit_seed
+from bench.selection import Check
 from bench.store import Store
-from metrics.base import Subject
 from models.base import Shape
 
 
@@ -55,7 +47,7 @@ Listener = Callable[[News], None]
 Look = Callable[[Any, int], None]
 
 
-def subject_of(
+def draws_of(
     cell: Cell,
     data: Dataset,
     store: Store,
@@ -64,15 +56,15 @@ def subject_of(
     *,
     needs_model: bool,
     look: Look | None = None,
-) -> tuple[Subject, Fit]:
-    """Return the cell's draws of samples, from the cache where it holds them, and its model where it was made or is needed.
+) -> tuple[list[Tensor], Any, Fit]:
+    """Return the cell's draws of samples, from the cache where it holds them, its model where it was made or is needed, and what it took.
 
     `look` is shown the model, in training, after each epoch whose weights are kept.
     """
     checks = checks_of(cell, data, store)
     cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
     if not needs_model and checks.complete:
-        cached = [cached_samples(path) for path in sample_paths(cell, taken(cell, checks), store)]
+        cached = [cached_samples(path) for path in sample_paths(cell, checks.taken, store)]
     model, fit = None, next((found[1] for found in cached if found), None)
     if fit is None or None in cached:
         model, fit = fitted(cell, data, store, checks, device, tell, look)
@@ -80,26 +72,22 @@ def subject_of(
     draws = []
     for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
         tell(harness.Progress("sampling", k, cell.draws))
-        found = cached[k]
-        if found is None:
-            seed_everything(draw_seed(cell.seed, cell.dataset, cell.family, k))
-            found = drawn(cell, model, data.shape, fit, path, device)
-        draws.append(found)
-    first, *others = (samples.to(device) for samples, _ in draws)
+        draws.append(cached[k] or drawn(cell, model, k, data.shape, fit, path, device))
+    samples = [found[0] for found in draws]
+    trace = [*json.loads(draws[0][1].trace), *((f"draw {k}", sealed.tensors_digest({"": x})) for k, x in enumerate(samples))]
     # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
-    return Subject(first, model, tuple(others)), replace(draws[0][1], **selection_of(cell, checks))
+    return samples, model, replace(draws[0][1], trace=as_json(trace), **checks.columns)
 
 
-def drawn(cell: Cell, model: Any, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
-    """Return the cell's samples, drawn from `model` and kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
+def drawn(cell: Cell, model: Any, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
+    """Return draw k of the cell's samples from `model`, kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
     with provenance.Cost(device) as cost:
-        samples = model.sample(cell.samples)
+        samples = draw(model, cell.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
     fit = replace(fit, sample_seconds=cost.seconds)
     expected = (cell.samples, *shape)
     if tuple(samples.shape) != expected or samples.dtype != torch.float32:
         raise ValueError(f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32")
     check_values(samples, "sample")
-    samples = samples.cpu()
     keep_samples(path, samples, fit)
     return samples, fit
 
@@ -112,6 +100,7 @@ def fitted(
     Adds the checks that are missing to `checks`.
     """
     folder = store.artefact("fits", cell.fit_key)
+    keeper = Checkpoints(folder)
     labels = data.labels["train"] if data.labels else None
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     trained = False
@@ -127,7 +116,7 @@ def fitted(
             trained = True
             tell(news)
 
-        return harness.fit(cell.config, data.train, labels, seed=seed, folder=folder, watch=watch, snapshot=snapshot)
+        return harness.fit(cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot)
 
     # Models of one family share a training: whoever comes second waits for the first and finds it done.
     with fit_lock(cell, store, tell), provenance.Cost(device) as cost:
@@ -136,22 +125,20 @@ def fitted(
         if epochs and log.history[-1]["epoch"] != epochs[-1]:
             raise ValueError(f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same")
         if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
-            forget_training(folder)
+            for old in shared_by_fit(cell, store):
+                old.unlink(missing_ok=True)
             model, log = train()
-    model.eval()
     for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # selected otherwise than when it was trained
-        load_weights(model, folder, epoch)
-        tell(checks.make(model, epoch))
-    selection = selection_of(cell, checks)
-    if selection["checkpoint_epoch"] is not None:
-        load_weights(model, folder, selection["checkpoint_epoch"])
+        tell(checks.make(prepared(model, weights_after(folder, epoch)), epoch))
+    model = prepared(model, None if checks.taken is None else weights_after(folder, checks.taken))
     return model, Fit(
         fit_seconds=log.seconds,
         sample_seconds=0.0,
-        **selection,
+        **checks.columns,
         parameters=sum(p.numel() for p in model.parameters()),
         peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None) if epochs else cost.peak_mib,
-        weights=sealed.tensors_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()}),
+        weights=keeper.digest(model),
+        trace=as_json(log.trace),
         **provenance.machine(device),
     )
 
@@ -175,8 +162,8 @@ def fit_lock(cell: Cell, store: Store, tell: Listener = lambda news: None, *, wa
         lock.release()
 
 
-def load_weights(model: Any, folder: Path, epoch: int) -> None:
-    """Give `model` the weights it had after `epoch`."""
+def weights_after(folder: Path, epoch: int) -> dict[str, Tensor]:
+    """Return the kept weights after `epoch`."""
     weights = load_snapshot(folder, epoch)
     assert weights is not None, "they were read when training was done"
-    model.load_state_dict(weights)
+    return weights

@@ -16,17 +16,13 @@ Differs from the paper: its figure is a sketch; here z is Gaussian, p_data is kn
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.atomic import write_atomically
-from bench.digest import code_digests, content_digest
 from bench.seeding import derive_seed
 from models.adversarial import GAN, GENERATOR_LOSSES
 from models.gan import Config
@@ -76,6 +72,7 @@ class Theory:
     """All that was measured: cells by their centres x, `z` of the lines, |∂loss/∂a| at `gradient_at` = D(G(z)) by loss."""
 
     seed: int
+    threads: int
     settings: dict[str, Any]
     x: list[float]
     p_data: list[float]
@@ -136,17 +133,7 @@ def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
     at = torch.logspace(-4, -0.005, 25, dtype=torch.float64)
     gradients = {name: logit_gradients(name, at).tolist() for name in GENERATOR_LOSSES}
     about = described(config, steps)
-    return Theory(seed, about, grid.tolist(), p.tolist(), lines.tolist(), panels, moments, at.tolist(), gradients)
-
-
-def store(theory: Theory, results: Path) -> Path:
-    """Write `results/theory/figure1.json`, six significant digits, with the code and the torch that made it; return the file."""
-    path = results / "theory" / "figure1.json"
-    made = {"code": code_digests("bench.theory"), "torch": torch.__version__, "threads": torch.get_num_threads()}
-    content = rounded(made | asdict(theory))
-    text = json.dumps(content | {"seal": content_digest(json.loads(json.dumps(content)))}, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, text.replace(', "', ',\n"').encode() + b"\n")
-    return path
+    return Theory(seed, torch.get_num_threads(), about, grid.tolist(), p.tolist(), lines.tolist(), panels, moments, at.tolist(), gradients)
 
 
 class Sine(nn.Module):
@@ -245,12 +232,3 @@ def described(config: Config, steps: int) -> dict[str, Any]:
     nets = {"hidden": HIDDEN, "waves": WAVES, "frequency": FREQUENCY}
     share = float(p[p > MASS * p.max()].sum() / CELLS)
     return {name: getattr(config, name) for name in names} | nets | {"steps": steps, "components": COMPONENTS, "mass": share}
-
-
-def rounded(content: Any) -> Any:
-    """Return JSON values with every float at six significant digits."""
-    if isinstance(content, dict):
-        return {name: rounded(part) for name, part in content.items()}
-    if isinstance(content, list | tuple):
-        return [rounded(part) for part in content]
-    return float(f"{content:.6g}") if isinstance(content, float) else content

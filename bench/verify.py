@@ -1,15 +1,18 @@
-"""Are the artefacts what was written, do the rows say what they hold, and do some cells, made again, give the same? `bench verify`.
+"""Are the artefacts what was written, do rows, tables and figures say what they hold, and do some cells, made again, give the same?
 
-Three questions, from cheap to dear: the seal of every stored file; the seal of every row, and what it says against the weights,
-samples and scores that lie under its keys; and a few cells, chosen at random, trained, sampled and scored again from nothing.
+From cheap to dear: the seal of every stored file; every row, whether it is to be believed, whether one is missing beside it, and what it
+says against the weights, samples and scores that lie under its keys; tables, figures and page against those that the records give
+now; and a few cells, chosen at random, trained, sampled and scored again from nothing.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,19 +24,24 @@ from bench import checkpoint, sealed
 from bench.artefacts import sample_paths
 from bench.cell import Cell
 from bench.check import compare
+from bench.checks import read_checks
 from bench.data import load
 from bench.dataset import Dataset
 from bench.errors import BenchError, DataMissing
 from bench.execute import Rig, run_cell
+from bench.ingredients import equivalences_path, read_vouched
 from bench.origin import same_cell
 from bench.provenance import resolve_device
+from bench.record import Record
+from bench.report import rebuild
+from bench.report.figure import is_as_drawn, texts_of
 from bench.rows import measured
-from bench.selection import read_checks
-from bench.store import Record, Store, read_results
+from bench.store import Store, passed_over, read_results, stores_of, sure
 from metrics import METRICS
 
-MACHINE = ("device", "python", "versions", "deterministic")
+MACHINE = ("device", "processor", "python", "versions", "deterministic")
 """What has to be the same for a value to come out to the last bit; threads are set as they were."""
+PRINTED = ("table1.csv", "table1.md", "table1.tex", "report.html")
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,20 @@ def verify(
     """
     results = Path(results)
     records = read_results(results)
+    for folder, text in passed_over(results).items():
+        yield Finding(folder, "columns" in text, f"passed over: its runs.csv {text}")
     cache = Store(results, "").cache
     if not records and not cache.is_dir():
         raise DataMissing(f"verify: no records and no artefacts under {results}; make some with `bench run --all`")
     where = resolve_device(device)
     yield from artefacts(cache)
-    current = {r.cell: cell for r in records if (cell := same_cell(r)) and (cell.id, cell.recipe) == (r.cell, r.recipe)}
+    vouched = read_vouched(results)
+    cells_now = {r.cell: same_cell(r, vouched) for r in records}
+    recipes = {key: (cell.id, cell.recipe) for key, cell in cells_now.items() if cell}
+    current = {r.cell: cell for r in records if (cell := cells_now[r.cell]) and recipes[r.cell] == (r.cell, r.recipe)}
     yield from rows(results, [(r, current.get(r.cell)) for r in records])
+    yield from missing_rows(records)
+    yield from printed(results)
     stale = sorted({r.name for r in records if r.role != "samples" and r.cell not in current})
     if stale:
         yield Finding("rows", True, f"weights not compared, for today's code and settings make other ones: {', '.join(stale)}")
@@ -81,7 +96,7 @@ def verify(
 def artefacts(cache: Path) -> Iterator[Finding]:
     """Yield a finding for each stored file that is not as it was written, and one that counts the others."""
     whole = 0
-    for path in sorted(cache.rglob("*")):
+    for path in sorted(files_under(cache)):
         fault = fault_of(path, cache)
         if fault:
             yield Finding(str(path.relative_to(cache)), False, fault)
@@ -93,6 +108,8 @@ def artefacts(cache: Path) -> Iterator[Finding]:
 def fault_of(path: Path, cache: Path) -> str | None:
     """Return what is wrong with a stored file, '' if nothing is, None if it has no seal to tell by."""
     epoch = re.fullmatch(r"epoch-(\d+)", path.stem) if path.parent.parent == cache / "fits" else None
+    if path.is_dir():
+        return "is a folder in the place of a file"
     try:
         if path.suffix == ".pt":
             return "" if checkpoint.fits(path, path.read_bytes()) else "was changed since it was written, or belongs to another fit"
@@ -105,7 +122,21 @@ def fault_of(path: Path, cache: Path) -> str | None:
         return None
     except sealed.Broken as error:
         return str(error).removeprefix(f"{path}: ")
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
     return None
+
+
+def files_under(cache: Path) -> Iterator[Path]:
+    """Yield every file under a folder, through links, and the folders that stand in the place of a file."""
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(cache, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        yield from (Path(folder) / name for name in files)
+        yield from (Path(folder) / name for name in folders if Path(name).suffix in (".pt", ".safetensors", ".json"))
 
 
 def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterator[Finding]:
@@ -116,7 +147,7 @@ def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterat
     intact = compared = 0
     for record, cell in records:
         store = Store(results, record.dataset)
-        faults = [] if record.intact else ["was edited since it was made"]
+        faults = [record.doubt] if record.doubt else []
         faults += other_weights(record, cell, store) if cell else []
         found = other_scores(record, store)
         faults += found or []
@@ -159,6 +190,76 @@ def other_scores(record: Record, store: Store) -> list[str] | None:
     return [] if kept == measured(record) else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
 
 
+def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield a finding for each value that was measured with those that are there and is not: of a metric, or of a seed between others."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for r in records:
+        found.setdefault((r.dataset, r.name, str(r.samples), str(r.seed), r.metric, r.metric_recipe), set()).add(r.quantity)
+    usual: dict[tuple[str, str, str], set[str]] = {}
+    for (dataset, _, _, _, metric, recipe), quantities in found.items():
+        usual.setdefault((dataset, metric, recipe), set()).update(quantities - {""})
+    for (dataset, name, _, seed, metric, recipe), quantities in found.items():
+        lost = usual[dataset, metric, recipe] - quantities
+        if lost and quantities != {""}:
+            yield Finding(f"{dataset} {name} seed {seed} {metric}", False, f"rows are missing: {', '.join(sorted(lost))}")
+    for (dataset, name), seeds in seeds_of(records).items():
+        gaps = set(range(max(seeds) + 1)) - seeds
+        if gaps:
+            yield Finding(f"{dataset} {name}", False, f"no rows of seed {', '.join(map(str, sorted(gaps)))}, below others that are there")
+    metrics = {
+        dataset: {r.metric for r in records if r.dataset == dataset and r.role != "samples"} for dataset in {r.dataset for r in records}
+    }
+    for (dataset, name), seeds in seeds_of(records).items():
+        for metric in sorted(metrics[dataset]):
+            there = {r.seed for r in records if (r.dataset, r.name, r.metric) == (dataset, name, metric)}
+            if seeds - there:
+                yield Finding(f"{dataset} {name}", False, f"no rows of {metric} for seed {', '.join(map(str, sorted(seeds - there)))}")
+
+
+def seeds_of(records: Sequence[Record]) -> dict[tuple[str, str], set[int]]:
+    """Return the seeds that there are of each line, users' samples aside."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for r in records:
+        if r.seed is not None:
+            found.setdefault((r.dataset, r.name), set()).add(r.seed)
+    return found
+
+
+def printed(results: Path) -> Iterator[Finding]:
+    """Yield a finding for each table, figure and page that is not what the records give, and one that counts the others.
+
+    They are made again in a folder that is deleted afterwards, from the same records and artefacts; a figure whose artefacts are gone is
+    held against its own digest.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        copy = Path(folder) / "results"
+        copy.mkdir()
+        for part in [*(store.folder for store in stores_of(results)), results / "theory", equivalences_path(results)]:
+            if part.is_dir():
+                shutil.copytree(part, copy / part.name, ignore=shutil.ignore_patterns("*.lock", "*.tmp"))
+            elif part.exists():
+                shutil.copy2(part, copy)
+        if (results / ".cache").is_dir():
+            (copy / ".cache").symlink_to((results / ".cache").resolve(), target_is_directory=True)
+        drawn = any(results.glob("*/figures/*.png"))
+        rebuild(copy, figures=drawn)
+        there = [path for pattern in ("*", "*/*") for path in results.glob(pattern) if path.name in PRINTED]
+        figures = [path for path in sorted(results.glob("*/*/*.png")) + sorted(results.glob("theory/*.png")) if texts_of(path)]
+        whole = 0
+        for path in [*sorted(there), *figures]:
+            again = copy / path.relative_to(results)
+            if path in figures:
+                fault = "" if is_as_drawn(path, texts_of(path)) else "is not as it was drawn"
+                fault = fault or ("" if again.exists() else "is of no row that is there")
+            else:
+                same = again.exists() and again.read_bytes() == path.read_bytes()
+                fault = "" if same else "is not what its records give"
+            whole += not fault
+            if fault:
+                yield Finding(str(path.relative_to(results)), False, f"{fault}; `bench report` makes it anew")
+    yield Finding("tables, figures, pages", True, f"{whole} are what their records give")
+
+
 def drawn_again(
     cells: Sequence[Cell], records: Sequence[Record], count: int, *, data: Path | str | None, device: torch.device
 ) -> Iterator[Finding]:
@@ -176,7 +277,7 @@ def drawn_again(
             yield Finding(cell.dataset, True, f"no cell made again: {error}")
             continue
         count -= 1
-        made = [r for r in records if r.cell == cell.id and r.value is not None]
+        made = [r for r in sure(records) if r.cell == cell.id and r.value is not None]
         yield made_again(cell, made, content, device=device)
 
 
@@ -194,11 +295,11 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
         finally:
             torch.set_num_threads(before)
     now = {(r.metric, r.quantity): r for r in outcome.records}
-    if any(getattr(records[0], field) != getattr(outcome.records[0], field) for field in MACHINE):
-        return within_noise(name, records, outcome.records)
     for r in records:
         new = now.pop((r.metric, r.quantity), None)
         if new is None or (measured(new), new.weights) != (measured(r), r.weights):
+            if any(getattr(r, field) != getattr(outcome.records[0], field) for field in MACHINE):
+                return within_noise(name, records, outcome.records)
             there = "not there" if new is None else f"{measured(new)[:4]} of weights {new.weights}"
             return Finding(name, False, f"made again, {r.quantity} is {there}, the row says {measured(r)[:4]} of {r.weights}")
     return Finding(name, True, f"made again: {len(records)} values equal to the last bit")
@@ -206,7 +307,8 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
 
 def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> Finding:
     """Return what comes of the likelihood of a cell that was made again elsewhere, where bits differ."""
-    where = "made again on another machine or with other versions"
+    other = [field for field in MACHINE if getattr(before[0], field) != getattr(now[0], field)]
+    where = f"made again where bits may differ ({', '.join(other)})"
     headlines = [next((r for r in records if r.metric == "parzen"), None) for records in (before, now)]
     if headlines[0] is None or headlines[1] is None:
         return Finding(name, True, f"{where}: no likelihood to compare")

@@ -8,24 +8,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cell import Cell, Ingredients, changed_ingredients
+from bench.cell import Cell
 from bench.dataset import Dataset
 from bench.errors import BenchError
-from bench.origin import cell_today, recorded
+from bench.ingredients import CODE, Ingredients, Vouched, changed_modules, read_vouched
+from bench.origin import cell_today
 from bench.pipeline import plan
-from bench.store import Record, Store, as_json
+from bench.record import Record, as_json
+from bench.store import Store
 from metrics.base import Metric
 from models import MODELS
 
 
 @dataclass(frozen=True)
 class Part:
-    """The fit, the samples or the scores of a metric: what becomes of it and why, and its ingredients when it was made and now."""
+    """The fit, the samples or the scores of a metric: what becomes of it and why, and its ingredients when it was made and now.
+
+    `changed` names the ingredients that differ, of code with the modules.
+    """
 
     name: str
     verdict: str
     before: Ingredients
     now: Ingredients
+    changed: dict[str, str]
 
 
 def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
@@ -33,16 +39,15 @@ def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
     records = store.records()
     rows = {name: stored_row(cell, records, name) for name in metrics}
     made = next((row for row in rows.values() if row), None)
-    before = recorded(made, cell.config.SAMPLING) if made else None
-    fit = part("fit", [], made, before.fit if before else None, cell.fit_ingredients)
+    fit = part("fit", cell.family, {}, made, "fit", cell.fit_ingredients, cell.vouched)
     if made is None and store.artefact("fits", cell.fit_key).exists():
-        fit = Part(fit.name, "begun or done for another row, goes on from its last checkpoint", {}, fit.now)
-    samples = part("samples", changed(fit), made, before.samples if before else None, cell.sample_ingredients)
-    parts = [fit, samples]
-    for name, row in rows.items():
-        scored = recorded(row, cell.config.SAMPLING).score if row else None
-        parts.append(part(name, [*changed(fit), *changed(samples)], row, scored, cell.score_ingredients(name, metrics[name])))
-    return parts
+        fit = replace(fit, verdict="begun or done for another row, goes on from its last checkpoint")
+    samples = part("samples", cell.family, fit.changed, made, "samples", cell.sample_ingredients, cell.vouched)
+    upstream = fit.changed | samples.changed
+    scores = [
+        part(name, name, upstream, row, "score", cell.score_ingredients(name, metrics[name]), cell.vouched) for name, row in rows.items()
+    ]
+    return [fit, samples, *scores]
 
 
 def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
@@ -50,24 +55,30 @@ def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
     return next((r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None)
 
 
-def part(name: str, upstream: list[str], row: Record | None, before: Ingredients | None, now: Ingredients) -> Part:
-    """Return a part with its verdict; `upstream` names what has changed of the parts that it is made from."""
+def part(name: str, of: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched) -> Part:
+    """Return a part with its verdict; `upstream` holds what has changed of the parts that it is made from."""
     now = json.loads(as_json(now))
-    if row is None or before is None:
-        return Part(name, "to be made: there is no row of it", {}, now)
-    found = Part(name, "reused: nothing it depends on has changed", before, now)
-    reasons = list(dict.fromkeys([*upstream, *changed(found)]))
+    if row is None:
+        return Part(name, "to be made: there is no row of it", {}, now, {})
+    before = json.loads(row.ingredients).get(key, {})
+    found = {name: described(name, before.get(name), now.get(name)) for name in vouched.changed(of, before, now)}
+    reasons = list(dict.fromkeys([*upstream.values(), *found.values()]))
     if reasons:
-        return Part(name, f"made anew: changed {', '.join(reasons)}", before, now)
-    if not row.intact:
-        return Part(name, "made anew: the row was edited", before, now)
-    # a fit that failed is the failure of every metric's row
-    return Part(name, f"tried again: {row.status}", before, now) if row.failed else found
+        verdict = f"made anew: changed {', '.join(reasons)}"
+    elif row.doubt:
+        verdict = f"made anew: the row {row.doubt}"
+    elif row.failed:  # a fit that failed is the failure of every metric's row
+        verdict = f"tried again: {row.status}"
+    else:
+        verdict = "reused: nothing it depends on has changed"
+    return Part(name, verdict, before, now, found)
 
 
-def changed(part: Part) -> list[str]:
-    """Return the names of a part's ingredients that have changed since it was made; none of one that never was."""
-    return changed_ingredients(part.before, part.now) if part.before else []
+def described(name: str, before: Any, now: Any) -> str:
+    """Return what to call an ingredient that has changed: of code with the modules that have."""
+    if not name.startswith(CODE) or not (isinstance(before, dict) and isinstance(now, dict)):
+        return name
+    return f"{name} ({', '.join(changed_modules(before, now))})"
 
 
 def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol: Any) -> Cell:
@@ -76,13 +87,13 @@ def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol:
     Raises BenchError for what is neither, or is the beginning of several ids.
     """
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
-        return replace(plan(data, [text], seeds=1, **protocol)[0], seed=seed)
+        return replace(plan(data, [text], seeds=1, vouched=read_vouched(store.results), **protocol)[0], seed=seed)
     found = {r.cell: r for r in store.records() if r.role != "samples" and r.cell.startswith(text)}
     if len(found) != 1:
         what = f"the beginning of {len(found)} cells" if found else f"no cell in {store.path}"
         raise BenchError(f"why: {text} is {what}; ids stand in the column 'cell', and `bench run --dry-run` prints them")
     (row,) = found.values()
     try:
-        return cell_today(row, data.digest)
+        return cell_today(row, data.digest, read_vouched(store.results))
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"why: {text} cannot be made by today's code: {' '.join(str(error).split())}") from error

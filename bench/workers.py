@@ -40,8 +40,8 @@ USUAL_JOBS = 4
 class Place:
     """Where cells run and where they read and write: what a worker process needs besides its cell.
 
-    With `rescore`, scores are made anew, from trained models and samples that are there unless these are older than `renew_before`, in
-    seconds of time.time(). Without `keep_rows`, no row is stored.
+    With `rescore`, scores are made anew, from trained models and samples that are there; with the mark of a `run`, these too, unless they
+    bear it. Without `keep_rows`, no row is stored.
     """
 
     dataset: str
@@ -49,14 +49,14 @@ class Place:
     results: Path
     device: str
     rescore: bool = False
-    renew_before: float | None = None
+    run: str = ""
     keep_rows: bool = True
     tensorboard: bool = False
 
     def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
         """Return what cells are run with here; `data` lies on the device where they are."""
         store = Store(self.results, self.dataset)
-        return Rig(data, store, metrics, resolve_device(self.device), self.rescore, self.renew_before, self.tensorboard)
+        return Rig(data, store, metrics, resolve_device(self.device), self.rescore, self.run, self.tensorboard)
 
 
 def usual_jobs(device: torch.device) -> int:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
-from models.base import Config, Latent, Model, Schedule, Shape, Stage
+from models.base import Config, Model, Schedule, Shape, Stage
 
-__all__ = ["MODELS", "Config", "Latent", "Model", "Schedule", "Shape", "Stage", "settings_for"]
+__all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
 
 MODELS: dict[str, Any] = {  # each a Config; mypy does not match a dataclass's class variables with a Protocol's
     "dbn": dbn.Config(),

@@ -69,28 +69,18 @@ class Model(Protocol):
         """Return n independent draws, (n, c, h, w), float32 in [0, 1]."""
 
 
-@runtime_checkable
-class Latent(Protocol):
-    """A model that is a map from a latent space, as a GAN or a VAE is: `sample` decodes draws of the prior. The figures walk through it."""
-
-    prior: Prior
-
-    def latent(self, n: int) -> Tensor:
-        """Return n draws of the prior, (n, k)."""
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the images of codes z: (n, k) -> (n, c, h, w), float32 in [0, 1]."""
-
-
 class Config(Protocol):
     """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model. A field `epochs` is of the last stage.
 
-    `SETTINGS` names, for a data set, the fields that differ from the defaults there; `SAMPLING` the fields that only `sample` reads: models
+    `KIND` names the kind of model in seeds and keys, and is never changed: a file may move, the random numbers may not. `SETTINGS` names,
+    for a data set, the fields that differ from the defaults there; `SAMPLING` the fields that only `sample` reads: models
     that differ in nothing else share one training. `REFERENCE` marks the rows that calibrate a metric. A Config that is
-    meant for some data sets alone names them in `ONLY`: `bench run --all` runs it on these.
+    meant for some data sets alone names them in `ONLY`: `bench run --all` runs it on these. One whose model opens files of its own names
+    them in `INPUTS`, paths from the folder of its module: their content is an ingredient, which nothing else would know of.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    KIND: ClassVar[str]
     SETTINGS: ClassVar[Mapping[str, Mapping[str, Any]]]
     SAMPLING: ClassVar[tuple[str, ...]]
     REFERENCE: ClassVar[bool]

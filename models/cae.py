@@ -53,6 +53,7 @@ class Config:
     sample_steps: int = 30
     step: float = 0.3
 
+    KIND: ClassVar[str] = "models.cae.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps", "step")
     SETTINGS: ClassVar = {

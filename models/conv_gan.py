@@ -67,6 +67,7 @@ class Config:
     momentum_final: float = 0.7
     momentum_epochs: int = 250
 
+    KIND: ClassVar[str] = "models.conv_gan.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     ONLY: ClassVar[tuple[str, ...]] = ("cifar10",)

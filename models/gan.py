@@ -69,6 +69,7 @@ class Config:
     momentum_final: float = 0.7
     momentum_epochs: int = 250
 
+    KIND: ClassVar[str] = "models.gan.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {

@@ -60,6 +60,7 @@ class Config:
     chain: Literal["independent", "consecutive"] = "independent"
     sample_steps: int = 50
 
+    KIND: ClassVar[str] = "models.gsn.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("chain", "sample_steps")
     SETTINGS: ClassVar = {

@@ -53,6 +53,7 @@ class Config:
     chains: int = 100
     sample_steps: int = 100
 
+    KIND: ClassVar[str] = "models.rbm.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps",)
     SETTINGS: ClassVar = {

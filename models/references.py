@@ -23,6 +23,7 @@ from models.base import Shape, Stage, pick
 class Data:
     """Real training images, returned as samples: what a perfect memory scores."""
 
+    KIND: ClassVar[str] = "models.references.Data"
     REFERENCE: ClassVar[bool] = True
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {}
@@ -39,6 +40,7 @@ class KMeans:
     clusters: int = 10_000
     iterations: int = 20
 
+    KIND: ClassVar[str] = "models.references.KMeans"
     REFERENCE: ClassVar[bool] = True
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {"digits": {"clusters": 600}, "olivetti": {"clusters": 120}}
@@ -87,6 +89,7 @@ class Gaussian:
 
     rank: int | None = None
 
+    KIND: ClassVar[str] = "models.references.Gaussian"
     REFERENCE: ClassVar[bool] = True
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {}

@@ -39,6 +39,7 @@ class Config:
     batch_size: int = 100
     lr: float = 1e-3
 
+    KIND: ClassVar[str] = "models.vae.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {

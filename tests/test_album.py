@@ -8,13 +8,15 @@ from test_selection import CPU, cell_of
 
 from bench import sealed
 from bench.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight, walks
-from bench.artefacts import album_path, epochs_of
+from bench.artefacts import album_path
 from bench.checkpoint import load_snapshot, snapshot_path
+from bench.checks import epochs_of
 from bench.execute import Rig, complete, stored
 from bench.seeding import derive_seed
 from bench.store import Store
 from metrics import METRICS
-from models import MODELS, Latent, settings_for
+from metrics.capabilities import Latent
+from models import MODELS, settings_for
 
 
 def album(cell, store):

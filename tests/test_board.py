@@ -68,6 +68,6 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch
 
 def test_names_of_variants_are_folders_of_their_own(few, tmp_path):
     rig = Rig(few, Store(tmp_path, "digits"), {"neighbours": METRICS["neighbours"]}, CPU, tensorboard=True)
-    for variant in ("", "epochs=4", "../../x"):
-        complete(replace(cell_of(few, taken="last"), variant=variant), rig)
+    for options in ({}, {"epochs": 4}, {"../../x": ""}):
+        complete(replace(cell_of(few, taken="last"), options=options), rig)
     assert len(list((tmp_path / ".cache").glob("tensorboard/digits/*/seed-0"))) == 3

@@ -1,11 +1,10 @@
 """What a result depends on changes its key; what it does not depend on leaves it."""
 
-import sys
 from dataclasses import replace
 
 import pytest
 
-from bench.cell import Cell, metric_recipe, variant_of
+from bench.cell import ROLES, Cell, changed_options
 from bench.digest import code_digests, content_digest
 from metrics import METRICS
 from models import MODELS, gan, gsn, references, vae
@@ -24,13 +23,15 @@ CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
         ({"seed": 1}, True, True),
         ({"samples": 101}, False, True),
         ({"checkpoint": "best"}, False, True),
-        ({"variant": "lr=0.2"}, False, False),
+        ({"options": {"lr": 0.2}}, False, False),
+        ({"precision": "high"}, True, True),
     ],
 )
 def test_one_ingredient_changes_what_depends_on_it(change, fit, samples):
     other = replace(CELL, **change)
     assert (other.fit_key != CELL.fit_key) == fit
-    assert (other.sample_key != CELL.sample_key) == samples
+    assert (other.draw_key(3) != CELL.draw_key(3)) == (samples and "checkpoint" not in change)
+    assert (other.recipe != CELL.recipe) == (samples and "seed" not in change)
     assert (other.id != CELL.id) == (samples or other.model != CELL.model)
     metric = METRICS["parzen"]
     assert (other.score_key("parzen", metric) != CELL.score_key("parzen", metric)) == samples
@@ -41,33 +42,32 @@ def test_what_only_sampling_reads_retrains_nothing():
     other = replace(chain, model="deep-gsn-chain", config=gsn.Config(chain="consecutive"))
     assert other.fit_key == chain.fit_key
     assert other.check_key != chain.check_key  # a check draws samples
-    assert other.sample_key != chain.sample_key
+    assert other.draw_key(3) != chain.draw_key(3)
 
 
 def test_more_draws_change_the_scores_and_not_the_draws_there_are():
     other = replace(CELL, draws=6)
     metric = METRICS["parzen"]
-    assert other.sample_key == CELL.sample_key
+    assert other.draw_key(3) == CELL.draw_key(3)
     assert other.score_key("parzen", metric) != CELL.score_key("parzen", metric)
-    assert other.recipe != CELL.recipe
+    assert other.metric_recipe("parzen", metric) != CELL.metric_recipe("parzen", metric)
 
 
 def test_the_code_of_the_selection_changes_the_best_checkpoint_alone(monkeypatch):
-    best, last = replace(CELL, checkpoint="best").sample_key, CELL.sample_key
-    monkeypatch.setattr("bench.cell.SELECTION", "bench.atomic")
-    assert replace(CELL, checkpoint="best").sample_key != best
-    assert CELL.sample_key == last
+    best, last = replace(CELL, checkpoint="best").recipe, CELL.recipe
     reference = Cell("digits", "abc", "data", references.Data(), seed=0, samples=100, checkpoint="best")
-    key = reference.sample_key
-    monkeypatch.setattr("bench.cell.SELECTION", "bench.errors")
-    assert reference.sample_key == key
+    key = reference.recipe
+    monkeypatch.setitem(ROLES, "selection", ("bench.atomic",))
+    assert replace(CELL, checkpoint="best").recipe != best
+    assert CELL.recipe == last
+    assert reference.recipe == key
 
 
 def test_a_metrics_settings_change_its_scores_alone():
     metric = METRICS["parzen"]
     other = replace(metric, sigmas=(0.1, 0.2, 0.3))
     assert CELL.score_key("parzen", other) != CELL.score_key("parzen", metric)
-    assert metric_recipe("parzen", other) != metric_recipe("parzen", metric)
+    assert CELL.metric_recipe("parzen", other) != CELL.metric_recipe("parzen", metric)
 
 
 def test_seeds_share_a_recipe_and_nothing_else_does():
@@ -76,60 +76,16 @@ def test_seeds_share_a_recipe_and_nothing_else_does():
         assert replace(CELL, **change).recipe != CELL.recipe
 
 
-def test_variant_names_what_differs():
-    assert variant_of(gan.Config(), gan.Config()) == ""
-    assert variant_of(gan.Config(epochs=3, lr=0.2), gan.Config()) == "epochs=3, lr=0.2"
+def test_options_name_what_differs():
+    assert changed_options(gan.Config(), gan.Config()) == {}
+    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), precision="high") == {"epochs": 3, "lr": 0.2, "precision": "high"}
+    assert replace(CELL, options={"epochs": 3, "hidden": (16,)}).variant == "epochs=3, hidden=(16,)"
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_models_code_is_followed(name):
     module = type(MODELS[name]).__module__
     assert {module, "models.base"} <= code_digests(module).keys()
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A package of one model file and one it imports; returns a function that gives the digest after an edit."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    files = {
-        "__init__": "",
-        "part": '"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 1\n',
-        "model": 'from plain import part\nfrom plain.part import f\n\nclass C:\n    SETTINGS: dict = {"lr": 1}\n',
-        "other": "x = 1\n",
-    }
-    for name, text in files.items():
-        (folder / f"{name}.py").write_text(text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("bench.digest.HOME", ("plain",))
-
-    def digest(module=None, old="", new=""):
-        if module:
-            path = folder / f"{module}.py"
-            assert old in path.read_text()
-            path.write_text(path.read_text().replace(old, new))
-        code_digests.cache_clear()
-        for name in [m for m in sys.modules if m.startswith("plain")]:
-            del sys.modules[name]
-        return code_digests("plain.model")
-
-    yield digest
-    code_digests.cache_clear()
-
-
-def test_code_of_the_module_and_of_its_imports_counts(project):
-    before = project()
-    assert project("part", "x + 1", "x + 2") != before
-    assert project("part", "x + 2", "x + 1") == before
-    assert project("model", "class C", "class D") != before
-
-
-def test_comments_docstrings_settings_and_strangers_do_not_count(project):
-    before = project()
-    assert project("part", '"""Doc."""', '"""Another."""') == before
-    assert project("part", "return", "# why\n    return") == before
-    assert project("model", '"lr": 1', '"lr": 2') == before
-    assert project("other", "x = 1", "x = 2") == before
 
 
 def test_content_digest_is_of_values():

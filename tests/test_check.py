@@ -9,7 +9,8 @@ from test_report import ROW
 from bench import BadRecords, BenchError, DataMissing
 from bench.check import Verdict, as_plain, check, compare, exit_code, judge
 from bench.pipeline import run
-from bench.store import Store, to_csv
+from bench.record import to_csv
+from bench.store import Store
 
 SETTINGS = json.dumps({"sigma": 0.2154, "samples": 10_000, "valid_images": 1000, "folds": 0, "sigma_grid": [0.1, 1.0, 10]})
 
@@ -117,7 +118,7 @@ def baseline(tmp_path_factory):
 def edited(baseline, tmp_path, change):
     store = Store(tmp_path, "digits")
     store.folder.mkdir()
-    store.path.write_text(to_csv([change(r) for r in Store(baseline, "digits").records()]))
+    store.path.write_text(to_csv([change(r).sealed() for r in Store(baseline, "digits").records()]))
     return store.folder
 
 
@@ -169,11 +170,23 @@ def test_a_changed_default_is_not_compared(baseline, tmp_path, monkeypatch):
     assert (found.finding, found.reason) == ("not comparable", "settings: lr was 0.001, is 0.01")
 
 
+def test_an_edited_or_doubled_row_is_no_baseline(baseline, tmp_path):
+    store = Store(tmp_path, "digits")
+    store.folder.mkdir()
+    rows = Store(baseline, "digits").records()
+    better = [replace(r, value=999.0) if r.model == "mean" and r.value is not None else r for r in rows]
+    store.path.write_text(to_csv([*better, *(r for r in rows if r.model == "vae")]))
+    verdicts = {v.line: (v.finding, v.reason) for v in check(store.folder, results=baseline, device="cpu", fast=True)}
+    assert verdicts["mean (draws=2), N = 200"] == ("not comparable", "the baseline's row was edited since it was made")
+    vae = verdicts["vae (hidden=(16, 12), epochs=2, draws=2), N = 200"]
+    assert vae == ("indistinguishable", "identical seed by seed")
+
+
 def test_a_baseline_that_is_none_is_one_line(tmp_path):
     with pytest.raises(DataMissing, match="expected a folder that `bench run` wrote"):
         check(tmp_path)
     (tmp_path / "runs.csv").write_text("nonsense\n")
-    with pytest.raises(BadRecords, match="columns of another version"):
+    with pytest.raises(BadRecords, match="has not the columns of records"):
         check(tmp_path)
     (tmp_path / "runs.csv").write_text(to_csv([]))
     with pytest.raises(BenchError, match="holds no likelihood numbers"):

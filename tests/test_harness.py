@@ -17,6 +17,10 @@ class Killed(Exception):
     pass
 
 
+def kept_in(folder):
+    return None if folder is None else checkpoint.Checkpoints(folder)
+
+
 def fit(name, x, folder=None, *, stop=None, every=0.0):
     torch.manual_seed(7)
     model = replace(tiny(settings_for(name, "digits")), epochs=3).build(tuple(x.shape[1:]))
@@ -25,7 +29,7 @@ def fit(name, x, folder=None, *, stop=None, every=0.0):
         if isinstance(progress, harness.Progress) and progress.done == stop:
             raise Killed
 
-    log = harness.train(model, x, folder=folder, watch=watch, every=every)
+    log = harness.train(model, x, keeper=kept_in(folder), watch=watch, every=every)
     return model, log
 
 
@@ -58,7 +62,7 @@ def test_a_killed_run_of_two_stages_ends_with_the_same_bits(stop, few, tmp_path)
             if isinstance(progress, harness.Progress) and progress.done == stop:
                 raise Killed
 
-        return model, harness.train(model, few.train, folder=folder, watch=watch, every=0.0)
+        return model, harness.train(model, few.train, keeper=kept_in(folder), watch=watch, every=0.0)
 
     whole, log = fit()
     assert [(entry["stage"], entry["epoch"]) for entry in log.history] == [
@@ -76,7 +80,7 @@ def test_a_finished_run_is_not_trained_again(few, tmp_path):
     seen = []
     torch.manual_seed(99)
     again = replace(tiny(settings_for("vae", "digits")), epochs=3).build(few.shape)
-    log_again = harness.train(again, few.train, folder=tmp_path, watch=seen.append)
+    log_again = harness.train(again, few.train, keeper=kept_in(tmp_path), watch=seen.append)
     assert seen == []
     assert same(model, again)
     assert log_again.history == log.history
@@ -150,7 +154,7 @@ def test_snapshots_are_the_weights_of_their_epoch_and_leave_no_trace(name, few, 
 
     torch.manual_seed(7)
     model = replace(tiny(settings_for(name, "digits")), epochs=3).build(few.shape)
-    assert harness.train(model, few.train, folder=tmp_path, snapshot=snapshot).history == log.history
+    assert harness.train(model, few.train, keeper=kept_in(tmp_path), snapshot=snapshot).history == log.history
     assert same(model, whole)
     assert [epoch for epoch, _ in seen] == harness.snapshot_epochs(3) == [1, 2, 3]
     for epoch, weights in seen:

@@ -10,17 +10,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.artefacts import epochs_of
-from bench.cell import Cell
+from bench import digest
+from bench.cell import ROLES, Cell
+from bench.checks import epochs_of
 from bench.dataset import assemble
-from bench.digest import code_digests
+from bench.digest import code_digests, source_of
 from bench.execute import Rig, complete
 from bench.store import Store
 from bench.why import why
 
+PLAYED = {"training loop": "loop", "drawing": "draws", "selection": "choice", "scoring": "scores"}
+"""The role that a file of the test's own has a part in."""
 FILES = {
-    "loop": "RATE = 0.5\n",
-    "part": "def clipped(x):\n    return x.clamp(0, 1)\n",
+    **{file: "RATE = 0.5\n" for file in PLAYED.values()},
+    "part": "def clipped(x):\n    if x is None:\n        raise ValueError('no clip')\n    return x.clamp(0, 1)\n",
     "net": """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,6 +44,7 @@ class Config:
     REFERENCE: ClassVar = False
     SAMPLING: ClassVar = ("width",)
     SETTINGS: ClassVar = {}
+    INPUTS: ClassVar = ("table.txt",)
 
     def build(self, shape):
         return Net(self, shape)
@@ -93,11 +97,12 @@ def project(tmp_path, monkeypatch):
     folder = tmp_path / "code" / "plain"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("")
+    (folder / "table.txt").write_text("1 2 3")
     for name, text in FILES.items():
         (folder / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(str(folder.parent))
-    monkeypatch.setattr("bench.digest.HOME", ("bench", "models", "metrics", "plain"))
-    monkeypatch.setattr("bench.cell.HARNESS", ("bench.harness", "bench.seeding", "plain.loop"))
+    for role, file in PLAYED.items():
+        monkeypatch.setitem(ROLES, role, (*ROLES[role], f"plain.{file}"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def edit(file=None, old="", new=""):
@@ -105,14 +110,20 @@ def project(tmp_path, monkeypatch):
             path = folder / f"{file}.py"
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new))
-        code_digests.cache_clear()
+        forget_code()
         for name in [name for name in sys.modules if name.startswith("plain")]:
             del sys.modules[name]
         importlib.invalidate_caches()
         return importlib.import_module("plain.net").Config, importlib.import_module("plain.measure").Brightness
 
     yield edit
-    code_digests.cache_clear()
+    forget_code()
+
+
+def forget_code():
+    """Let code be hashed anew, as in another process."""
+    for cached in (code_digests, source_of, digest._followed):
+        cached.cache_clear()
 
 
 def changed_pixel(data):
@@ -133,17 +144,24 @@ CASES = {
     "a pixel of the data": ({"data": changed_pixel}, ALL, "content of the data set"),
     "a hyper-parameter": ({"config": {"lr": 0.2}}, ALL, "setting lr"),
     "a hyper-parameter of sampling alone": ({"config": {"width": 0.2}}, SAMPLES, "setting width"),
-    "the model's source": ({"edit": ("net", "1e-3", "2e-3")}, ALL, "code of plain.net"),
-    "source that the model imports": ({"edit": ("part", "clamp(0, 1)", "clamp(0.1, 1)")}, ALL, "code of plain.part"),
+    "the model's source": ({"edit": ("net", "1e-3", "2e-3")}, ALL, "code of the model (plain.net)"),
+    "source that the model imports": ({"edit": ("part", "clamp(0, 1)", "clamp(0.1, 1)")}, ALL, "code of the model (plain.part)"),
     "a comment in the model's source": ({"edit": ("net", "def build", "# why\n    def build")}, NOTHING, None),
-    "the harness": ({"edit": ("loop", "0.5", "0.6")}, ALL, "code of plain.loop"),
+    "the training loop": ({"edit": ("loop", "0.5", "0.6")}, ALL, "code of the training loop (plain.loop)"),
+    "the code that draws": ({"edit": ("draws", "0.5", "0.6")}, SAMPLES, "code of the drawing (plain.draws)"),
+    "the code that scores": ({"edit": ("scores", "0.5", "0.6")}, SCORES, "code of the scoring (plain.scores)"),
+    "the code of a selection that is not asked for": ({"edit": ("choice", "0.5", "0.6")}, NOTHING, None),
+    "the precision": ({"cell": {"precision": "high", "options": {"precision": "high"}}}, ALL, "new"),
+    "a file that the model opens": ({"input": b"1 2 4"}, ALL, "content of table.txt"),
+    "an annotation": ({"edit": ("net", "def step(self, x, y):", "def step(self, x, y) -> dict:")}, NOTHING, None),
+    "the text of an error": ({"edit": ("part", "no clip", "cannot clip")}, NOTHING, None),
     "the seed": ({"cell": {"seed": 1}}, ALL, "new"),
     "N": ({"cell": {"samples": 60}}, SAMPLES, "new"),
-    "the draws": ({"cell": {"draws": 3, "variant": "draws=3"}}, SAMPLES, "new"),
-    "the checkpoint": ({"cell": {"checkpoint": "best", "variant": "checkpoint=best"}}, None, "new"),
-    "determinism": ({"cell": {"deterministic": True, "variant": "deterministic=True"}}, ALL, "new"),
+    "the draws": ({"cell": {"draws": 3, "options": {"draws": 3}}}, SAMPLES, "new"),
+    "the checkpoint": ({"cell": {"checkpoint": "best", "options": {"checkpoint": "best"}}}, None, "new"),
+    "determinism": ({"cell": {"deterministic": True, "options": {"deterministic": True}}}, ALL, "new"),
     "a metric's settings": ({"metric": {"offset": 1.0}}, SCORES, "metric's offset"),
-    "a metric's source": ({"edit": ("measure", "+ self.offset", "- self.offset")}, SCORES, "code of plain.measure"),
+    "a metric's source": ({"edit": ("measure", "+ self.offset", "- self.offset")}, SCORES, "code of the metric (plain.measure)"),
 }
 
 
@@ -163,6 +181,8 @@ def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, projec
     before, rows = artefacts(store), store.records()
 
     config, metric = project(*change.get("edit", ()))
+    if "input" in change:
+        (tmp_path / "code" / "plain" / "table.txt").write_bytes(change["input"])
     data = change.get("data", lambda same: same)(few)
     cell = replace(usual, config=config(**change.get("config", {})), dataset_digest=data.digest, **change.get("cell", {}))
     metrics = {"brightness": metric(**change.get("metric", {}))}

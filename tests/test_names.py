@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from test_report import parzen
 
 from bench.errors import BadOption, printable
+from bench.record import Record, inert
 from bench.report.figure import file_name
 from bench.report.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
 from bench.report.table import table1
 from bench.scoring import checked_name
-from bench.store import Record, Store, folder_name, inert
+from bench.store import Store, folder_name
 
 HOSTILE = [
     "=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "\"=1", "=cmd|' /C calc'!A0", "<script>alert(1)</script>", "| a | b |", "$x^2$ ~~a~~",
@@ -31,11 +33,12 @@ printables = names.filter(lambda text: text.strip() and text.isprintable())
 @given(model=names, status=names, variant=names)
 def test_a_records_texts_are_read_back_as_they_were(tmp_path_factory, model, status, variant):
     # what is stored has been made printable: `checked_name` refuses other names, `one_line` escapes other reasons
-    texts = {key: printable(text) for key, text in {"model": model, "status": status, "variant": variant}.items()}
-    row = replace(Record("mnist", "x", value=-1.5, samples=3), **texts)
+    texts = {key: printable(text) for key, text in {"model": model, "status": status}.items()}
+    row = replace(Record("mnist", "x", value=-1.5, samples=3), **texts, options=json.dumps({variant: variant})).sealed()
     store = Store(tmp_path_factory.mktemp("names"), "mnist")
     store.append([row])
     assert store.records() == [row]
+    assert store.records()[0].doubt == ""
     (line,) = list(csv.DictReader(io.StringIO(store.path.read_text())))
     assert not any(line[key].startswith(tuple("=+-@\t\r")) for key in line if key != "value")
 

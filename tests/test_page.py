@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from pages import RECORDS, ROW, STRANGER, Reader, draw, keep, log_probs, made
 
+from bench.record import ROLES
 from bench.report.compare import comparison
 from bench.report.details import blocks, by_seed
 from bench.report.figure import Section
 from bench.report.page import GROUPS, SECTIONS, page
 from bench.report.render import to_csv
 from bench.report.table import COLUMNS, table1
-from bench.store import ROLES, Store
+from bench.store import Store
 
 TESTS = Path(__file__).parent
 
@@ -127,7 +128,7 @@ def test_cells_are_printed_as_in_table_1(read):
     first = dict(zip(titles, [e["text"] for e in cells], strict=False))
     assert first["nats"] == f"{np.mean([log_probs(4 + seed).mean() for seed in range(3)]):.1f}"
     assert first["seeds"] == "3"
-    assert first["z"] == "–"
+    assert "published" not in first  # the content is not that of the published files
 
 
 def test_rows_stand_in_groups_in_the_order_of_the_table(read):

@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from bench.record import Record
 from bench.report import report
+from bench.report.published import CONTENT
 from bench.report.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
 from bench.report.table import table1
-from bench.store import Record, Store, read_records
+from bench.store import Store
 
 ROOT = Path(__file__).parents[1]
 ROW = Record(
     "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000, draws=5, draw_sd=0.3,
-    epochs=100, checkpoint="last", checkpoint_epoch=90, valid_best=215.0, valid_last=214.0, fit_seconds=90.0, recipe="r",
+    epochs=100, checkpoint="last", checkpoint_epoch=90, valid_best=215.0, valid_last=214.0, fit_seconds=90.0,
     metric_settings=json.dumps({"sigma": 0.2154}),
 )  # fmt: skip
 
 
 def parzen(model, values, *, role="model", stderr=2.0, dataset="mnist", **changes):
-    return [
-        replace(ROW, dataset=dataset, model=model, role=role, seed=seed, value=value, stderr=stderr, recipe=model, **changes)
-        for seed, value in enumerate(values)
-    ]
+    row = replace(ROW, dataset=dataset, dataset_digest=CONTENT.get(dataset, "d"), model=model, role=role, stderr=stderr, **changes)
+    return [replace(row, seed=seed, value=value).sealed() for seed, value in enumerate(values)]
 
 
 RECORDS = [
@@ -36,7 +36,7 @@ RECORDS = [
     *parzen("kmeans", [330.0], role="reference"),
     *parzen("mean", [-59.0], role="reference"),
     *parzen("mine & <b>", [250.0], role="samples"),
-    replace(ROW, model="vae", seed=0, status="failed: no | luck", recipe="v"),
+    replace(ROW, model="vae", seed=0, status="failed: no | luck").sealed(),
 ]
 
 
@@ -63,9 +63,9 @@ def test_z_is_over_every_named_uncertainty():
 
 def test_published_values_stand_beside_comparable_rows_alone():
     rows = [
-        *parzen("gan-ns", [160.0], variant="epochs=100"),
-        *parzen("gan-ns", [161.0], variant="epochs=100, draws=2, deterministic=True"),
-        *parzen("gan-ns", [130.0], variant="loss=minimax"),
+        *parzen("gan-ns", [160.0], options='{"epochs": 100}'),
+        *parzen("gan-ns", [161.0], options='{"epochs": 100, "draws": 2, "deterministic": true}'),
+        *parzen("gan-ns", [130.0], options='{"loss": "minimax"}'),
         *parzen("gan-ns", [120.0], samples=1000),
         *parzen("deep-gsn", [200.0], role="samples"),
     ]
@@ -128,6 +128,27 @@ def test_what_beats_real_data_says_so():
     assert above == {"kmeans", "mine & <b>"}
 
 
+def test_doubtful_rows_count_for_nothing_and_are_marked():
+    rows = parzen("gan-ns", [220.0, 224.0, 999.0])
+    rows[2] = replace(rows[2], doubt="was edited since it was made")
+    alone = [replace(r, doubt="stands there twice") for r in parzen("vae", [300.0])]
+    table = table1([*rows, *alone])
+    row = table.numbers["mnist"].loc[("model", "gan-ns", "", 10_000)]
+    assert (row["nats"], row["seeds"]) == (222, 2)
+    assert table.notes["model", "gan-ns", "", 10_000] == ["mnist: left out: 1 row (seed 2): was edited since it was made"]
+    assert table.numbers["mnist"].loc[("model", "vae", "", 10_000)]["nats"] is None
+    assert table.notes["model", "vae", "", 10_000] == ["mnist: left out: 1 row (seed 0): stands there twice"]
+    assert all("left out: 1 row" in render(table) for render in (to_csv, to_markdown, to_latex))
+
+
+def test_published_values_stand_beside_the_published_files_alone():
+    (key,) = table1(parzen("dbn", [130.0])).numbers.index
+    for content, shown in ((CONTENT["mnist"], 138), ("other", None)):
+        table = table1([replace(r, dataset_digest=content) for r in parzen("dbn", [130.0])])
+        assert table.numbers["mnist"].loc[key]["published"] == shown
+    assert "its content, other, is not that of the published files" in table.notes[key][0]
+
+
 def test_a_failed_row_has_its_reason_and_no_number():
     table = table1(RECORDS)
     assert table.numbers["mnist"].loc[("model", "vae", "", 10_000)]["nats"] is None
@@ -135,7 +156,7 @@ def test_a_failed_row_has_its_reason_and_no_number():
 
 
 def test_variants_are_rows_of_their_own():
-    rows = numbers([*RECORDS, *parzen("gan-ns", [100.0], variant="epochs=10")])
+    rows = numbers([*RECORDS, *parzen("gan-ns", [100.0], options='{"epochs": 10}')])
     assert rows.loc[("model", "gan-ns", "epochs=10", 10_000)]["nats"] == 100
     assert rows.loc[("model", "gan-ns", "", 10_000)]["nats"] == 224
 
@@ -238,7 +259,7 @@ def test_the_readmes_table_is_the_committed_one():
 @pytest.mark.parametrize("dataset", ["mnist", "olivetti"])
 def test_committed_tables_are_what_their_records_give(dataset):
     folder = ROOT / "results" / dataset
-    table = table1(read_records(folder / "runs.csv"))
+    table = table1(Store(folder.parent, dataset).records())
     for suffix, render in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
         assert render(table) == (folder / f"table1.{suffix}").read_text()
 

@@ -5,10 +5,11 @@ import torch
 from conftest import tiny
 
 from bench import checkpoint, harness
-from bench.artefacts import checks_of
 from bench.cell import Cell
+from bench.checks import Checks, checks_of
+from bench.drawing import chosen_epoch
 from bench.execute import Rig, run_cell
-from bench.selection import Check, Checks, validation_score
+from bench.selection import Check, validation_score
 from bench.store import Store
 from bench.subject import fitted as fitted_with
 from metrics import METRICS, Subject
@@ -52,24 +53,28 @@ class Drawer:
 def test_checks_are_made_once_and_kept(few, tmp_path):
     path = tmp_path / "checks.json"
     good, bad = Drawer(few.train), Drawer(torch.rand(100, 1, 8, 8))
-    checks = Checks(path, few.valid, epochs=range(1, 11), seed=0)
+    cell = cell_of(few, epochs=10)
+    checks = Checks(cell, few, path)
     for epoch, model in ((1, bad), (2, good), (5, good), (10, bad)):
         checks.make(model, epoch)
-    again = Checks(path, few.valid, epochs=range(1, 11), seed=0)
-    assert again.make(good, 2) == checks.make(good, 2) == again.best  # the first of equals
-    assert again.last.epoch == 10
+    again = Checks(cell, few, path)
+    assert again.make(good, 2) == checks.make(good, 2)
+    assert again.taken == 2  # the first of equals
+    assert chosen_epoch("last", again.values) == 10
+    assert chosen_epoch("best", {}) is None
     assert good.calls == 2
     path.write_text("nonsense")
-    assert Checks(path, few.valid, epochs=range(1, 11), seed=0).values == {}
+    assert Checks(cell, few, path).values == {}
 
 
 def test_a_check_that_is_not_finite_is_an_error_and_never_the_best(few, tmp_path):
-    checks = Checks(tmp_path / "checks.json", few.valid, epochs=range(1, 11), seed=0)
+    cell = cell_of(few, epochs=10)
+    checks = Checks(cell, few, tmp_path / "checks.json")
     with pytest.raises(ValueError, match="samples after epoch 3 have the validation score nan"):
         checks.make(Drawer(torch.full((100, 1, 8, 8), torch.nan)), 3)
     assert checks.values == {}
     (tmp_path / "checks.json").write_text('{"1": null}')
-    assert Checks(tmp_path / "checks.json", few.valid, epochs=range(1, 11), seed=0).values == {}
+    assert Checks(cell, few, tmp_path / "checks.json").values == {}
 
 
 def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path, monkeypatch):
@@ -89,7 +94,7 @@ def test_the_best_checkpoint_is_sampled_and_both_numbers_are_kept(few, tmp_path)
     assert list(checks) == harness.snapshot_epochs(4) == [1, 2, 3, 4]
     # A checkpoint in the middle is made the best: the weights that are then returned must be its own.
     path = store.artefact("checks", best.check_key + ".json")
-    made = Checks(path, few.valid, epochs=[1, 2, 3, 4], seed=0)
+    made = Checks(best, few, path)
     made.values[2] = 99.0
     made.write()
     model, fit = fitted(best, few, store)
@@ -134,7 +139,7 @@ def test_lost_or_damaged_snapshots_are_made_again(few, tmp_path):
 def test_the_checks_leave_no_trace_in_the_training(few, tmp_path):
     cell = cell_of(few, name="dbn", taken="last")
     alone, _ = harness.fit(cell.config, few.train, seed=11)
-    checks = Checks(tmp_path / "c.json", few.valid, epochs=range(1, 11), seed=5)
+    checks = Checks(cell, few, tmp_path / "c.json")
     checked, _ = harness.fit(cell.config, few.train, seed=11, snapshot=checks.make)
     assert len(checks.values) == 4
     assert all(torch.equal(a, b) for a, b in zip(alone.state_dict().values(), checked.state_dict().values(), strict=True))

@@ -1,17 +1,25 @@
 """Artefacts that were changed or swapped, and rows that say something else than they hold, are found."""
 
+import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bench import BenchError
+from bench.ingredients import Vouched
 from bench.origin import same_cell
 from bench.pipeline import run
+from bench.record import to_csv
+from bench.report import report
 from bench.scoring import score
-from bench.store import Store, read_results, to_csv
+from bench.store import Store, read_results
 from bench.verify import verify
+from metrics import METRICS
 
 
 def quick(results, seeds=2):
@@ -20,9 +28,21 @@ def quick(results, seeds=2):
     return Store(results, "digits")
 
 
+PRINTED = "; `bench report` makes it anew"
+"""What is said of a table or figure that does not fit the records: tests of these have lines of their own."""
+
+
+def other_code(record):
+    """The row as if other code of its model had made it, sealed."""
+    parts = json.loads(record.ingredients)
+    parts["fit"]["code of the model"] = {"models.old": "0" * 16}
+    return replace(record, ingredients=json.dumps(parts)).sealed()
+
+
 def found(results, **kwargs):
     findings = list(verify(results, **{"cells": 0, "device": "cpu", **kwargs}))
-    return [f"{f.what}: {f.text}" for f in findings if not f.good], [f"{f.what}: {f.text}" for f in findings if f.good]
+    bad = [f"{f.what}: {f.text}" for f in findings if not f.good]
+    return [text for text in bad if PRINTED not in text], [f"{f.what}: {f.text}" for f in findings if f.good]
 
 
 def test_what_was_left_alone_is_good_and_random_cells_come_out_the_same(tmp_path):
@@ -72,7 +92,7 @@ EDITS = [
     {"draw_sd": 1e-9},
     {"status": "ok "},
     {"metric_settings": '{"sigma": 1.0}'},
-    {"recipe": "old"},
+    {"trace": "[]"},
     {"role": "samples"},
     {"score_key": "none"},
     {"weights": "0123456789abcdef"},
@@ -160,7 +180,7 @@ def test_a_row_of_other_weights_is_found(tmp_path):
 
 def test_lines_of_other_code_are_named_and_not_judged(tmp_path):
     store = quick(tmp_path)
-    store.path.write_text(to_csv([replace(r, recipe="old").sealed() if r.model == "vae" else r for r in store.records()]))
+    store.path.write_text(to_csv([other_code(r) if r.model == "vae" else r for r in store.records()]))
     bad, good = found(tmp_path, cells=4)
     assert bad == []
     assert "rows: weights not compared, for today's code and settings make other ones: vae (hidden=(16,), epochs=2, draws=2)" in good
@@ -176,8 +196,9 @@ def test_cells_that_take_long_are_not_made_again(tmp_path):
 def test_a_data_set_that_is_not_at_hand_leaves_the_others(tmp_path):
     quick(tmp_path, seeds=1)
     row = next(r for r in Store(tmp_path, "digits").records() if r.model == "mean")
-    cell = replace(same_cell(row), dataset="tfd")
-    gone = replace(row, dataset="tfd", cell=cell.id, recipe=cell.recipe).sealed()
+    cell = replace(same_cell(row, Vouched()), dataset="tfd")
+    ingredients = json.dumps(cell.ingredients(row.metric, METRICS[row.metric]), default=str)
+    gone = replace(row, dataset="tfd", cell=cell.id, ingredients=ingredients).sealed()
     Store(tmp_path, "tfd").append([gone])
     bad, good = found(tmp_path, cells=3, data=tmp_path)
     assert bad == []
@@ -189,3 +210,95 @@ def test_nothing_to_verify_is_one_line(tmp_path):
     with pytest.raises(BenchError, match="no records and no artefacts under"):
         list(verify(tmp_path))
     assert read_results(tmp_path) == []
+
+
+def said_of_printed(results):
+    return [f"{f.what}: {f.text}" for f in verify(results, cells=0, device="cpu") if PRINTED in f.text]
+
+
+def test_tables_figures_and_page_are_made_again_and_compared(tmp_path):
+    quick(tmp_path, seeds=1)
+    report(tmp_path)
+    assert said_of_printed(tmp_path) == []
+    table, page, figure = (tmp_path / "digits" / name for name in ("table1.md", "report.html", "figures/samples-mean_draws_2_N_150.png"))
+    table.write_text(table.read_text().replace("mean", "best"))
+    page.write_text(page.read_text().replace("nats", "bits"))
+    with Image.open(figure) as image:
+        painted, texts = image.convert("RGB"), PngInfo()
+        for name, text in image.text.items():
+            texts.add_itxt(name, text)
+    painted.paste((255, 0, 0), (0, 0, 40, 40))
+    painted.save(figure, pnginfo=texts)
+    assert said_of_printed(tmp_path) == [
+        f"digits/report.html: is not what its records give{PRINTED}",
+        f"digits/table1.md: is not what its records give{PRINTED}",
+        f"digits/figures/samples-mean_draws_2_N_150.png: is not as it was drawn{PRINTED}",
+    ]
+    report(tmp_path)
+    assert said_of_printed(tmp_path) == []
+
+
+def test_a_painted_figure_whose_artefacts_are_gone_is_deleted(tmp_path):
+    quick(tmp_path, seeds=1)
+    report(tmp_path)
+    figure = tmp_path / "digits" / "figures" / "samples-mean_draws_2_N_150.png"
+    (tmp_path / ".cache").rename(tmp_path / "moved")
+    report(tmp_path)
+    assert figure.exists()
+    figure.with_suffix(".pdf").write_bytes(figure.with_suffix(".pdf").read_bytes() + b"%")
+    assert f"digits/figures/{figure.name}: is not as it was drawn{PRINTED}" in said_of_printed(tmp_path)
+    report(tmp_path)
+    assert not figure.exists()
+
+
+def test_rows_that_are_missing_are_found(tmp_path):
+    store = quick(tmp_path)
+    rows = store.records()
+
+    def without(gone):
+        store.path.write_text(to_csv([r for r in rows if not gone(r)]))
+        return [text for text in found(tmp_path)[0] if "missing" in text or "no rows" in text]
+
+    label = "digits vae (hidden=(16,), epochs=2, draws=2)"
+    assert without(lambda r: False) == []
+    assert without(lambda r: r.model == "vae" and r.seed == 1 and r.quantity == "exact_copies") == [
+        f"{label} seed 1 neighbours: rows are missing: exact_copies"
+    ]
+    assert without(lambda r: r.model == "vae" and r.seed == 0) == [f"{label}: no rows of seed 0, below others that are there"]
+    assert without(lambda r: r.model == "vae" and r.seed == 1 and r.metric == "parzen") == [f"{label}: no rows of parzen for seed 1"]
+
+
+def test_doubled_rows_and_copied_folders_are_found(tmp_path):
+    store = quick(tmp_path, seeds=1)
+    shutil.copytree(store.folder, tmp_path / "digits-old")
+    store.path.write_text(store.path.read_text() + store.path.read_text().partition("\n")[2])
+    bad, _ = found(tmp_path)
+    assert bad[0] == "digits-old: passed over: its runs.csv holds rows of digits, which belong into a folder of that name"
+    assert sum("stands there twice" in text for text in bad) == 14
+    assert len(bad) == 15
+
+
+def test_linked_folders_are_followed_and_a_folder_in_a_files_place_is_told(tmp_path):
+    store = quick(tmp_path, seeds=1)
+    store.cache.rename(tmp_path / "elsewhere")
+    store.cache.symlink_to(tmp_path / "elsewhere")
+    (store.cache / "fits").rename(tmp_path / "fits")
+    (store.cache / "fits").symlink_to(tmp_path / "fits")
+    (store.cache / "fits" / "loop").symlink_to(store.cache)
+    (path,) = store.cache.glob("fits/*/epoch-00001.safetensors")
+    path.unlink()
+    path.mkdir()
+    bad, good = found(tmp_path)
+    assert len(bad) == 1
+    assert bad == [f"{path.relative_to(store.cache)}: is a folder in the place of a file"]
+    assert "files are as they were written" in good[0]
+
+
+def test_another_processor_is_compared_within_noise(tmp_path):
+    store = quick(tmp_path, seeds=1)
+    rows = [replace(r, processor="another, AVX", weights="0" * 16).sealed() if r.model == "vae" else r for r in store.records()]
+    store.path.write_text(to_csv(rows))
+    shutil.rmtree(store.cache)
+    bad, good = found(tmp_path, cells=2)
+    assert bad == []
+    assert any("made again where bits may differ (processor): indistinguishable" in text for text in good)

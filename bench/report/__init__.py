@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from bench.atomic import write_atomically
+from bench.record import Record
 from bench.report.charts import charts_of
 from bench.report.compare import comparison
 from bench.report.figure import Figure, sweep
@@ -18,18 +19,21 @@ from bench.report.pictures import pictures_of
 from bench.report.render import to_csv, to_latex, to_markdown
 from bench.report.table import Table, table1
 from bench.report.theory import draw as draw_theory
-from bench.store import Record, read_records, read_results
+from bench.store import Store, stores_of
+
+ALONE = "digits"
+"""The data set for trying things out: it stands in no table beside others, so that a first run in a clone changes no committed one."""
 
 
 def report(results: Path | str = "results", *, figures: bool = True) -> list[Path]:
     """Rebuild every table and figure under `results` from its records; return the files written. Without `figures`, the tables alone.
 
-    `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them where there are several or the paper's
-    MNIST, beside which stands its other column, TFD; `results/<dataset>/figures/`; and `results/<dataset>/report.html`, a page with all
-    of it. Raises BadRecords.
+    `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them but digits where there are several or
+    the paper's MNIST, beside which stands its other column, TFD; `results/<dataset>/figures/`; and `results/<dataset>/report.html`, a page
+    with all of it. Raises BadRecords.
     """
     results = Path(results)
-    if not any(results.glob("*/runs.csv")):
+    if not stores_of(results):
         return []
     with FileLock(results / "report.lock"):  # who comes later read the records later
         return rebuild(results, figures=figures)
@@ -41,28 +45,30 @@ def rebuild(results: Path, *, figures: bool) -> list[Path]:
     if figures:
         sweep(results / "theory", theory)
     written = files_of(theory)
-    folders = sorted(path.parent for path in results.glob("*/runs.csv"))
-    for folder in folders:
-        records = read_records(folder / "runs.csv")
+    everything: list[Record] = []
+    stores = stores_of(results)
+    for store in stores:
+        records = store.records()
+        everything += records
         table = table1(records)
-        written += write_table(folder, table)
+        written += write_table(store.folder, table)
         if figures and records:
-            written += illustrate(folder, records, table, theory, results / ".cache")
+            written += illustrate(store, records, table, theory)
         else:  # a page that is there shows other rows
-            (folder / "report.html").unlink(missing_ok=True)
-    records = read_results(results)
-    paper = any(r.dataset == "mnist" for r in records)
-    if len(folders) > 1 or paper:
-        written += write_table(results, table1(records, beside=["tfd"] if paper else []))
+            (store.folder / "report.html").unlink(missing_ok=True)
+    together = [r for r in everything if r.dataset != ALONE]
+    paper = any(r.dataset == "mnist" for r in together)
+    if paper or len({r.dataset for r in together}) > 1:
+        written += write_table(results, table1(together, beside=["tfd"] if paper else []))
     return written
 
 
-def illustrate(folder: Path, records: Sequence[Record], table: Table, theory: Sequence[Figure], cache: Path) -> list[Path]:
+def illustrate(store: Store, records: Sequence[Record], table: Table, theory: Sequence[Figure]) -> list[Path]:
     """Draw the figures of a data set's records, and write its page; return the files."""
-    figures = figures_of(folder, records, cache)
+    figures = figures_of(store.folder, records, store.cache)
     shown = [figure for figure in [*figures, *theory] if not figure.wide]
-    path = folder / "report.html"
-    write_atomically(path, page(records[0].dataset, table, records, shown, comparison(records, cache)).encode())
+    path = store.folder / "report.html"
+    write_atomically(path, page(store.dataset, table, records, shown, comparison(records, store.cache)).encode())
     return [*files_of(figures), path]
 
 

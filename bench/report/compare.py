@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.record import Record
 from bench.report.lines import kept_arrays, lines_of, scores_of
 from bench.report.table import Key
-from bench.store import Record
+from bench.store import sure
 
 SHOWN = (8, 4, 2, 1, 0)
 """How many images each of two rows explains better by most are shown: as many as the budget allows."""
@@ -55,7 +56,7 @@ class Comparison:
 
 def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
     """Return the rows of one data set that can be compared, from the arrays under `cache`; None where there are not two, or no images."""
-    digests = {r.dataset_digest for r in records}
+    digests = {r.dataset_digest for r in sure(records)}
     if len(digests) != 1:
         return None
     digest = digests.pop()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.store import Record
+from bench.record import Record
 
 PROVENANCE = {
     "weights": "digest of the weights", "device": "device", "dtype": "number type", "threads": "threads", "deterministic": "deterministic",

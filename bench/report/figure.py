@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.atomic import write_atomically
-from bench.digest import code_digests, content_digest
+from bench.digest import content_digest, source_of
 from bench.report.table import Key
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
@@ -28,8 +28,8 @@ ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
 DPI = 300
 DRAWING = ("charts", "figure", "learning", "lines", "mosaic", "pictures", "theory")
 """The modules of the report whose code a figure depends on."""
-OF, BY, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench"
-"""How a PNG calls what it shows and what drew it, and how a PDF is known as ours."""
+OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench holds", "genmodel-bench"
+"""How a PNG calls what it shows, what drew it, and the digest of its pixels and its PDF, and how a PDF is known as ours."""
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
@@ -101,10 +101,11 @@ def figure_at(
     """Draw a figure to `path`, unless it is there already, `of` the same, by the same code and of the same `content`; return it.
 
     `of` is what the records say of its source, `content` what the source holds. Where there is nothing to draw it from, `of` alone
-    decides. None where there is no figure, or one of something else: `sweep` deletes it.
+    decides. None where there is no figure, or one of something else or painted over: `sweep` deletes it.
     """
     texts, by = texts_of(path), f"{drawn_by()} {content}".strip()
-    if texts.get(OF) == of and (draw is None or (texts.get(BY) == by and is_whole(path.with_suffix(".pdf"), of))):
+    as_drawn = texts.get(OF) == of and is_as_drawn(path, texts)
+    if as_drawn and (draw is None or texts.get(BY) == by):
         return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
     if draw is None:
         return None  # what is there is of something else: it is swept
@@ -134,6 +135,7 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
     image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
     for name, text in texts.items():
         named.add_itxt(name, text)
+    named.add_itxt(HOLDS, holds(image, pdf.getvalue(), texts))
     if image.getcolors(256):  # exact with a palette, and a third of the size
         image = image.quantize(256, dither=Image.Dither.NONE)
     image.save(png, "PNG", dpi=(DPI, DPI), pnginfo=named)
@@ -143,8 +145,7 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
 
 def drawn_by() -> str:
     """Return the digest of the code that draws. Another version of matplotlib draws what is missing, not what is there."""
-    code = code_digests("bench.report")
-    return content_digest([code[f"bench.report.{name}"] for name in DRAWING])
+    return content_digest([source_of(f"bench.report.{name}").digest for name in DRAWING])
 
 
 def texts_of(path: Path) -> dict[str, str]:
@@ -160,13 +161,26 @@ def texts_of(path: Path) -> dict[str, str]:
         return {}
 
 
-def is_whole(pdf: Path, of: str) -> bool:
-    """Return whether a figure's PDF is there to its end, and of this."""
+def is_as_drawn(path: Path, texts: Mapping[str, str]) -> bool:
+    """Return whether the pixels of a figure on disk, its PDF and its texts are what was written, all three."""
+    from PIL import Image
+
     try:
-        content = pdf.read_bytes()
-    except OSError:
+        with Image.open(path) as image:
+            return texts.get(HOLDS) == holds(image.convert("RGB"), path.with_suffix(".pdf").read_bytes(), texts)
+    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files
         return False
-    return content.rstrip().endswith(b"%%EOF") and f"/Keywords ({of})".encode() in content
+
+
+def holds(image: Any, pdf: bytes, texts: Mapping[str, str]) -> str:
+    """Return the digest of a figure: of its pixels, RGB, its PDF, and its texts."""
+    said = {name: texts[name] for name in (OF, BY, "Title", "Description", "Comment")}
+    return content_digest(bytes_digest(repr(image.size).encode() + image.tobytes()), bytes_digest(pdf), said)
+
+
+def bytes_digest(content: bytes) -> str:
+    """Return 16 hex digits of the SHA-256 of bytes."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def sweep(folder: Path, figures: Iterable[Figure]) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.record import Record
 from bench.report.figure import file_name
 from bench.report.table import Key, in_order_of
-from bench.store import Record
+from bench.store import sure
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -66,12 +67,12 @@ class Line:
 
 
 def lines_of(records: Sequence[Record]) -> list[Line]:
-    """Return the lines of one data set's records, in the order of its table."""
+    """Return the lines of one data set's records that are to be believed, in the order of its table."""
     found: dict[Key, list[Record]] = {}
-    for r in records:
+    for r in sure(records):
         found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
     by_seed = {key: tuple(sorted(rows, key=lambda r: r.seed or 0)) for key, rows in found.items()}
-    return [Line(key, by_seed[key]) for key in in_order_of(records)]
+    return [Line(key, by_seed[key]) for key in in_order_of(records) if key in by_seed]
 
 
 def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from bench.record import Record
 from bench.report.compare import Comparison
 from bench.report.details import Block, blocks
 from bench.report.figure import Figure, Section
 from bench.report.render import HEADLINE, LEDGER, LEGEND, letter, marks_of, printed
 from bench.report.table import COLUMNS, Key, Table
-from bench.store import Record
 
 GROUPS = {"model": "models", "samples": "users’ samples", "reference": "reference rows"}
 SECTIONS: dict[Section, str] = {

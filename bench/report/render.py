@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from bench.record import inert
 from bench.report.table import COLUMNS, Key, Table
-from bench.store import inert
 
 LEGEND = (
     "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from bench.report.published import EMPTY, PUBLISHED, REMARKS
-from bench.store import ROLES, Record, frame
+from bench.record import ROLES, Record, frame
+from bench.report.published import CONTENT, EMPTY, PUBLISHED, REMARKS
 
 KEY = ["role", "model", "variant", "samples"]
 COLUMNS = {
@@ -52,19 +51,21 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
     if not records:
         return Table(pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=KEY), columns=pd.MultiIndex.from_product([[], COLUMNS])))
     data = frame(records)
+    published_setting: dict[Key, bool] = {}
     columns: dict[tuple[str, Key], dict[str, object]] = {}
     notes: dict[Key, list[str]] = {}
     for (dataset, *key_parts), rows in data.groupby(["dataset", *KEY], sort=False):
         role, model, variant, n = key_parts
         key = (role, model, variant, int(n))
-        columns[dataset, key], found = summarise(dataset, model, rows)
+        published_setting[key] = is_the_published_setting(key, json.loads(rows["options"].iloc[0]))
+        columns[dataset, key], found = summarise(dataset, model, rows, published=published_setting[key])
         notes.setdefault(key, []).extend(found)
     datasets = list(dict.fromkeys(data["dataset"]))
     keys = list(dict.fromkeys(key for _, key in columns))
     for dataset in (name for name in beside if name not in datasets):
         datasets.append(dataset)
         for key in keys:
-            published = PUBLISHED.get((key[1], dataset)) if is_the_published_setting(key) else None
+            published = PUBLISHED.get((key[1], dataset)) if published_setting[key] else None
             if published:
                 columns[dataset, key] = {"published": published.value, "published ±": published.stderr}
                 notes[key].append(f"{dataset}: published values alone: {EMPTY[dataset]}")
@@ -80,12 +81,17 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
     return Table(in_order(numbers), notes)
 
 
-def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, object], list[str]]:
-    """Return one model's numbers on one data set, from its records of all seeds, and its notes."""
+def summarise(dataset: str, model: str, rows: pd.DataFrame, *, published: bool) -> tuple[dict[str, object], list[str]]:
+    """Return one model's numbers on one data set, from its records of all seeds, and its notes; doubtful records count for nothing.
+
+    `published` says whether a published value may stand beside.
+    """
+    numbers: dict[str, object] = {"N": int(rows["samples"].iloc[0])}
+    doubts = [f"{dataset}: left out: {text}" for text in left_out(rows[rows["doubt"] != ""])]
+    rows = rows[rows["doubt"] == ""]
     parzen = rows[rows["metric"] == "parzen"]
     scored = parzen[parzen["value"].notna() & (parzen["quantity"] == "log_likelihood")]
-    notes = [f"{dataset}: {status}" for status in dict.fromkeys(with_seeds(rows[rows["status"] != "ok"]))]
-    numbers: dict[str, object] = {"N": int(rows["samples"].iloc[0])}
+    notes = doubts + [f"{dataset}: {status}" for status in dict.fromkeys(with_seeds(rows[rows["status"] != "ok"]))]
     if scored.empty:
         return numbers, notes
     numbers |= {"nats": scored["value"].mean(), "σ": sigma(scored), **ledger(scored)}
@@ -97,10 +103,13 @@ def summarise(dataset: str, model: str, rows: pd.DataFrame) -> tuple[dict[str, o
         "minutes": plain(scored["fit_seconds"].mean() / 60),
         "MiB": plain(scored["peak_memory_mib"].mean()),
     }
-    if is_the_published_setting(rows.iloc[0][KEY]):
+    content = rows["dataset_digest"].iloc[0]
+    if published and content == CONTENT.get(dataset, content):
         found, note = comparison(dataset, model, parzen, scored)
         numbers |= found
         notes += note
+    elif published:
+        notes.append(f"{dataset}: published values do not stand beside: its content, {content}, is not that of the published files")
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
         values = rows[(rows["metric"] == "neighbours") & (rows["quantity"] == quantity)]["value"]
         numbers[column] = plain(values.mean() * factor)
@@ -167,6 +176,15 @@ def with_seeds(rows: pd.DataFrame) -> list[str]:
     return found
 
 
+def left_out(rows: pd.DataFrame) -> list[str]:
+    """Return in words which rows are not to be believed, and why: '2 rows (seed 1): was edited since it was made'."""
+    found = []
+    for doubt, group in rows.groupby("doubt", sort=False):
+        seeds = ", ".join(str(s) for s in sorted(group["seed"].dropna().unique()))
+        found.append(f"{len(group)} row{'s' if len(group) > 1 else ''}{f' (seed {seeds})' if seeds else ''}: {doubt}")
+    return found
+
+
 def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
     """Return a note for each row whose log-likelihood exceeds that of real training images."""
     found = []
@@ -203,11 +221,10 @@ def in_order_of(records: Sequence[Record]) -> list[Key]:
     return [(str(role), str(model), str(variant), int(n)) for role, model, variant, n in table1(records).numbers.index]
 
 
-def is_the_published_setting(key: Iterable[Any]) -> bool:
+def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:
     """Return whether a published value may stand in a row: of a model, 10,000 samples, nothing changed but epochs, draws, determinism."""
-    role, _, variant, samples = key
-    harmless = r"epochs=\d+|draws=\d+|deterministic=True"
-    return bool(role == "model" and samples == 10_000 and re.fullmatch(rf"(({harmless})(, (?!$)|$))*", variant))
+    role, _, _, samples = key
+    return role == "model" and samples == 10_000 and set(options) <= {"epochs", "draws", "deterministic"}
 
 
 def sigma(rows: pd.DataFrame) -> Any:

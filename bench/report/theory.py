@@ -8,18 +8,36 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import write_atomically
 from bench.digest import code_digests, content_digest
 from bench.errors import BadRecords
+from bench.ingredients import code_digest
 from bench.report.figure import BLACK, BLUE, GREEN, ONE_COLUMN, RED, TWO_COLUMNS, Drawn, Figure, figure_at
 
 MINUS_LOG_4 = -math.log(4)
 STALE = " Made by other code than today's; `bench theory` makes it anew."
 COLOUR_OF = {"minimax": RED, "non-saturating": BLUE}
+
+
+def store(theory: Any, results: Path) -> Path:
+    """Write what was measured as `results/theory/figure1.json`, with the code and the torch that made it; return the file."""
+    path = results / "theory" / "figure1.json"
+    made = {"code": code_of_theory(), "torch": version("torch")}
+    content = rounded(made | asdict(theory))
+    text = json.dumps(content | {"seal": content_digest(json.loads(json.dumps(content)))}, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, text.replace(', "', ',\n"').encode() + b"\n")
+    return path
+
+
+def code_of_theory() -> str:
+    """Return the digest of the code that measures."""
+    return code_digest(code_digests("bench.theory"))
 
 
 def draw(results: Path) -> list[Figure]:
@@ -31,7 +49,7 @@ def draw(results: Path) -> list[Figure]:
         theory = json.loads(source.read_bytes())
         if theory["seal"] != content_digest({name: part for name, part in theory.items() if name != "seal"}):
             raise ValueError("it was changed since it was written")
-        stale = theory["code"] != code_digests("bench.theory")
+        stale = theory["code"] != code_of_theory()
         found = [
             figure_at(source.with_name(f"{one.__name__}.png"), "theory", content_digest(theory), partial(one, theory))
             for one in (figure1, value, gradients)
@@ -188,3 +206,12 @@ def gradients(theory: Any) -> Drawn:
 def signed(x: float, decimals: int) -> str:
     """Return a number with the sign − of print."""
     return f"{x:.{decimals}f}".replace("-", "−")
+
+
+def rounded(content: Any) -> Any:
+    """Return JSON values with every float at six significant digits."""
+    if isinstance(content, dict):
+        return {name: rounded(part) for name, part in content.items()}
+    if isinstance(content, list | tuple):
+        return [rounded(part) for part in content]
+    return float(f"{content:.6g}") if isinstance(content, float) else content

@@ -1,0 +1,256 @@
+"""A digest of code changes with what can change a number, and with nothing else; it is the same on every Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import digest
+from bench.digest import code_digests, source_of, walked
+from bench.errors import BenchError
+from bench.ingredients import changed_modules, code_digest
+
+ROOT = Path(__file__).parents[1]
+CODE = '''"""Doc."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch.nn.functional import softplus
+
+
+class Able(Protocol):
+    """What a thing can do."""
+
+    size: int
+
+    def do(self) -> int:
+        """Do it."""
+
+
+class Net(torch.nn.Module):
+    """A net."""
+
+    width: int = 3
+    SETTINGS: dict = {"digits": {"width": 4}}
+    KIND = "net"
+
+    def __init__(self, k: int) -> None:
+        """Make it."""
+        if k < 1:
+            raise ValueError(f"net: k is {k}, expected more")
+        assert k < 100, "too many"
+        self.k = k
+        self.rate = 0.5
+
+    def step(self, x: torch.Tensor) -> torch.Tensor:
+        total = softplus(x).sum() + math.pi
+        if total > 1e9:
+            warnings.warn("large", RuntimeWarning, stacklevel=2)
+        return total * self.rate + self.k
+'''
+HARMLESS = {
+    "a comment": ("self.k = k", "self.k = k  # the size"),
+    "layout": ("return total * self.rate + self.k", "return (\n            total * self.rate + self.k\n        )"),
+    "a docstring": ('"""A net."""', '"""A net of one layer."""'),
+    "a docstring that goes": ('        """Make it."""\n', ""),
+    "an annotation": ("k: int", "k: float"),
+    "an annotation of a local": ("total = softplus", "total: torch.Tensor = softplus"),
+    "a return annotation": ("-> None", "-> Sequence[int] | None"),
+    "the text of an error": ("net: k is {k}, expected more", "net: got {k}; give more"),
+    "the text of an assertion": ('"too many"', '"far too many"'),
+    "the text of a warning": ('"large"', '"very large"'),
+    "a warning more": ("return total *", 'warnings.warn("slow")\n        return total *'),
+    "a Protocol": ("class Net", 'class Other(Protocol):\n    def go(self) -> None:\n        """Go."""\n\n\nclass Net'),
+    "a method of a Protocol": ('"""Do it."""', '"""Do it."""\n\n    def undo(self) -> int:\n        ...'),
+    "settings by data set": ('"width": 4', '"width": 5'),
+    "the name of its kind": ('KIND = "net"', 'KIND = "net of one layer"'),
+    "an import more": ("import math\n", "import math\nimport random\n"),
+    "an import in another place": ("import torch\n", "import torch as torch\n"),
+    "an imported name's own way": ("import softplus", "import softplus as softly"),
+    "a pass": ("self.k = k", "self.k = k\n        pass"),
+}
+HARMFUL = {
+    "a number": ("0.5", "0.6"),
+    "an operator": ("total * self.rate", "total - self.rate"),
+    "the type of a literal": ("self.rate = 0.5", "self.rate = True"),
+    "another function under the same name": ("torch.nn.functional import softplus", "torch.nn.functional import relu as softplus"),
+    "the kind of an error": ("raise ValueError", "raise RuntimeError"),
+    "what is asserted": ("k < 100", "k < 200"),
+    "a default": ("width: int = 3", "width: int = 4"),
+    "a field more": ("width: int = 3", "width: int = 3\n    depth: int"),
+    "a class variable of a field": ("width: int = 3", "width: ClassVar[int] = 3"),
+    "a base": ("torch.nn.Module", "torch.nn.Sequential"),
+    "a Protocol that does something": ('"""Do it."""', '"""Do it."""\n        return 3'),
+    "a condition": ("k < 1:", "k <= 1:"),
+    "a decorator": ("    def step", "    @torch.no_grad()\n    def step"),
+}
+
+
+def edited(old, new):
+    assert old in CODE
+    text = CODE.replace(old, new)
+    return text.replace("softplus(x)", "softly(x)") if "as softly" in text else text
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_changes_no_number_changes_no_digest(name):
+    assert walked(edited(*HARMLESS[name])).digest == walked(CODE).digest
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_what_may_change_a_number_changes_the_digest(name):
+    assert walked(edited(*HARMFUL[name])).digest != walked(CODE).digest
+
+
+FORMS = """
+def f(x, /, y=1, *args, z=None, **named):
+    match x:
+        case {"a": [1, *rest], **others} if rest:
+            return f"{x!r:>{y}} and {y=}" f" more {z}" "end", rest, others
+        case None | True | 1.5 | -2j | b"\\x00":
+            return lambda a, *, b=2: (yield a)
+        case str(named) as whole:
+            return {**named, "k": [i for i in whole if i][::2]}
+    try:
+        async def g():
+            async with x as y, z:
+                await y
+    except* (ValueError, TypeError) as group:
+        raise RuntimeError(f"no {group}") from group
+    else:
+        del x[1:, ...]
+    finally:
+        global q
+        q = (n := 10) if x is not None else 1_000_000
+    with (open("a") as a, open("b") as b):
+        return f"{{{a}}}" + rf"\\d{b:{y}.{z}}"
+"""
+
+
+def test_a_digest_is_the_same_on_every_python():
+    # Python 3.11, 3.12, 3.13 and 3.14 gave these.
+    assert walked(CODE).digest == "d1450fd7d91fc7a1"
+    assert walked(FORMS).digest == "210960d70d0f7780"
+
+
+MODEL = """
+import plain.quiet
+from plain import part, twin
+from plain.part import f
+
+def g(x: twin.T):
+    return f(x) + part.p(x)
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A package of a model file, one it imports and one it does not; returns the digests after an edit."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    files = {
+        "__init__": "",
+        "part": '"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 1\n\ndef p(x):\n    return x\n',
+        "twin": "def f(x):\n    return x + 2\n\ndef t(x):\n    return x\n",
+        "model": MODEL,
+        "quiet": "import torch\n\ntorch.backends.cudnn.benchmark = True\n",
+        "other": "x = 1\n",
+    }
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def digests(module=None, old="", new=""):
+        if module:
+            path = folder / f"{module}.py"
+            assert old in path.read_text()
+            path.write_text(path.read_text().replace(old, new))
+        for cached in (code_digests, source_of, digest._followed):
+            cached.cache_clear()
+        for name in [m for m in sys.modules if m.startswith("plain")]:
+            del sys.modules[name]
+        return code_digests("plain.model")
+
+    yield digests
+    code_digests.cache_clear()
+    source_of.cache_clear()
+
+
+def test_a_module_outside_the_project_is_followed_and_what_only_annotations_name_is_not(project):
+    assert set(project()) == {"plain.model", "plain.part", "plain.quiet", "imports"}  # twin is named by an annotation
+
+
+def test_code_of_the_module_and_of_its_imports_counts(project):
+    before = code_digest(project())
+    assert code_digest(project("part", "x + 1", "x + 2")) != before
+    assert code_digest(project("part", "x + 2", "x + 1")) == before
+    assert code_digest(project("model", "def g", "def h")) != before
+    assert code_digest(project("quiet", "True", "False")) != before
+    before = project()
+    assert project("other", "x = 1", "x = 2") == before
+
+
+def test_another_function_of_the_same_name_in_another_module_is_another_code(project):
+    project("model", "part.p(x)", "part.p(x) + twin.t(x)")
+    before = project()
+    after = project("model", "from plain.part import f", "from plain.twin import f")
+    assert {name: value for name, value in before.items() if name != "imports"} == {k: v for k, v in after.items() if k != "imports"}
+    assert code_digest(before) != code_digest(after)
+    assert changed_modules(before, after) == ["imports"]
+    first = project("model", "f(x) + part.p(x) + twin.t(x)", "f(x) + part.f(x)")
+    assert code_digest(project("model", "f(x) + part.f(x)", "part.f(x) + f(x)")) != code_digest(first)
+
+
+def test_a_file_that_moves_changes_nothing(project, tmp_path):
+    before = project()
+    folder = tmp_path / "plain"
+    (folder / "parts").mkdir()
+    (folder / "parts" / "__init__.py").write_text("")
+    (folder / "part.py").rename(folder / "parts" / "first.py")
+    project("model", "from plain.part import f", "from plain.parts.first import f")
+    after = project("model", "from plain import part, twin", "from plain import twin\nfrom plain.parts import first as part")
+    assert "plain.parts.first" in after
+    assert code_digest(after) == code_digest(before)
+
+
+def test_a_module_without_source_is_one_line():
+    with pytest.raises(BenchError, match=r"'nowhere\.at\.all' has no source file to hash"):
+        code_digests("nowhere.at.all")
+
+
+def test_what_is_installed_is_not_followed():
+    assert all(name.split(".")[0] in ("models", "imports") for name in code_digests("models.references"))
+
+
+def test_the_closures_are_small():
+    from bench.cell import ROLES
+
+    held = {role: set(code_digests(*modules)) - {"imports"} for role, modules in ROLES.items()}
+    assert held == {
+        "training loop": {"bench.harness", "bench.graph", "bench.seeding", "bench.determinism"},
+        "drawing": {"bench.drawing", "bench.seeding", "bench.determinism"},
+        "selection": {"bench.selection", "bench.seeding", "bench.determinism", "metrics.windows", "metrics.distances"},
+        "scoring": {"bench.measure", "bench.seeding", "bench.determinism", "metrics.base"},
+    }
+
+
+def test_digests_of_the_projects_own_files_are_the_same_on_the_pythons_that_are_here():
+    names = "import json; from bench.digest import code_digests; print(json.dumps([code_digests(m) for m in {!r}]))"
+    modules = ["models.gan", "models.cae", "models.gsn", "metrics.parzen", "bench.harness"]
+    found = {}
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        try:
+            done = subprocess.run([f"python{version}", "-c", names.format(modules)], cwd=ROOT, capture_output=True, text=True)
+        except FileNotFoundError:
+            continue
+        if done.returncode == 0:
+            found[version] = done.stdout
+    here = subprocess.run([sys.executable, "-c", names.format(modules)], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(found.values()) <= {here}
