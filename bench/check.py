@@ -22,8 +22,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from scipy.stats import t
-
 from bench.cell import Cell
 from bench.data import load
 from bench.errors import BenchError, DataMissing
@@ -31,7 +29,7 @@ from bench.ingredients import Vouched, read_vouched
 from bench.origin import cell_today
 from bench.provenance import resolve_device
 from bench.record import Record, as_json, read_records
-from bench.store import Store, believed, sure
+from bench.store import Store, believed, default_results, sure
 from bench.watch import Silent, Watch
 from bench.workers import Place, in_turn
 from metrics import METRICS
@@ -97,7 +95,9 @@ def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tu
 @cache
 def quantile(dof: float) -> float:
     """Return the quantile of Student's t at 1 − ALPHA; of the normal distribution for infinitely many degrees of freedom."""
-    return float(t.ppf(1 - ALPHA, dof))
+    from scipy.special import ndtri, stdtrit  # here: who only asks what is there would wait for it
+
+    return float(ndtri(1 - ALPHA) if math.isinf(dof) else stdtrit(dof, 1 - ALPHA))
 
 
 def other_conditions(before: Record, now: Record) -> list[str]:
@@ -147,7 +147,7 @@ def check(
     retrain: bool = False,
     data: Path | str | None = None,
     device: str = "auto",
-    results: Path | str = "results",
+    results: Path | str | None = None,
     watch: Watch | None = None,
 ) -> list[Verdict]:
     """Make the likelihood numbers of a baseline, a folder with runs.csv, again and return a verdict on each line.
@@ -161,14 +161,15 @@ def check(
     content = load(dataset, root=data)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
-    vouched = read_vouched(Path(results))
+    results = Path(results or default_results())
+    vouched = read_vouched(results)
     for records in lines:
         planned = cells_today(records, content.digest, vouched, fast=fast)
         if isinstance(planned, Verdict):
             verdicts.append(planned)
         else:
             todo.append((records, planned))
-    with working_folder(Path(results), scratch=retrain) as folder:
+    with working_folder(results, scratch=retrain) as folder:
         place = Place(dataset, Path(data) if data else None, folder, device, rescore=True, keep_rows=False)
         Store(folder, dataset).prepare()
         outcomes = {}

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.errors import BenchError, printable
+from bench.store import default_results, passed_over
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 Figures = Annotated[bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
+RESULTS = default_results()
 Data = Annotated[Path | None, typer.Option("--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
@@ -78,7 +80,7 @@ def run(
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take at a time.")] = None,
     data: Data = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
     replace: Replace = False,
     figures: Figures = True,
@@ -147,7 +149,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     figures: Figures = True,
     replace: Replace = False,
 ) -> None:
@@ -169,11 +171,13 @@ def score(
 
 
 @app.command()
-def report(results: Results = Path("results")) -> None:
+def report(results: Results = RESULTS) -> None:
     """Rebuild every table and figure from the records alone."""
     from bench.report import report as rebuild
 
     written = rebuild(results)
+    for folder, why_not in passed_over(results).items():
+        typer.echo(f"bench: {results / folder}: passed over: its runs.csv {why_not}", err=True)
     if not written:
         raise BenchError(f"report: no records under {results}; make some with `bench run --all`")
     for path in written:
@@ -183,7 +187,7 @@ def report(results: Results = Path("results")) -> None:
 @app.command()
 def theory(
     seed: Annotated[int, typer.Option(help="The seed of the training.", min=0)] = 0,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
     """Measure what the theory says on a known density, the paper's Figure 1, and draw it: half a minute."""
     from bench.report.theory import draw, store
@@ -207,7 +211,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
     """Make a baseline's likelihood numbers again. Exit code 3 if one regressed beyond its noise, 4 if one cannot be compared."""
     from bench.check import as_plain, exit_code
@@ -235,7 +239,7 @@ def why(
     precision: Annotated[Exactness, typer.Option()] = Exactness.highest,
     options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE")] = None,
     data: Data = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
     """Print what a cell depends on, and which ingredient makes its parts be reused or made anew."""
     from bench.data import load
@@ -259,7 +263,7 @@ def verify(
     seed: Annotated[int | None, typer.Option(help="What the draw of the cells depends on (default: the moment).")] = None,
     device: Device = "auto",
     data: Data = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
     """Hash the artefacts again, compare rows with them, make some cells again. Exit code 1 if anything is not as it should be."""
     from bench.screen import print_finding
@@ -279,7 +283,7 @@ def vouch(
     within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
     device: Device = "auto",
     data: Data = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
     """Replay stored trainings by today's code; where every bit is equal, stored rows stay good. Exit code 1 if not all of it is."""
     from bench.screen import print_said

@@ -20,7 +20,7 @@ from bench.origin import same_cell
 from bench.record import Record, as_json, frame
 from bench.report import report
 from bench.spread import Executor, Spread
-from bench.store import Store
+from bench.store import Store, default_results
 from bench.watch import Silent, Watch
 from bench.workers import Place
 from metrics import METRICS, Metric
@@ -45,7 +45,7 @@ def run(
     jobs: int = 0,
     timeout: float | None = None,
     data: Path | str | None = None,
-    results: Path | str = "results",
+    results: Path | str | None = None,
     force: bool = False,
     replace: bool = False,
     tensorboard: bool = False,
@@ -61,8 +61,9 @@ def run(
 
     `models` None stands for all of `MODELS` that are meant for the data set. `seeds` runs of each, with base seeds 0, 1, …; `draws` times
     `samples` images from each, made with the 'last' weights or with those that are 'best' on validation images (`checkpoint`); `options`
-    like "gan-ns.epochs=100". Finished cells under `results` are reused, interrupted ones go on; `force` does them anew. Rows of another
-    content of the data set are refused, or with `replace` superseded. Scores are in the units of their metric, see `metrics`.
+    like "gan-ns.epochs=100". Finished cells under `results` (default: `results` in a clone of this project, else `bench-results`) are
+    reused, interrupted ones go on; `force` does them anew. Rows of another content of the data set are refused, or with `replace`
+    superseded. Scores are in the units of their metric, see `metrics`.
     Cells run in this process, or in `jobs` others that share its threads; there, one that takes more than `timeout` seconds is stopped.
     `deterministic` lets torch take only algorithms that repeat their bits; `precision` is that of float32 matrix products (None: as torch
     is set). `tensorboard` writes training for it under `results/.cache/tensorboard`; without `figures`, only the tables are written.
@@ -77,7 +78,7 @@ def run(
     place = Place(
         dataset,
         Path(data) if data else None,
-        Path(results),
+        Path(results or default_results()),
         device,
         rescore=force,
         run=new_mark() if force else "",
@@ -166,16 +167,15 @@ def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRI
 
     Scores of metrics other than `metrics` are not judged: whoever gave them may give them again.
     """
+    today = {name: metric_ingredients(name, metric) for name, metric in metrics.items()}
+    recipes: dict[str, str | None] = {}
     found: list[str] = []
-    for r in records:
-        if r.name in found:
-            continue
-        if r.metric in metrics:
-            score = {"draws": r.draws, **metric_ingredients(r.metric, metrics[r.metric])}
-            other_metric = metric_recipe_of(as_json({"score": score}), vouched) != r.metric_recipe
-        else:
-            other_metric = False
-        cell = same_cell(r, vouched) if r.role != "samples" else None
-        if other_metric or (r.role != "samples" and (cell is None or cell.recipe != r.recipe)):
+    for r in (r for r in records if r.name not in found):
+        score = as_json({"score": {"draws": r.draws, **today.get(r.metric, {})}})
+        other_metric = r.metric in today and metric_recipe_of(score, vouched) != r.metric_recipe
+        if r.role != "samples" and r.cell not in recipes:
+            cell = same_cell(r, vouched)
+            recipes[r.cell] = cell and cell.recipe
+        if other_metric or (r.role != "samples" and recipes[r.cell] != r.recipe):
             found.append(r.name)
     return found

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from bench.digest import content_digest
 from bench.errors import BadRecords
 from bench.ingredients import Vouched, metric_recipe_of, recipe_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def aside(default: Any) -> Any:
@@ -178,6 +179,8 @@ def seal_of(texts: Mapping[str, str]) -> str:
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return the records as a table with one column for each field, and the label of their options as `variant`."""
+    import pandas as pd  # here: the command line, which asks for help, would wait for it
+
     rows = [{"variant": r.variant, **asdict(r)} for r in records]
     table = pd.DataFrame(rows, columns=[*COLUMNS, "variant", "recipe", "doubt"])
     return table.astype({name: "Int64" for name in INTEGERS})

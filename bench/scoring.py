@@ -25,7 +25,7 @@ from bench.record import Record, as_json
 from bench.report import report
 from bench.rows import score_records
 from bench.samples import as_samples, parts, read_samples
-from bench.store import Store
+from bench.store import Store, default_results
 from metrics import METRICS, Metric
 from models import MODELS
 
@@ -37,7 +37,7 @@ def score(
     name: str | None = None,
     device: str = "auto",
     data: Path | str | None = None,
-    results: Path | str = "results",
+    results: Path | str | None = None,
     figures: bool = True,
     replace_data: bool = False,
     metrics: Mapping[str, Metric] = METRICS,
@@ -53,7 +53,7 @@ def score(
     content = load(dataset, root=data)
     path = Path(samples) if isinstance(samples, (str, Path)) else None
     name = checked_name(name or (Path(os.path.realpath(path)).stem if path else "samples"))
-    store = Store(Path(results), dataset)
+    store = Store(Path(results or default_results()), dataset)
     read = partial(as_samples, samples) if path is None else partial(read_samples, path)
     x = read(content.shape, scratch=store.cache)
     for key, metric in metrics.items():
@@ -74,7 +74,7 @@ def score(
         blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
         records += score_records(blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store)
     store.append([r.sealed().settled(vouched) for r in records])
-    report(Path(results), figures=figures)
+    report(store.results, figures=figures)
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
 
 

@@ -135,6 +135,14 @@ def _doubted(r: Record, wrong: bool, doubt: str) -> Record:
     return replace(r, doubt=doubt) if wrong and not r.doubt else r
 
 
+def default_results() -> Path:
+    """Return the results folder of who names none: `results` in a clone of this project, `bench-results` in any other folder.
+
+    A project of somebody else may have a folder `results` of its own.
+    """
+    return Path("results" if Path.cwd() == Path(__file__).resolve().parents[1] else "bench-results")
+
+
 def folder_name(dataset: str) -> str:
     """Return a data set's name as one component of a path: 'folder:/a b' -> 'folder%3A%2Fa%20b', a long one cut and hashed."""
     name = quote(dataset, safe="").replace(".", "%2E")

@@ -4,6 +4,7 @@ os.environ["NO_COLOR"] = "1"
 
 import pytest
 import torch
+from edits import project  # noqa: F401  # a fixture
 
 from bench.data import load
 from bench.dataset import Dataset, assemble

@@ -3,127 +3,17 @@
 The model, the loop it imports and the metric are files of the test's own, which are really edited.
 """
 
-import importlib
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
-from bench import digest
-from bench.cell import ROLES, Cell
+from bench.cell import Cell
 from bench.checks import epochs_of
 from bench.dataset import assemble
-from bench.digest import code_digests, source_of
 from bench.execute import Rig, complete
 from bench.store import Store
 from bench.why import why
-
-PLAYED = {"training loop": "loop", "drawing": "draws", "selection": "choice", "scoring": "scores"}
-"""The role that a file of the test's own has a part in."""
-FILES = {
-    **{file: "RATE = 0.5\n" for file in PLAYED.values()},
-    "part": "def clipped(x):\n    if x is None:\n        raise ValueError('no clip')\n    return x.clamp(0, 1)\n",
-    "net": """
-from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import nn
-
-from models.base import Stage
-from plain.part import clipped
-
-
-@dataclass(frozen=True)
-class Config:
-    epochs: int = 3
-    lr: float = 0.1
-    width: float = 0.1
-
-    REFERENCE: ClassVar = False
-    SAMPLING: ClassVar = ("width",)
-    SETTINGS: ClassVar = {}
-    INPUTS: ClassVar = ("table.txt",)
-
-    def build(self, shape):
-        return Net(self, shape)
-
-
-class Net(nn.Module):
-    def __init__(self, config, shape):
-        super().__init__()
-        self.config, self.mean = config, nn.Parameter(torch.zeros(shape))
-
-    def initialise(self, x):
-        pass
-
-    def stages(self):
-        return [Stage("pull", self.config.epochs, 50, self.step)]
-
-    @torch.no_grad()
-    def step(self, x, y):
-        self.mean += self.config.lr * (x.mean(0) - self.mean) + 1e-3 * torch.randn_like(self.mean)
-        return {"distance": (x - self.mean).abs().mean()}
-
-    @torch.no_grad()
-    def sample(self, n):
-        noise = torch.randn(n, *self.mean.shape)
-        return clipped(self.mean + self.config.width * noise).float()
-""",
-    "measure": """
-from dataclasses import dataclass
-
-from metrics.base import Result, Score
-
-
-@dataclass(frozen=True)
-class Brightness:
-    offset: float = 0.0
-    min_samples: int = 1
-    needs: tuple = ()
-
-    def __call__(self, subject, reference):
-        means = subject.samples.double().flatten(1).mean(1)
-        score = Score(float(means.mean()) + self.offset, float(means.std()), "samples", len(means), "share", "neither")
-        return Result({"brightness": score}, {"means": means})
-""",
-}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """The package `plain`; returns a function that edits one of its files, if any, and imports it anew: (Config, Brightness)."""
-    folder = tmp_path / "code" / "plain"
-    folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text("")
-    (folder / "table.txt").write_text("1 2 3")
-    for name, text in FILES.items():
-        (folder / f"{name}.py").write_text(text)
-    monkeypatch.syspath_prepend(str(folder.parent))
-    for role, file in PLAYED.items():
-        monkeypatch.setitem(ROLES, role, (*ROLES[role], f"plain.{file}"))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-
-    def edit(file=None, old="", new=""):
-        if file:
-            path = folder / f"{file}.py"
-            assert old in path.read_text()
-            path.write_text(path.read_text().replace(old, new))
-        forget_code()
-        for name in [name for name in sys.modules if name.startswith("plain")]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-        return importlib.import_module("plain.net").Config, importlib.import_module("plain.measure").Brightness
-
-    yield edit
-    forget_code()
-
-
-def forget_code():
-    """Let code be hashed anew, as in another process."""
-    for cached in (code_digests, source_of, digest._followed):
-        cached.cache_clear()
 
 
 def changed_pixel(data):

@@ -1,6 +1,8 @@
 """The straight line from names to rows, and what is reused of it."""
 
 import json
+import os
+import time
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -8,16 +10,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench import harness
+from bench import BadOption, BenchError, harness
+from bench.data import load
+from bench.dataset import assemble
 from bench.pipeline import run
-from bench.record import to_csv
+from bench.record import read_records, to_csv
 from bench.seeding import derive_seed, seed_everything
 from bench.store import Store
+from bench.subject import Notice
 from bench.watch import Silent
 from metrics import METRICS, Result, Score
 from models import MODELS, settings_for, vae
 
 QUICK = {"vae": ["vae.epochs=2", "vae.hidden=16"], "dbn": ["dbn.epochs=2", "dbn.sample_steps=3"]}
+for name in ("deep-gsn", "deep-gsn-chain"):
+    QUICK[name] = [f"{name}.epochs=2", f"{name}.hidden=16,12"]
 
 
 @dataclass(frozen=True)
@@ -202,6 +209,85 @@ def test_force_trains_again_and_gives_the_same_bits(tmp_path, trained):
     second = quick(tmp_path, force=True)
     assert trained == ["VAE"] * 2
     assert values(first) == values(second)
+
+
+def test_force_goes_by_its_own_mark_and_by_no_clock(tmp_path, trained):
+    quick(tmp_path, ["deep-gsn", "deep-gsn-chain"])
+    tomorrow = time.time() + 86_400
+    for path in (tmp_path / ".cache").rglob("*"):
+        os.utime(path, (tomorrow, tomorrow))
+    made = {path: path.read_bytes() for path in (tmp_path / ".cache").glob("samples/*")}
+    del trained[:]
+    steps = []
+
+    class Counting(Silent):
+        def news(self, cell, news):
+            steps.append((cell.model, news.stage)) if isinstance(news, harness.Progress) else None
+
+    quick(tmp_path, ["deep-gsn", "deep-gsn-chain"], force=True, watch=Counting())
+    # two models of one training: it is made once, and found by the second
+    assert {model for model, stage in steps if stage == "walkback"} == {"deep-gsn"}
+    assert {path: path.read_bytes()[-1000:] for path in made} == {path: content[-1000:] for path, content in made.items()}
+    assert all(path.stat().st_mtime < tomorrow - 3600 for path in made)
+    assert not list((tmp_path / ".cache").glob("marks/*"))
+
+
+def test_the_precision_that_torch_was_set_to_is_part_of_a_number(tmp_path, trained):
+    before = torch.get_float32_matmul_precision()
+    seen = []
+
+    class Looking(Brightness):
+        def __call__(self, subject, reference):
+            seen.append(torch.get_float32_matmul_precision())
+            return super().__call__(subject, reference)
+
+    metrics = {"brightness": Looking()}
+    torch.set_float32_matmul_precision("medium")
+    try:
+        records = quick(tmp_path, metrics=metrics)
+        assert set(records["variant"]) == {"hidden=(16,), epochs=2, precision=medium"}
+        assert torch.get_float32_matmul_precision() == "medium"
+        quick(tmp_path, metrics=metrics, precision="highest")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert len(trained) == 2
+    assert seen == ["medium", "highest"]
+    quick(tmp_path, metrics=metrics)
+    assert len(trained) == 2
+    with pytest.raises(BadOption, match="--precision: got 'low', expected highest or high or medium"):
+        quick(tmp_path, precision="low")
+
+
+def test_what_a_run_outdates_is_told_and_kept(tmp_path):
+    quick(tmp_path, seeds=2)
+    store = Store(tmp_path, "digits")
+    store.path.write_text(to_csv([other_code(r) for r in store.records()]))
+    heard = []
+
+    class Hearing(Silent):
+        def news(self, cell, news):
+            heard.append(news.text) if isinstance(news, Notice) else None
+
+    quick(tmp_path, seeds=1, watch=Hearing())
+    assert {r.seed for r in store.records()} == {0}
+    kept = read_records(store.superseded)
+    assert {r.seed for r in kept} == {1}  # those of seed 0 say what the new ones say
+    assert heard == [f"{len(kept)} rows that it outdates (vae (hidden=(16,), epochs=2) seed 1) are superseded, kept in {store.superseded}"]
+
+
+def test_another_content_under_a_known_name_is_refused(tmp_path, monkeypatch):
+    quick(tmp_path, ["mean"])
+    other = load("digits")
+    other = assemble("digits", other.train.flip(3), None, [torch.arange(800), torch.arange(800, 1000), torch.arange(1000, 1197)])
+    monkeypatch.setattr("bench.pipeline.load", lambda name, root: other)
+    before = Store(tmp_path, "digits").records()
+    with pytest.raises(BenchError, match=r"digits: the data at hand .* are not those of the rows in .*; supersede those with --replace"):
+        quick(tmp_path, ["mean"])
+    assert Store(tmp_path, "digits").records() == before
+    quick(tmp_path, ["mean"], replace=True)
+    assert {r.dataset_digest for r in Store(tmp_path, "digits").records()} == {other.digest}
+    assert read_records(Store(tmp_path, "digits").superseded) == before
 
 
 def test_an_interrupted_run_goes_on(tmp_path):

@@ -19,20 +19,20 @@ from bench.report.pictures import pictures_of
 from bench.report.render import to_csv, to_latex, to_markdown
 from bench.report.table import Table, table1
 from bench.report.theory import draw as draw_theory
-from bench.store import Store, stores_of
+from bench.store import Store, default_results, stores_of
 
 ALONE = "digits"
 """The data set for trying things out: it stands in no table beside others, so that a first run in a clone changes no committed one."""
 
 
-def report(results: Path | str = "results", *, figures: bool = True) -> list[Path]:
+def report(results: Path | str | None = None, *, figures: bool = True) -> list[Path]:
     """Rebuild every table and figure under `results` from its records; return the files written. Without `figures`, the tables alone.
 
     `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them but digits where there are several or
     the paper's MNIST, beside which stands its other column, TFD; `results/<dataset>/figures/`; and `results/<dataset>/report.html`, a page
     with all of it. Raises BadRecords.
     """
-    results = Path(results)
+    results = Path(results or default_results())
     if not stores_of(results):
         return []
     with FileLock(results / "report.lock"):  # who comes later read the records later

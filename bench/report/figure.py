@@ -125,6 +125,7 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
     pdf, png = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a stranger's name; the page has it as text
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # of a legend of more rows than it has room for
         canvas.savefig(
             pdf, format="pdf", metadata={"CreationDate": None, "Keywords": texts[OF], "Title": texts["Title"], "Creator": CREATOR}
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from bench.record import ROLES, Record, frame
+from bench.record import ROLES, Record
 from bench.report.published import CONTENT, EMPTY, PUBLISHED, REMARKS
 
 KEY = ["role", "model", "variant", "samples"]
@@ -50,17 +51,17 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
     """
     if not records:
         return Table(pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=KEY), columns=pd.MultiIndex.from_product([[], COLUMNS])))
-    data = frame(records)
+    groups: dict[tuple[str, Key], list[Record]] = {}
+    for r in records:
+        groups.setdefault((r.dataset, (r.role, r.model, r.variant, r.samples)), []).append(r)
     published_setting: dict[Key, bool] = {}
     columns: dict[tuple[str, Key], dict[str, object]] = {}
     notes: dict[Key, list[str]] = {}
-    for (dataset, *key_parts), rows in data.groupby(["dataset", *KEY], sort=False):
-        role, model, variant, n = key_parts
-        key = (role, model, variant, int(n))
-        published_setting[key] = is_the_published_setting(key, json.loads(rows["options"].iloc[0]))
-        columns[dataset, key], found = summarise(dataset, model, rows, published=published_setting[key])
+    for (dataset, key), rows in groups.items():
+        published_setting[key] = is_the_published_setting(key, json.loads(rows[0].options))
+        columns[dataset, key], found = summarise(dataset, rows, published=published_setting[key])
         notes.setdefault(key, []).extend(found)
-    datasets = list(dict.fromkeys(data["dataset"]))
+    datasets = list(dict.fromkeys(dataset for dataset, _ in groups))
     keys = list(dict.fromkeys(key for _, key in columns))
     for dataset in (name for name in beside if name not in datasets):
         datasets.append(dataset)
@@ -81,108 +82,131 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
     return Table(in_order(numbers), notes)
 
 
-def summarise(dataset: str, model: str, rows: pd.DataFrame, *, published: bool) -> tuple[dict[str, object], list[str]]:
+def summarise(dataset: str, rows: Sequence[Record], *, published: bool) -> tuple[dict[str, object], list[str]]:
     """Return one model's numbers on one data set, from its records of all seeds, and its notes; doubtful records count for nothing.
 
     `published` says whether a published value may stand beside.
     """
-    numbers: dict[str, object] = {"N": int(rows["samples"].iloc[0])}
-    doubts = [f"{dataset}: left out: {text}" for text in left_out(rows[rows["doubt"] != ""])]
-    rows = rows[rows["doubt"] == ""]
-    parzen = rows[rows["metric"] == "parzen"]
-    scored = parzen[parzen["value"].notna() & (parzen["quantity"] == "log_likelihood")]
-    notes = doubts + [f"{dataset}: {status}" for status in dict.fromkeys(with_seeds(rows[rows["status"] != "ok"]))]
-    if scored.empty:
+    numbers: dict[str, object] = {"N": rows[0].samples}
+    notes = [f"{dataset}: left out: {text}" for text in left_out([r for r in rows if r.doubt])]
+    rows = [r for r in rows if not r.doubt]
+    scored = values_of(rows, "parzen", "log_likelihood")
+    notes += [f"{dataset}: {status}" for status in with_seeds([r for r in rows if r.status != "ok"])]
+    if not scored:
         return numbers, notes
-    numbers |= {"nats": scored["value"].mean(), "σ": sigma(scored), **ledger(scored)}
+    seconds = mean(r.fit_seconds for r in scored)
+    numbers |= {"nats": mean(r.value for r in scored), "σ": sigma(scored), **ledger(scored)}
     numbers |= {
-        "epochs": plain(rows["epochs"].iloc[0]),
-        "epoch": span(scored["checkpoint_epoch"].dropna().astype(int).tolist(), 0),
-        "valid best": plain(scored["valid_best"].mean()),
-        "valid last": plain(scored["valid_last"].mean()),
-        "minutes": plain(scored["fit_seconds"].mean() / 60),
-        "MiB": plain(scored["peak_memory_mib"].mean()),
+        "epochs": rows[0].epochs,
+        "epoch": span([r.checkpoint_epoch for r in scored if r.checkpoint_epoch is not None], 0),
+        "valid best": mean(r.valid_best for r in scored),
+        "valid last": mean(r.valid_last for r in scored),
+        "minutes": None if seconds is None else seconds / 60,
+        "MiB": mean(r.peak_memory_mib for r in scored),
     }
-    content = rows["dataset_digest"].iloc[0]
+    content = rows[0].dataset_digest
     if published and content == CONTENT.get(dataset, content):
-        found, note = comparison(dataset, model, parzen, scored)
+        found, note = comparison(dataset, rows, scored)
         numbers |= found
         notes += note
     elif published:
         notes.append(f"{dataset}: published values do not stand beside: its content, {content}, is not that of the published files")
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
-        values = rows[(rows["metric"] == "neighbours") & (rows["quantity"] == quantity)]["value"]
-        numbers[column] = plain(values.mean() * factor)
+        average = mean(r.value for r in values_of(rows, "neighbours", quantity))
+        numbers[column] = None if average is None else average * factor
     return numbers, notes
 
 
-def ledger(scored: pd.DataFrame) -> dict[str, object]:
+def values_of(rows: Iterable[Record], metric: str, quantity: str) -> list[Record]:
+    """Return the rows of a quantity that have a value, one for each seed."""
+    return [r for r in rows if (r.metric, r.quantity) == (metric, quantity) and r.value is not None]
+
+
+def ledger(scored: Sequence[Record]) -> dict[str, object]:
     """Return the uncertainties of the mean over seeds, each with its n, from the headline rows of all seeds.
 
     The test images are the same for every seed: their error does not average out. The spread over seeds contains that over draws.
     With one seed the spread over seeds is unknown, and the total a lower bound.
     """
-    seeds, draws = len(scored), int(scored["draws"].min())
-    test, draw = scored["stderr"].mean(), root_mean_square(scored["draw_sd"])
-    seed = scored["value"].std(ddof=1) if seeds > 1 else None
     return {
         "total ±": total_error(scored),
-        "test ±": test,
-        "test n": int(scored["n"].iloc[0]),
-        "draw ±": draw,
-        "draws": draws,
-        "seed ±": seed,
-        "seeds": seeds if scored["role"].iloc[0] != "samples" else None,
+        "test ±": mean(r.stderr for r in scored),
+        "test n": scored[0].n,
+        "draw ±": root_mean_square(r.draw_sd for r in scored),
+        "draws": min(r.draws for r in scored),
+        "seed ±": spread(scored),
+        "seeds": len(scored) if scored[0].role != "samples" else None,
     }
 
 
-def total_error(rows: pd.DataFrame) -> float:
+def total_error(rows: Sequence[Record]) -> float:
     """Return the standard error of the mean of one quantity's rows, one for each seed; of a single one a lower bound."""
-    seeds = len(rows)
-    if seeds > 1:
-        runs = rows["value"].std(ddof=1) / math.sqrt(seeds)
+    seeds = spread(rows)
+    if seeds is not None:
+        runs = seeds / math.sqrt(len(rows))
     else:
-        runs = (root_mean_square(rows["draw_sd"]) or 0.0) / math.sqrt(rows["draws"].iloc[0])
-    return math.hypot(rows["stderr"].mean(), runs)
+        runs = (root_mean_square(r.draw_sd for r in rows) or 0.0) / math.sqrt(rows[0].draws)
+    return math.hypot(mean(r.stderr for r in rows) or 0.0, runs)
 
 
-def comparison(dataset: str, model: str, parzen: pd.DataFrame, scored: pd.DataFrame) -> tuple[dict[str, object], list[str]]:
+def comparison(dataset: str, rows: Sequence[Record], scored: Sequence[Record]) -> tuple[dict[str, object], list[str]]:
     """Return the published value beside ours and z, our mean minus it over the root of the summed squares of both errors, and notes."""
-    published = PUBLISHED.get((model, dataset))
+    published = PUBLISHED.get((rows[0].model, dataset))
     if not published:
         return {}, []
     ours, notes = scored, [f"{dataset}: {published.note}"] if published.note else []
     if published.sigma is not None:
-        ours = parzen[parzen["value"].notna() & (parzen["quantity"] == f"at_sigma_{published.sigma:g}")]
-        notes = [
-            f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {ours['value'].mean():.1f} nats"
-        ]
-    z = (ours["value"].mean() - published.value) / math.hypot(total_error(ours), published.stderr)
+        ours = values_of(rows, "parzen", f"at_sigma_{published.sigma:g}")
+        average = mean(r.value for r in ours) or 0.0
+        notes = [f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {average:.1f} nats"]
+    z = ((mean(r.value for r in ours) or 0.0) - published.value) / math.hypot(total_error(ours), published.stderr)
     return {"published": published.value, "published ±": published.stderr, "z": z}, notes
 
 
-def root_mean_square(values: pd.Series) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are there, or None."""
+    there = [value for value in values if value is not None]
+    return math.fsum(there) / len(there) if there else None
+
+
+def spread(rows: Sequence[Record]) -> float | None:
+    """Return the standard deviation of values over seeds, or None of a single one."""
+    values = [r.value for r in rows if r.value is not None]
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def root_mean_square(values: Iterable[float | None]) -> float | None:
     """Return the root of the mean square of the values that are there, or None."""
-    there = values.dropna().astype(float)
-    return math.sqrt((there**2).mean()) if len(there) else None
+    square = mean(None if value is None else value**2 for value in values)
+    return None if square is None else math.sqrt(square)
 
 
-def with_seeds(rows: pd.DataFrame) -> list[str]:
+def with_seeds(rows: Iterable[Record]) -> list[str]:
     """Return the statuses of rows, each with the seeds it befell: 'parzen: warning: … (seeds 0, 1)'."""
-    found = []
-    for (metric, status), group in rows.groupby(["metric", "status"], sort=False):
-        seeds = ", ".join(str(s) for s in sorted(group["seed"].dropna().unique()))
-        found.append(f"{metric}: {status}" + (f" (seed {seeds})" if seeds else ""))
-    return found
+    found = grouped(rows, lambda r: f"{r.metric}: {r.status}")
+    return [text + (f" (seed {seeds_of(group)})" if seeds_of(group) else "") for text, group in found.items()]
 
 
-def left_out(rows: pd.DataFrame) -> list[str]:
+def left_out(rows: Iterable[Record]) -> list[str]:
     """Return in words which rows are not to be believed, and why: '2 rows (seed 1): was edited since it was made'."""
     found = []
-    for doubt, group in rows.groupby("doubt", sort=False):
-        seeds = ", ".join(str(s) for s in sorted(group["seed"].dropna().unique()))
-        found.append(f"{len(group)} row{'s' if len(group) > 1 else ''}{f' (seed {seeds})' if seeds else ''}: {doubt}")
+    for doubt, group in grouped(rows, lambda r: r.doubt).items():
+        seeds = f" (seed {seeds_of(group)})" if seeds_of(group) else ""
+        found.append(f"{len(group)} row{'s' if len(group) > 1 else ''}{seeds}: {doubt}")
     return found
+
+
+def grouped(rows: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
+    """Return rows by a text that they share, in the order in which these come."""
+    found: dict[str, list[Record]] = {}
+    for r in rows:
+        found.setdefault(key(r), []).append(r)
+    return found
+
+
+def seeds_of(rows: Iterable[Record]) -> str:
+    """Return the seeds of rows: '0, 2'."""
+    return ", ".join(map(str, sorted({r.seed for r in rows if r.seed is not None})))
 
 
 def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
@@ -227,9 +251,9 @@ def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:
     return role == "model" and samples == 10_000 and set(options) <= {"epochs", "draws", "deterministic"}
 
 
-def sigma(rows: pd.DataFrame) -> Any:
+def sigma(rows: Sequence[Record]) -> Any:
     """Return the bandwidth of the rows, or its range where seeds, draws or folds chose differently."""
-    settings = [json.loads(text) for text in rows["metric_settings"]]
+    settings = [json.loads(r.metric_settings) for r in rows]
     values = sorted({value for each in settings for value in each.get("sigmas", [each["sigma"]])})
     return span(values, 4)
 
@@ -239,8 +263,3 @@ def span(values: Sequence[float], decimals: int) -> Any:
     if len(set(values)) < 2:
         return values[0] if values else None
     return f"{min(values):.{decimals}f} to {max(values):.{decimals}f}"
-
-
-def plain(value: object) -> object:
-    """Return a missing value of pandas as None."""
-    return None if pd.isna(value) else value

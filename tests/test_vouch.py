@@ -1,0 +1,173 @@
+"""Code that gives the same bits is vouched for by replaying; what gives others is not, and it is said where they part."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.data import load
+from bench.dataset import assemble
+from bench.execute import Rig, complete
+from bench.ingredients import read_vouched
+from bench.pipeline import plan
+from bench.record import to_csv
+from bench.store import Store
+from bench.vouch import vouch
+from metrics import METRICS
+from models import MODELS
+
+CPU = torch.device("cpu")
+REWRITTEN = "pull = x.mean(0) - self.mean\n        self.mean += self.config.lr * pull"
+LATE = "self.steps = getattr(self, 'steps', 0) + 1\n        self.mean += 1e-4 * (self.steps > 60) + self"
+
+
+@pytest.fixture
+def stored(project, tmp_path, monkeypatch):
+    """A stored row of digits; returns the results folder and a function that edits the code and registers it anew."""
+
+    def edit(*change):
+        config, metric = project(*change)
+        monkeypatch.setitem(MODELS, "plain", config())
+        for name in list(METRICS):
+            monkeypatch.delitem(METRICS, name)
+        monkeypatch.setitem(METRICS, "brightness", metric())
+
+    edit()
+    run(tmp_path)
+    return tmp_path, edit
+
+
+def run(results, data=None):
+    data = data or load("digits")
+    (cell,) = plan(data, ["plain"], seeds=1, samples=50, draws=2, vouched=read_vouched(results))
+    return complete(cell, Rig(data, Store(results, data.name), METRICS, CPU))
+
+
+def said(results, **kwargs):
+    return [(s.good, f"{s.what}: {s.text}") for s in vouch(results, device="cpu", **kwargs)]
+
+
+def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(stored):
+    results, edit = stored
+    before = run(results)
+    assert before.reused
+    edit(
+        "net",
+        "self.mean += self.config.lr * (x.mean(0) - self.mean)",
+        "pull = x.mean(0) - self.mean\n        self.mean += self.config.lr * pull",
+    )
+    assert not Store(results, "digits").cache.joinpath("moved").exists()
+    found = said(results)
+    assert [good for good, _ in found] == [True, True]
+    assert found[0][1].startswith("digits plain (draws=2) seed 0: whole: 4 digests of weights, 2 of draws, 1 values, equal to the last bit")
+    assert "1 pieces of code give the bits of those before them" in found[1][1]
+    (entry,) = json.loads((results / "equivalent.json").read_text())
+    assert (entry["of"], entry["what"]) == ("plain.net.Config", "code of the model")
+    assert entry["evidence"][0].startswith("digits plain (draws=2) seed 0: whole:")
+    assert entry["processor"]
+    assert run(results).reused
+    assert len(Store(results, "digits").records()) == 1
+    # an entry that was edited counts for nothing
+    entry["old"] = "0" * 16
+    (results / "equivalent.json").write_text(json.dumps([entry]))
+    assert read_vouched(results).entries == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (("net", "1e-3 * torch.randn", "1.1e-3 * torch.randn"), "at pull 1: "),
+        (("net", "return Net(self, shape)", "torch.rand(1)\n        return Net(self, shape)"), "at pull 1: "),
+        # only the last of three epochs of 23 steps
+        (
+            (
+                "net",
+                "self.mean += self",
+                "self.steps = getattr(self, 'steps', 0) + 1\n        self.mean += 1e-4 * (self.steps > 60) + self",
+            ),
+            "at pull 3: ",
+        ),
+        (("part", "clamp(0, 1)", "clamp(0, 0.9)"), "at draw 0: "),
+        (("draws", "0.5", "0.5\nimport bench.seeding\nbench.seeding.draw_seed = lambda *names: 5"), "at draw 0: "),
+        (("measure", "+ self.offset", "+ 1e-9"), "in brightness, brightness: "),
+    ],
+)
+def test_an_edit_that_changes_a_bit_is_refused_with_the_place_where_they_part(stored, change, where, monkeypatch):
+    import bench.drawing
+    import bench.seeding
+
+    monkeypatch.setattr(bench.seeding, "draw_seed", bench.seeding.draw_seed)
+    results, edit = stored
+    edit(*change)
+    if change[0] == "draws":
+        monkeypatch.setattr(bench.drawing, "draw_seed", lambda *names: 5)
+    found = said(results)
+    assert [good for good, _ in found] == [False, False]
+    assert f"the bits part {where}" in found[0][1]
+    assert found[1][1] == "vouch: other bits: nothing is vouched for"
+    assert not (results / "equivalent.json").exists()
+    assert not run(results).reused
+
+
+@pytest.mark.parametrize(("column", "called"), [("processor", "processor"), ("versions", "versions of packages"), ("device", "device")])
+def test_rows_of_another_machine_are_not_replayed_and_their_code_not_vouched_for(stored, column, called):
+    results, edit = stored
+    store = Store(results, "digits")
+    store.path.write_text(to_csv([replace(r, **{column: "another"}).sealed() for r in store.records()]))
+    edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
+    found = said(results)
+    assert found[0] == (None, f"digits plain (draws=2) seed 0: not replayed: it was made with another {called}, where bits may differ")
+    assert found[1] == (False, "plain.net.Config, code of the model: not vouched for: no row that the code before has made was replayed")
+    assert not (results / "equivalent.json").exists()
+
+
+def other_data(name, root=None):
+    """Some of digits under another name: a data set of which only beginnings are replayed."""
+    digits = load("digits")
+    return assemble("other", digits.train[:200], None, [torch.arange(100), torch.arange(100, 150), torch.arange(150, 200)])
+
+
+def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(project, tmp_path, monkeypatch, stored):
+    _, edit = stored
+    results = tmp_path / "long"
+    monkeypatch.setattr("bench.vouch.load", other_data)
+    run(results, other_data("other"))
+    long = [replace(r, fit_seconds=1e6).sealed() for r in Store(results, "other").records()]
+    Store(results, "other").path.write_text(to_csv(long))
+    edit("loop", "0.5", "0.50")
+    with pytest.raises(Exception, match="there is nothing to vouch for"):  # the same number in other words
+        said(results)
+    edit("loop", "0.50", "0.6")
+    found = said(results, within=0.0)
+    assert "the beginning: initialise, pull 1 of pull 3, equal to the last bit" in found[0][1]
+    assert [good for good, _ in found] == [True, True]
+    edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
+    found = said(results, within=0.0)
+    assert [good for good, _ in found] == [True, False]
+    assert "only the beginning of trainings was replayed, and what its code does later was not seen" in found[1][1]
+
+    # without a trace there is nothing to hold a beginning against
+    Store(results, "other").path.write_text(to_csv([replace(r, trace="[]").sealed() for r in long]))
+    assert said(results, within=0.0)[0][1].endswith("not replayed: it has no trace, and takes more than 0 s to its end")
+
+
+def test_a_row_of_an_unknown_processor_can_speak_for_the_code_and_not_against_it(stored):
+    results, edit = stored
+    store = Store(results, "digits")
+    store.path.write_text(to_csv([replace(r, processor="").sealed() for r in store.records()]))
+    edit("net", "1e-3 * torch.randn", "1.1e-3 * torch.randn")
+    found = said(results)
+    assert [good for good, _ in found] == [None, False]
+    assert "its row names none" in found[0][1]
+    edit("net", "1.1e-3 * torch.randn", "0.001 * 1 * torch.randn")
+    assert [good for good, _ in said(results)] == [True, True]
+
+
+def test_what_is_vouched_for_twice_still_counts_as_the_first(stored):
+    results, edit = stored
+    for old, new in (("(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)"), ("1 * self.mean", "self.mean * 1")):
+        edit("net", old, new)
+        assert said(results)[-1][0]
+    assert len(read_vouched(results).entries) == 2
+    assert run(results).reused
