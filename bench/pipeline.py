@@ -175,7 +175,7 @@ def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRI
         other_metric = r.metric in today and metric_recipe_of(score, vouched) != r.metric_recipe
         if r.role != "samples" and r.cell not in recipes:
             cell = same_cell(r, vouched)
-            recipes[r.cell] = cell and cell.recipe
+            recipes[r.cell] = cell.recipe if cell else None
         if other_metric or (r.role != "samples" and recipes[r.cell] != r.recipe):
             found.append(r.name)
     return found
