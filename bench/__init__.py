@@ -8,19 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName
+from genmodel_bench.errors import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName
 
 if TYPE_CHECKING:
-    from bench.pipeline import run
-    from bench.scoring import score
+    from genmodel_bench.commands.run import run
+    from genmodel_bench.commands.score import score
 
 __all__ = ["BadOption", "BadRecords", "BadSamples", "BenchError", "DataMissing", "UnknownName", "run", "score"]
 
 
-_HOMES = {"run": "bench.pipeline", "score": "bench.scoring"}
+_HOMES = {"run": "genmodel_bench.commands.run", "score": "genmodel_bench.commands.score"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    raise AttributeError(f"module 'genmodel_bench' has no attribute {name!r}")

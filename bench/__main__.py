@@ -1,5 +1,5 @@
-"""How does `python -m bench` start? As the installed `bench` does."""
+"""How do `python -m genmodel_bench`, and in a clone `python -m bench`, start? As the installed `bench` does."""
 
-from bench.cli import main
+from genmodel_bench.cli.main import main
 
 main()

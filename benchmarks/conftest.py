@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from genmodel_bench.data.registry import DEFAULT_ROOT, load
 
-from bench.data import DEFAULT_ROOT, load
 from benchmarks.idx import write_random_mnist
 from benchmarks.place import Place, limited
 from benchmarks.ratios import FEWEST, Turns, divide, plan, seconds, warm

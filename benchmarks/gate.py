@@ -27,8 +27,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, Literal
 
-from bench.atomic import write_atomically
-from bench.errors import BenchError
+from genmodel_bench.errors import BenchError
+from genmodel_bench.storage.atomic import write_atomically
+
 from benchmarks.kept import Measured, Run, read_json, read_run
 from benchmarks.ratios import spread
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from genmodel_bench.metrics.parzen import parzen_log_probs
+from genmodel_bench.storage.provenance import Cost
 from torch import Tensor
 
-from bench.provenance import Cost
 from benchmarks.place import Place
 from benchmarks.ratios import interleave, plan, warm
-from metrics.parzen import parzen_log_probs
 
 SIGMA = 0.2
 AT_ONCE = 2**16

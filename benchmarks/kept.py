@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.errors import BenchError
+from genmodel_bench.errors import BenchError
+
 from benchmarks.ratios import standard_error
 
 

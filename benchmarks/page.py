@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench.atomic import write_atomically
-from bench.errors import BenchError
+from genmodel_bench.errors import BenchError
+from genmodel_bench.storage.atomic import write_atomically
+
 from benchmarks.kept import Measured, Run, read_json, read_run
 from benchmarks.ratios import exponent
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from genmodel_bench.storage.provenance import git_commit, now, package_versions
 from threadpoolctl import threadpool_limits
-
-from bench.provenance import git_commit, now, package_versions
 
 
 @dataclass(frozen=True)

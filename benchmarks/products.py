@@ -13,8 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-
-from models import cae, dbn, gan, gsn, rbm, vae
+from genmodel_bench.models import cae, dbn, gan, gsn, rbm, vae
 
 Product = tuple[int, int, int]
 

@@ -13,13 +13,12 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
+from genmodel_bench.models import vae
+from genmodel_bench.training.loop import fit
+from genmodel_bench.training.seeding import seed_everything
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
-
-from bench.harness import fit
-from bench.seeding import seed_everything
-from models import vae
 
 
 def alone(config: Any, x: Tensor, seed: int) -> dict[str, Tensor]:

@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 import torch
+from genmodel_bench.metrics.distances import nearest
+from genmodel_bench.metrics.parzen import PAPER_SIGMAS, parzen_log_prob, parzen_log_probs
 from torch.nn.functional import interpolate
 
 from benchmarks.conftest import Title, size_of
 from benchmarks.rivals import scipy_float64
-from metrics.distances import nearest
-from metrics.parzen import PAPER_SIGMAS, parzen_log_prob, parzen_log_probs
 
 SECTION, FLOOR = "parzen", "one `torch.mm` of 10,000 × 10,000 × 784"
 

@@ -5,10 +5,10 @@ uses one thread by nature is compared with one thread on both sides.
 """
 
 import pytest
+from genmodel_bench.metrics.parzen import parzen_log_prob
 
 from benchmarks import rivals
 from benchmarks.conftest import Title, size_of
-from metrics.parzen import parzen_log_prob
 
 SIGMA = 0.2
 AGREED = 0.05

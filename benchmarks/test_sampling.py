@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from genmodel_bench.models import settings_for
 
 from benchmarks.conftest import Title
 from benchmarks.products import SAMPLES, flops, multiply
-from models import settings_for
 
 DRAWS = {"gan-ns": 10_000, "vae": 10_000, "stacked-cae": 200, "dbn": 200, "rbm": 200, "deep-gsn": 200, "deep-gsn-chain": 1_000}
 CHAINS = ("stacked-cae", "dbn", "rbm", "deep-gsn")

@@ -4,11 +4,11 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from genmodel_bench.data.registry import load
+from genmodel_bench.models import settings_for
 
-from bench.data import load
 from benchmarks import seeds
 from benchmarks.conftest import Title
-from models import settings_for
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,16 @@ from functools import partial
 
 import pytest
 import torch
+from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.training.graph import captured
+from genmodel_bench.training.loop import train
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.graph import captured
-from bench.harness import train
 from benchmarks import loops
 from benchmarks.conftest import Title
 from benchmarks.place import replayed
 from benchmarks.products import STEPS, flops, multiply
 from benchmarks.shares import shares
-from models import MODELS, settings_for
 
 KINDS = [name for name in MODELS if not MODELS[name].REFERENCE and type(MODELS[name]) in STEPS and name != "deep-gsn-chain"]
 """A model for each training that has a floor."""
@@ -61,7 +61,9 @@ def test_against_a_loop_by_hand(compare, place, mnist_root, images, name, loader
     workers = 2 if "workers" in loader else 0
     data = loops.tensor_images(images) if loader == "tensors" else loops.torchvision_images(mnist_root, len(images), workers=workers)
     steps = epochs * len(images) // 100
-    title = Title("loops", f"`{name}` by `bench.harness`", f"eager loop, DataLoader of {loader}", f"{steps:,} steps of 100 images")
+    title = Title(
+        "loops", f"`{name}` by `genmodel_bench.training.loop`", f"eager loop, DataLoader of {loader}", f"{steps:,} steps of 100 images"
+    )
     by_hand = partial(LOOPS[name], theirs, data, place.device, epochs=epochs)
     compare(title, partial(train, ours, images), by_hand, budget=15, steps=steps)
     assert all(bool(torch.isfinite(p).all()) for p in (*ours.parameters(), *theirs.parameters()))

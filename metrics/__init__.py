@@ -3,9 +3,9 @@
 A new metric is one new file and one line here.
 """
 
-from metrics.base import Metric, Reference, Result, Score, Subject
-from metrics.neighbours import Neighbours
-from metrics.parzen import Parzen
+from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.metrics.neighbours import Neighbours
+from genmodel_bench.metrics.parzen import Parzen
 
 __all__ = ["METRICS", "Metric", "Reference", "Result", "Score", "Subject"]
 

@@ -22,11 +22,10 @@ import math
 from dataclasses import dataclass
 
 import torch
+from genmodel_bench.metrics.base import Reference, Result, Score, Subject
+from genmodel_bench.metrics.distances import nearest
 from torch import Tensor
 from torch.nn.functional import pad
-
-from metrics.base import Reference, Result, Score, Subject
-from metrics.distances import nearest
 
 SHOWN = 100
 """Samples whose nearest training image is kept, for figures."""

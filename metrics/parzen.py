@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from genmodel_bench.metrics.base import Reference, Result, Score, Subject
+from genmodel_bench.metrics.windows import PAPER_SIGMAS, Range, parzen_log_prob, parzen_log_probs, pooled
 from torch import Tensor
-
-from metrics.base import Reference, Result, Score, Subject
-from metrics.windows import PAPER_SIGMAS, Range, parzen_log_prob, parzen_log_probs, pooled
 
 __all__ = ["PAPER_SIGMAS", "Parzen", "parzen_log_prob", "parzen_log_probs"]
 

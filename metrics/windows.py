@@ -14,9 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from genmodel_bench.metrics.distances import squared_distance_blocks
 from torch import Tensor
-
-from metrics.distances import squared_distance_blocks
 
 PAPER_SIGMAS = tuple(float(s) for s in np.logspace(-1, 0, 10))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
-from models.base import Config, Model, Schedule, Shape, Stage
+from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
+from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
 

@@ -30,13 +30,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
+from genmodel_bench.models.base import Prior, Schedule, Shape, Stage
+from genmodel_bench.models.contrast import Contrast
+from genmodel_bench.models.layers import limit_norms_, pixel_logits
+from genmodel_bench.models.optim import Momentum
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-
-from models.base import Prior, Schedule, Shape, Stage
-from models.contrast import Contrast
-from models.layers import limit_norms_, pixel_logits
-from models.optim import Momentum
 
 Loss = Literal["non-saturating", "minimax"]
 Update = Literal["simultaneous", "alternating"]

@@ -29,12 +29,11 @@ from functools import partial
 from typing import ClassVar
 
 import torch
+from genmodel_bench.models.base import Shape, Stage, pick
+from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.optim import adam
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
-
-from models.base import Shape, Stage, pick
-from models.layers import pixel_logits
-from models.optim import adam
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Update
+from genmodel_bench.models.base import Prior, Shape
+from genmodel_bench.models.layers import Maxout, uniform_weights_
 from torch import Tensor, nn
 from torch.nn.functional import dropout, max_pool2d
-
-from models.adversarial import GAN, Loss, Pixels, Update
-from models.base import Prior, Shape
-from models.layers import Maxout, uniform_weights_
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,10 @@ from functools import partial
 from typing import ClassVar
 
 import torch
+from genmodel_bench.models.base import Shape, Stage, pick
+from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.rbm import RBM, check_chains, learning
 from torch import Tensor, nn
-
-from models.base import Shape, Stage, pick
-from models.layers import pixel_logits
-from models.rbm import RBM, check_chains, learning
 
 
 @dataclass(frozen=True)

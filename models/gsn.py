@@ -30,12 +30,11 @@ from itertools import islice
 from typing import ClassVar, Literal
 
 import torch
+from genmodel_bench.models.base import Schedule, Shape, Stage, pick
+from genmodel_bench.models.binary import draw, salt_and_pepper
+from genmodel_bench.models.optim import Momentum
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
-
-from models.base import Schedule, Shape, Stage, pick
-from models.binary import draw, salt_and_pepper
-from models.optim import Momentum
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,12 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+from genmodel_bench.models.base import Schedule, Shape, Stage, pick
+from genmodel_bench.models.binary import draw
+from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.optim import Momentum
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
-
-from models.base import Schedule, Shape, Stage, pick
-from models.binary import draw
-from models.layers import pixel_logits
-from models.optim import Momentum
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from genmodel_bench.models.base import Shape, Stage, pick
 from torch import Tensor, nn
-
-from models.base import Shape, Stage, pick
 
 
 @dataclass(frozen=True)

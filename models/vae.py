@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from genmodel_bench.models.base import Prior, Shape, Stage
+from genmodel_bench.models.layers import mlp, pixel_logits
+from genmodel_bench.models.optim import adam
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-
-from models.base import Prior, Shape, Stage
-from models.layers import mlp, pixel_logits
-from models.optim import adam
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ os.environ["NO_COLOR"] = "1"
 import pytest
 import torch
 from edits import project  # noqa: F401  # a fixture
-
-from bench.data import load
-from bench.dataset import Dataset, assemble
+from genmodel_bench.data.dataset import Dataset, assemble
+from genmodel_bench.data.registry import load
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,9 @@ import importlib
 import sys
 
 import pytest
-
-from bench import digest
-from bench.cell import ROLES
-from bench.digest import code_digests, source_of
+from genmodel_bench.cells.cell import ROLES
+from genmodel_bench.storage import digest
+from genmodel_bench.storage.digest import code_digests, source_of
 
 PLAYED = {"training loop": "loop", "drawing": "draws", "selection": "choice", "scoring": "scores"}
 """The role that a file of the test's own has a part in."""
@@ -21,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from models.base import Stage
+from genmodel_bench.models.base import Stage
 from plain.part import clipped
 
 
@@ -64,7 +63,7 @@ class Net(nn.Module):
     "measure": """
 from dataclasses import dataclass
 
-from metrics.base import Result, Score
+from genmodel_bench.metrics.base import Result, Score
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import torch
+from genmodel_bench.report.figures.figure import Figure
+from genmodel_bench.report.page.compare import comparison
+from genmodel_bench.report.page.page import page
+from genmodel_bench.report.tables.table import table1
+from genmodel_bench.storage import sealed
 from PIL import Image
 from test_report import ROW
-
-from bench import sealed
-from bench.report.compare import comparison
-from bench.report.figure import Figure
-from bench.report.page import page
-from bench.report.table import table1
 
 STRANGER = "<script>alert(1)</script>\"'&</script><!--"
 DIGEST = "d1"

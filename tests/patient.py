@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-
-from bench import harness
-from models.base import Stage
+from genmodel_bench.models.base import Stage
+from genmodel_bench.training import loop as harness
 
 
 @dataclass(frozen=True)

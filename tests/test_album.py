@@ -4,19 +4,18 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import tiny
+from genmodel_bench.execution.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight, walks
+from genmodel_bench.execution.artefacts import album_path
+from genmodel_bench.execution.checks import epochs_of
+from genmodel_bench.execution.execute import Rig, complete, stored
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics.capabilities import Latent
+from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.storage import sealed
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training.checkpoint import load_snapshot, snapshot_path
+from genmodel_bench.training.seeding import derive_seed
 from test_selection import CPU, cell_of
-
-from bench import sealed
-from bench.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight, walks
-from bench.artefacts import album_path
-from bench.checkpoint import load_snapshot, snapshot_path
-from bench.checks import epochs_of
-from bench.execute import Rig, complete, stored
-from bench.seeding import derive_seed
-from bench.store import Store
-from metrics import METRICS
-from metrics.capabilities import Latent
-from models import MODELS, settings_for
 
 
 def album(cell, store):
@@ -221,7 +220,7 @@ def test_a_model_that_cannot_be_drawn_keeps_its_rows(few, tmp_path, monkeypatch)
     def fail(*args):
         raise ValueError("no light")
 
-    monkeypatch.setattr("bench.album.walks", fail)
+    monkeypatch.setattr("genmodel_bench.execution.album.walks", fail)
     told = []
     _, rig = completed(few, tmp_path, told=told.append)
     assert all(r.ok for r in rig.store.records())

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from genmodel_bench import BenchError
+from genmodel_bench.errors import BadSamples, printable
+from genmodel_bench.inputs import samples as bench_samples
+from genmodel_bench.inputs.samples import as_samples, read_samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from safetensors.torch import save_file
 from strangers import SHAPE, grey, is_one_line, oracle
-
-from bench import BenchError
-from bench import samples as bench_samples
-from bench.errors import BadSamples, printable
-from bench.samples import as_samples, read_samples
 
 ROOT = Path(__file__).parents[1]
 QUICK = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=list(HealthCheck))

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny
+from genmodel_bench.metrics.parzen import parzen_log_prob
+from genmodel_bench.models import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import page, rivals, seeds
 from benchmarks.products import SAMPLES, STEPS, flops
 from benchmarks.ratios import Turns, divide, exponent, plan, spread, standard_error
-from metrics.parzen import parzen_log_prob
-from models import MODELS
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (1, 6, 6)

@@ -2,13 +2,12 @@ import warnings
 from dataclasses import replace
 
 import pytest
+from genmodel_bench import BadOption
+from genmodel_bench.commands.run import run
+from genmodel_bench.execution.execute import Rig, complete
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.storage.store import Store
 from test_selection import CPU, cell_of
-
-from bench import BadOption
-from bench.execute import Rig, complete
-from bench.pipeline import run
-from bench.store import Store
-from metrics import METRICS
 
 
 def seen(folder):
@@ -60,7 +59,7 @@ def test_a_training_that_was_finished_before_is_written_from_its_album_once(few,
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.board.find_spec", lambda name: None)
+    monkeypatch.setattr("genmodel_bench.execution.tensorboard.find_spec", lambda name: None)
     with pytest.raises(BadOption, match="needs the package tensorboard; pip install tensorboard"):
         run(["mean"], results=tmp_path, tensorboard=True)
     assert not list(tmp_path.iterdir())

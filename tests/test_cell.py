@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
-
-from bench.cell import ROLES, Cell, changed_options
-from bench.digest import code_digests, content_digest
-from metrics import METRICS
-from models import MODELS, gan, gsn, references, vae
+from genmodel_bench.cells.cell import ROLES, Cell, changed_options
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS, gan, gsn, references, vae
+from genmodel_bench.storage.digest import code_digests, content_digest
 
 CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
 
@@ -57,7 +56,7 @@ def test_the_code_of_the_selection_changes_the_best_checkpoint_alone(monkeypatch
     best, last = replace(CELL, checkpoint="best").recipe, CELL.recipe
     reference = Cell("digits", "abc", "data", references.Data(), seed=0, samples=100, checkpoint="best")
     key = reference.recipe
-    monkeypatch.setitem(ROLES, "selection", ("bench.atomic",))
+    monkeypatch.setitem(ROLES, "selection", ("genmodel_bench.storage.atomic",))
     assert replace(CELL, checkpoint="best").recipe != best
     assert CELL.recipe == last
     assert reference.recipe == key
@@ -85,7 +84,7 @@ def test_options_name_what_differs():
 @pytest.mark.parametrize("name", MODELS)
 def test_every_models_code_is_followed(name):
     module = type(MODELS[name]).__module__
-    assert {module, "models.base"} <= code_digests(module).keys()
+    assert {module, "genmodel_bench.models.base"} <= code_digests(module).keys()
 
 
 def test_content_digest_is_of_values():

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from genmodel_bench import BadRecords, BenchError, DataMissing
+from genmodel_bench.commands.check import Verdict, as_plain, check, compare, exit_code, judge
+from genmodel_bench.commands.run import run
+from genmodel_bench.storage.record import to_csv
+from genmodel_bench.storage.store import Store
 from test_report import ROW
-
-from bench import BadRecords, BenchError, DataMissing
-from bench.check import Verdict, as_plain, check, compare, exit_code, judge
-from bench.pipeline import run
-from bench.record import to_csv
-from bench.store import Store
 
 SETTINGS = json.dumps({"sigma": 0.2154, "samples": 10_000, "valid_images": 1000, "folds": 0, "sigma_grid": [0.1, 1.0, 10]})
 
@@ -134,7 +133,7 @@ def test_a_check_makes_the_numbers_again_and_leaves_the_baseline(baseline, tmp_p
 
 
 def test_a_check_scores_again_what_is_trained(baseline, monkeypatch):
-    monkeypatch.setattr("bench.harness.fit", None)  # whoever trains fails
+    monkeypatch.setattr("genmodel_bench.training.loop.fit", None)  # whoever trains fails
     verdicts = check(baseline / "digits", results=baseline, device="cpu")
     assert [v.finding for v in verdicts] == ["indistinguishable"] * 2
 
@@ -162,7 +161,7 @@ def test_a_check_names_what_it_cannot_make(baseline, tmp_path):
 
 
 def test_a_changed_default_is_not_compared(baseline, tmp_path, monkeypatch):
-    from models import vae
+    from genmodel_bench.models import vae
 
     monkeypatch.setattr(vae.Config, "SETTINGS", {"digits": {**vae.Config.SETTINGS["digits"], "lr": 0.01}})
     verdicts = check(baseline / "digits", results=tmp_path, device="cpu")

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bench.record import seal_of
+from genmodel_bench.storage.record import seal_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -128,7 +127,9 @@ def test_list_names_every_entry():
 
 def test_help_imports_no_torch():
     # The half second itself is a benchmark; what makes it possible is a law.
-    code = "import sys; sys.argv = ['bench', '--help']\ntry:\n    from bench.cli import main; main()\nexcept SystemExit: pass\n"
+    code = (
+        "import sys; sys.argv = ['bench', '--help']\ntry:\n    from genmodel_bench.cli.main import main; main()\nexcept SystemExit: pass\n"
+    )
     code += "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
 

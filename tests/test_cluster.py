@@ -13,21 +13,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from genmodel_bench import BadOption
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.commands.run import run
+from genmodel_bench.execution.artefacts import keep_test_images
+from genmodel_bench.execution.cluster.task import Post
+from genmodel_bench.execution.cluster.transfer import Changes, receive
+from genmodel_bench.execution.draws import Notice
+from genmodel_bench.execution.execute import cell_lock
+from genmodel_bench.execution.executor import QUIET
+from genmodel_bench.execution.listener import Silent
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training import loop as harness
 from patient import Patient
-
-from bench import BadOption, harness
-from bench.artefacts import keep_test_images
-from bench.cell import Cell
-from bench.errand import Post
-from bench.execute import cell_lock
-from bench.parcel import Changes, receive
-from bench.pipeline import run
-from bench.spread import QUIET
-from bench.store import Store
-from bench.subject import Notice
-from bench.watch import Silent
-from metrics import METRICS
-from models import MODELS
 
 TESTS = Path(__file__).parent
 NUMBERS = 7
@@ -288,7 +288,7 @@ def test_what_does_not_fit_together_is_one_line_and_leaves_nothing(tmp_path, ask
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.spread.find_spec", lambda name: None)
+    monkeypatch.setattr("genmodel_bench.execution.executor.find_spec", lambda name: None)
     with pytest.raises(BadOption, match=r"^--executor ray: needs Ray; pip install 'genmodel-bench\[ray\]'$"):
         quick(["mean"], tmp_path, executor="ray")
 
@@ -356,7 +356,7 @@ def test_what_is_interrupted_sends_home_no_deletion(tmp_path, digits):
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_is_raised_where_it_is_heeded_whatever_else_happens(signals):
-    from bench.attach import ctrl_c_noted
+    from genmodel_bench.execution.cluster.connection import ctrl_c_noted
 
     with pytest.raises(KeyboardInterrupt), ctrl_c_noted():
         for _ in range(signals):

@@ -6,12 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from genmodel_bench.report.page.compare import comparison, worth_seeing
+from genmodel_bench.report.page.page import page
+from genmodel_bench.report.tables.table import table1
 from pages import DIGEST, IMAGES, OFFSETS, RECORDS, STRANGER, Reader, keep, log_probs, made, sealed_at
 from PIL import Image
-
-from bench.report.compare import comparison, worth_seeing
-from bench.report.page import page
-from bench.report.table import table1
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_grey_colour_and_large_images_are_shown(tmp_path, dtype, shape, size, mo
 def test_fewer_images_are_shown_where_they_would_be_too_many(cache, monkeypatch):
     shown, size = [], len(comparison(RECORDS, cache).sprite)
     for budget in (size, size - 1, 0):
-        monkeypatch.setattr("bench.report.compare.BUDGET", budget)
+        monkeypatch.setattr("genmodel_bench.report.page.compare.BUDGET", budget)
         compared = comparison(RECORDS, cache)
         shown.append(compared.shown)
         assert len(compared.sprite) <= budget

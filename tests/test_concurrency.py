@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-
-from bench.cell import Cell
-from bench.pipeline import run
-from bench.store import Store
-from bench.subject import Waiting, fit_lock
-from bench.verify import verify
-from models import settings_for
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.commands.run import run
+from genmodel_bench.commands.verify import verify
+from genmodel_bench.execution.cluster.code import lay_out
+from genmodel_bench.execution.draws import Waiting, fit_lock
+from genmodel_bench.models import settings_for
+from genmodel_bench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["vae", "rbm", "deep-gsn", "deep-gsn-chain", "data", "mean"]
@@ -148,11 +147,10 @@ def test_force_beside_a_run_loses_nothing(tmp_path):
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the code, which may be edited, and a way to start it."""
-    for package in ("bench", "models", "metrics"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    lay_out(tmp_path)
 
     def start(*args):
-        command = [sys.executable, "-m", "bench", *args, "--set", "rbm.epochs=2", "--samples", "150"]
+        command = [sys.executable, "-m", "genmodel_bench", *args, "--set", "rbm.epochs=2", "--samples", "150"]
         environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **pipes)
@@ -160,9 +158,9 @@ def copy(tmp_path):
     def edited():
         """Start a run, and edit the second model while it trains the first."""
         process = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60")
-        while not list(tmp_path.glob("results/.cache/fits/*/epoch-00002.safetensors")):
+        while not list(tmp_path.glob("bench-results/.cache/fits/*/epoch-00002.safetensors")):
             time.sleep(0.05)
-        path = tmp_path / "models" / "rbm.py"
+        path = tmp_path / "genmodel_bench" / "models" / "rbm.py"
         text = path.read_text()
         assert text.count("    def sample(self, n: int) -> Tensor:\n") == 1
         path.write_text(
@@ -180,7 +178,7 @@ def test_an_edit_while_a_run_goes_on_is_not_taken_for_what_ran(copy):
     assert process.returncode == 0, error
     assert out.count("[trained") == 2
     why, _ = start("why", "rbm").communicate(timeout=60)
-    assert "fit: made anew: changed code of the model (models.rbm)" in why, why
+    assert "fit: made anew: changed code of the model (genmodel_bench.models.rbm)" in why, why
     out, _ = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60").communicate(timeout=120)
     assert (out.count("[trained"), out.count("[reused]")) == (1, 1)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from genmodel_bench import BenchError, DataMissing, UnknownName
+from genmodel_bench.commands.run import run
+from genmodel_bench.data import faces
+from genmodel_bench.data.registry import DATASETS, load
 from PIL import Image
 from scipy.io import savemat
-
-from bench import BenchError, DataMissing, UnknownName, faces
-from bench.data import DATASETS, load
-from bench.pipeline import run
 
 ROOT = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
 needs_mnist = pytest.mark.skipif(not (ROOT / "MNIST" / "raw").is_dir(), reason="no MNIST files under BENCH_DATA")

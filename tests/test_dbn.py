@@ -4,11 +4,10 @@ from itertools import product
 
 import pytest
 import torch
-
-from bench import harness
-from models import dbn
-from models.optim import Momentum
-from models.rbm import RBM, update
+from genmodel_bench.models import dbn
+from genmodel_bench.models.optim import Momentum
+from genmodel_bench.models.rbm import RBM, update
+from genmodel_bench.training import loop as harness
 
 
 def states(n):

@@ -3,16 +3,15 @@
 import pytest
 import torch
 from conftest import tiny
-
-from bench import harness
-from bench.check import check
-from bench.determinism import determinism, is_deterministic
-from bench.pipeline import run
-from bench.verify import verify
-from metrics import METRICS, Subject, distances
-from metrics.distances import squared_distance_blocks
-from metrics.windows import parzen_log_probs
-from models import MODELS, settings_for
+from genmodel_bench.commands.check import check
+from genmodel_bench.commands.run import run
+from genmodel_bench.commands.verify import verify
+from genmodel_bench.metrics import METRICS, Subject, distances
+from genmodel_bench.metrics.distances import squared_distance_blocks
+from genmodel_bench.metrics.windows import parzen_log_probs
+from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.training import loop as harness
+from genmodel_bench.training.numerics import determinism
 
 
 @pytest.mark.parametrize("d", [1, 64, 784])
@@ -66,9 +65,9 @@ def test_every_model_trains_on_deterministic_algorithms_alone(name, few):
         return model.state_dict(), model.sample(10)
 
     with determinism(True):
-        assert is_deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
         (first, drawn), (second, drawn_again) = weights(), weights()
-    assert not is_deterministic()
+    assert not torch.are_deterministic_algorithms_enabled()
     assert all(torch.equal(first[key], second[key]) for key in first)
     torch.manual_seed(0)
     assert drawn.shape == drawn_again.shape
@@ -85,7 +84,7 @@ def test_every_record_says_how_it_was_made(tmp_path):
         assert records["threads"].eq(torch.get_num_threads()).all()
         assert records["device"].str.startswith("cpu").all()
         assert records["weights"].str.fullmatch("[0-9a-f]{16}").all()
-    assert not is_deterministic()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_deterministic_row_is_checked_and_verified_as_it_was_made(tmp_path):
@@ -94,7 +93,7 @@ def test_a_deterministic_row_is_checked_and_verified_as_it_was_made(tmp_path):
     assert (verdict.finding, verdict.reason) == ("indistinguishable", "identical seed by seed")
     *_, made_again = verify(tmp_path, cells=1, device="cpu")
     assert made_again.text == "made again: 7 values equal to the last bit"
-    assert not is_deterministic()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_an_algorithm_that_is_not_deterministic_is_a_failed_row(tmp_path, monkeypatch):

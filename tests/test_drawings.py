@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from genmodel_bench.report.figures.charts import against_samples, against_sigma, charts_of, distances, looks_of, validation
+from genmodel_bench.report.figures.figure import BLACK, BLUE, ONE_COLUMN, TWO_COLUMNS, paper
+from genmodel_bench.report.figures.learning import boundaries, learning, panels_of
+from genmodel_bench.report.figures.lines import Line, lines_of
+from genmodel_bench.report.figures.mosaic import GAP, Tile, draw_tiles, pixels, sheet_of
+from genmodel_bench.report.figures.pictures import arithmetic, film, samples, walks
 from test_figures import CURVES, SHARES, rows_of, shown
-
-from bench.report.charts import against_samples, against_sigma, charts_of, distances, looks_of, validation
-from bench.report.figure import BLACK, BLUE, ONE_COLUMN, TWO_COLUMNS, paper
-from bench.report.learning import boundaries, learning, panels_of
-from bench.report.lines import Line, lines_of
-from bench.report.mosaic import GAP, Tile, draw_tiles, pixels, sheet_of
-from bench.report.pictures import arithmetic, film, samples, walks
 
 WIDTHS = [ONE_COLUMN, TWO_COLUMNS]
 
@@ -81,7 +80,7 @@ def test_the_caption_of_learning_says_of_which_seeds_it_is():
 def laid(monkeypatch):
     """The rows of tiles that the next picture is made of."""
     rows = []
-    monkeypatch.setattr("bench.report.pictures.draw_tiles", lambda tiles, **named: rows.extend(tiles))
+    monkeypatch.setattr("genmodel_bench.report.figures.pictures.draw_tiles", lambda tiles, **named: rows.extend(tiles))
     return rows
 
 
@@ -155,7 +154,7 @@ def test_the_sheet_shows_the_images_in_their_places():
 
 def test_figure_2_has_four_rows_of_five_draws_and_the_neighbours_of_each_rows_last(monkeypatch):
     laid = []
-    monkeypatch.setattr("bench.report.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
+    monkeypatch.setattr("genmodel_bench.report.figures.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
     arrays = shown(100)
     arrays["shown_shifted_neighbours"][:3] = 0
     drawn = samples("x", arrays)
@@ -177,7 +176,7 @@ def test_of_copies_no_distance_is_said_to_fall():
 
 def test_fewer_than_a_row_of_samples_are_shown_with_the_neighbours_of_the_last(monkeypatch):
     laid = []
-    monkeypatch.setattr("bench.report.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
+    monkeypatch.setattr("genmodel_bench.report.figures.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
     arrays = shown(3)
     samples("x", arrays)
     assert [len(row) for row in laid] == [5]

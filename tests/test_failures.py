@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import pytest
 import torch
+from genmodel_bench import BenchError
+from genmodel_bench.commands.run import run
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage.atomic import NoRoom
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training import loop as harness
 from safetensors import safe_open
-
-from bench import BenchError, harness
-from bench.atomic import NoRoom
-from bench.pipeline import run
-from bench.store import Store
-from metrics import METRICS
-from models import MODELS
 
 
 def quick(results, models, **kwargs):
@@ -164,7 +164,7 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path):
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "import sys; sys.argv = ['bench', 'run', 'mean', '--jobs', '1', '--seeds', '1', '--results', sys.argv[1]]\n"
-        "if __name__ == '__main__':\n    from bench.cli import main; main()\n"
+        "if __name__ == '__main__':\n    from genmodel_bench.cli.main import main; main()\n"
     )
     script = tmp_path / "run.py"
     script.write_text(code)

@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from genmodel_bench.errors import BadRecords
+from genmodel_bench.report.figures.charts import charts_of
+from genmodel_bench.report.figures.figure import OF, ONE_COLUMN, TWO_COLUMNS, Drawn, figure_at, paper, sweep, texts_of
+from genmodel_bench.report.figures.lines import kept_arrays, lines_of
+from genmodel_bench.report.rebuild import figures_of as figures_in
+from genmodel_bench.report.rebuild import report
+from genmodel_bench.storage.ingredients import Vouched
+from genmodel_bench.storage.names import file_name
+from genmodel_bench.storage.record import Record, to_csv
+from genmodel_bench.storage.store import Store
 from pages import sealed_at
 from PIL import Image
-
-from bench.errors import BadRecords
-from bench.ingredients import Vouched
-from bench.record import Record, to_csv
-from bench.report import figures_of as figures_in
-from bench.report import report
-from bench.report.charts import charts_of
-from bench.report.figure import OF, ONE_COLUMN, TWO_COLUMNS, Drawn, figure_at, file_name, paper, sweep, texts_of
-from bench.report.lines import kept_arrays, lines_of
-from bench.store import Store
 
 PARZEN = Record(
     "mnist", "vae", metric="parzen", quantity="log_likelihood", value=1.0, samples=10_000, cell="c0", weights="w0", seed=0,
@@ -68,7 +68,7 @@ def scores_at(cache, record):
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """The records of a model and of real data, with album and arrays of the model's; figures are drawn coarsely, which is faster."""
-    monkeypatch.setattr("bench.report.figure.DPI", 50)
+    monkeypatch.setattr("genmodel_bench.report.figures.figure.DPI", 50)
     records = [*rows_of("gan-ns"), *rows_of("data", role="reference", lift=2.0)]
     Store(tmp_path, "mnist").append([r.sealed() for r in records])
     scores_at(tmp_path / ".cache", records[1])

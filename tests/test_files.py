@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from genmodel_bench.errors import BadSamples, printable
+from genmodel_bench.inputs.samples import read_samples
 from hypothesis import HealthCheck, settings
 from strangers import SHAPE, grey, is_one_line
-
-from bench.errors import BadSamples, printable
-from bench.samples import read_samples
 
 ROOT = Path(__file__).parents[1]
 QUICK = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=list(HealthCheck))

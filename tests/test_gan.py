@@ -3,10 +3,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from models import adversarial, gan, settings_for
-from models.contrast import Contrast
-from models.layers import Maxout
+from genmodel_bench.models import adversarial, gan, settings_for
+from genmodel_bench.models.contrast import Contrast
+from genmodel_bench.models.layers import Maxout
 
 SMALL = gan.Config(latent=4, generator=(8,), activations=("relu",), discriminator=(6,), pieces=2, batch_size=10, discriminator_range=0.3)
 
@@ -273,7 +272,7 @@ def test_maxout_is_the_maximum_over_pieces():
 
 
 def test_momentum_keeps_the_rate_of_past_increments():
-    from models.optim import Momentum
+    from genmodel_bench.models.optim import Momentum
 
     p = torch.nn.Parameter(torch.zeros(1))
     optimiser = Momentum([p], lr=1.0, momentum=0.5)

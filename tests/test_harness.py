@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import tiny
+from genmodel_bench.models import MODELS, Schedule, Stage, settings_for
+from genmodel_bench.training import checkpoint
+from genmodel_bench.training import loop as harness
 from torch import nn
-
-from bench import checkpoint, harness
-from models import MODELS, Schedule, Stage, settings_for
 
 TRAINED = [name for name in MODELS if not MODELS[name].REFERENCE]
 

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from genmodel_bench import BenchError
+from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BadSamples, DataMissing
+from genmodel_bench.inputs import images as bench_images
+from genmodel_bench.inputs.samples import read_samples
 from hypothesis import HealthCheck, settings
 from PIL import Image
 from strangers import SHAPE, grey, is_one_line
-
-from bench import BenchError
-from bench import images as bench_images
-from bench.data import load
-from bench.errors import BadSamples, DataMissing
-from bench.samples import read_samples
 
 ROOT = Path(__file__).parents[1]
 QUICK = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=list(HealthCheck))

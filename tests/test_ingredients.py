@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from bench.cell import Cell
-from bench.checks import epochs_of
-from bench.dataset import assemble
-from bench.execute import Rig, complete
-from bench.store import Store
-from bench.why import why
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.commands.why import why
+from genmodel_bench.data.dataset import assemble
+from genmodel_bench.execution.checks import epochs_of
+from genmodel_bench.execution.execute import Rig, complete
+from genmodel_bench.storage.store import Store
 
 
 def changed_pixel(data):

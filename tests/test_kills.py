@@ -18,20 +18,20 @@ from multiprocessing import get_context
 import pytest
 import torch
 from conftest import tiny
-
-from bench import harness, sealed
-from bench.cell import Cell
-from bench.data import load
-from bench.store import Store
-from bench.watch import Silent
-from bench.workers import Place, in_turn
-from metrics import METRICS
-from models import MODELS, settings_for
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.data.registry import load
+from genmodel_bench.execution.listener import Silent
+from genmodel_bench.execution.pool import Place, in_turn
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.storage import sealed
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training import loop as harness
 
 COSTS = {"fit_seconds", "sample_seconds", "score_seconds", "peak_memory_mib", "created", "seal"}
 TWO_STAGES = {"generator": (12, 10), "front": (14, 8), "discriminator": (6, 6), "output_sparse": 4, "pretrain_epochs": 2}
 SERVER = get_context("forkserver")
-SERVER.set_forkserver_preload(["bench.pipeline", "sklearn.datasets", "torch._dynamo", "torch._inductor"])  # seconds to import
+SERVER.set_forkserver_preload(["genmodel_bench.commands.run", "sklearn.datasets", "torch._dynamo", "torch._inductor"])  # seconds to import
 
 
 def configs():

@@ -11,17 +11,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from genmodel_bench.commands.score import score, sha256
+from genmodel_bench.errors import BadSamples
+from genmodel_bench.inputs import files as bench_files
+from genmodel_bench.inputs import samples as bench_samples
+from genmodel_bench.inputs.samples import as_samples, read_samples
+from genmodel_bench.metrics.neighbours import Neighbours
+from genmodel_bench.metrics.parzen import Parzen
 from hypothesis import HealthCheck, settings
 from safetensors.torch import save_file
 from strangers import SHAPE, grey, oracle
-
-from bench import files as bench_files
-from bench import samples as bench_samples
-from bench.errors import BadSamples
-from bench.samples import as_samples, read_samples
-from bench.scoring import score, sha256
-from metrics.neighbours import Neighbours
-from metrics.parzen import Parzen
 
 ROOT = Path(__file__).parents[1]
 QUICK = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=list(HealthCheck))
@@ -73,9 +72,7 @@ def test_the_digest_is_of_the_bytes_whatever_the_chunks(monkeypatch):
 
 def test_the_memory_that_is_left_is_no_more_than_the_limit_of_the_process():
     assert 0 < bench_files.available_memory() < 2**50
-    code = (
-        "import resource, bench.files as f; resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**33)); assert f.available_memory() < 2**33"
-    )
+    code = "import resource, genmodel_bench.inputs.files as f; resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**33)); assert f.available_memory() < 2**33"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -109,9 +106,9 @@ def test_more_samples_than_memory_are_scored(tmp_path):
 SCORE = """
 import json, resource, sys
 import numpy as np
-from bench.scoring import score
-from metrics.neighbours import Neighbours
-from metrics.parzen import Parzen
+from genmodel_bench.commands.score import score
+from genmodel_bench.metrics.neighbours import Neighbours
+from genmodel_bench.metrics.parzen import Parzen
 score(np.random.default_rng(1).random((200, 64), dtype=np.float32), dataset="digits", name="warm", results=sys.argv[2], device="cpu")
 now = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, (now + 330 * 2**20,) * 2)

@@ -5,8 +5,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 
 import pytest
 import torch
-
-from metrics import METRICS, Score, Subject
+from genmodel_bench.metrics import METRICS, Score, Subject
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -5,9 +5,8 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 import pytest
 import torch
 from conftest import tiny
-
-from bench import harness
-from models import MODELS, Model, settings_for
+from genmodel_bench.models import MODELS, Model, settings_for
+from genmodel_bench.training import loop as harness
 
 SHAPES = [(1, 8, 8), (3, 6, 4)]
 

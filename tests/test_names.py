@@ -8,17 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from genmodel_bench.commands.score import checked_name
+from genmodel_bench.errors import BadOption, printable
+from genmodel_bench.report.tables.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
+from genmodel_bench.report.tables.table import table1
+from genmodel_bench.storage.names import file_name, folder_name
+from genmodel_bench.storage.record import Record, inert
+from genmodel_bench.storage.store import Store
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_report import parzen
-
-from bench.errors import BadOption, printable
-from bench.record import Record, inert
-from bench.report.figure import file_name
-from bench.report.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
-from bench.report.table import table1
-from bench.scoring import checked_name
-from bench.store import Store, folder_name
 
 HOSTILE = [
     "=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "\"=1", "=cmd|' /C calc'!A0", "<script>alert(1)</script>", "| a | b |", "$x^2$ ~~a~~",

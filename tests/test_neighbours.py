@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from genmodel_bench.metrics import Subject, distances
+from genmodel_bench.metrics.distances import nearest, squared_distance_blocks
+from genmodel_bench.metrics.neighbours import Neighbours, nearest_shifted
 from scipy.spatial.distance import cdist
-
-from metrics import Subject, distances
-from metrics.distances import nearest, squared_distance_blocks
-from metrics.neighbours import Neighbours, nearest_shifted
 
 
 def test_distances_equal_explicit_differences(monkeypatch):

@@ -1,8 +1,7 @@
 import pytest
-
-from bench import BadOption, UnknownName
-from bench.options import apply_options, parse
-from models import MODELS
+from genmodel_bench import BadOption, UnknownName
+from genmodel_bench.cells.options import apply_options, parse
+from genmodel_bench.models import MODELS
 
 
 def applied(option, model="gan-ns"):

@@ -15,16 +15,15 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from genmodel_bench.report.figures.figure import Section
+from genmodel_bench.report.page.compare import comparison
+from genmodel_bench.report.page.details import blocks, by_seed
+from genmodel_bench.report.page.page import GROUPS, SECTIONS, page
+from genmodel_bench.report.tables.render import to_csv
+from genmodel_bench.report.tables.table import COLUMNS, table1
+from genmodel_bench.storage.record import ROLES
+from genmodel_bench.storage.store import Store
 from pages import RECORDS, ROW, STRANGER, Reader, draw, keep, log_probs, made
-
-from bench.record import ROLES
-from bench.report.compare import comparison
-from bench.report.details import blocks, by_seed
-from bench.report.figure import Section
-from bench.report.page import GROUPS, SECTIONS, page
-from bench.report.render import to_csv
-from bench.report.table import COLUMNS, table1
-from bench.store import Store
 
 TESTS = Path(__file__).parent
 
@@ -57,7 +56,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, html):
 def test_the_report_is_made_without_torch(tmp_path):
     Store(tmp_path, "mnist").append([r.sealed() for r in RECORDS])
     keep(tmp_path / ".cache")
-    code = "import sys; from bench.report import report; report(sys.argv[1]); assert 'torch' not in sys.modules"
+    code = "import sys; from genmodel_bench.report.rebuild import report; report(sys.argv[1]); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=TESTS.parent)
     assert 'id="comparison"' in (tmp_path / "mnist" / "report.html").read_text()
 

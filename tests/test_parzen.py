@@ -5,12 +5,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from genmodel_bench.data.dataset import Fold
+from genmodel_bench.metrics import Subject, distances
+from genmodel_bench.metrics.parzen import PAPER_SIGMAS, Parzen, parzen_log_prob, parzen_log_probs
+from genmodel_bench.metrics.windows import pooled
 from scipy.special import logsumexp
-
-from bench.dataset import Fold
-from metrics import Subject, distances
-from metrics.parzen import PAPER_SIGMAS, Parzen, parzen_log_prob, parzen_log_probs
-from metrics.windows import pooled
 
 
 def oracle(x, centres, sigma):
@@ -126,7 +125,7 @@ def test_memory_is_bounded_at_any_number_of_samples():
     # In a process of its own: the high-water mark of this one is other tests'.
     code = """
 import resource, torch
-from metrics.parzen import parzen_log_prob
+from genmodel_bench.metrics.parzen import parzen_log_prob
 parzen_log_prob(torch.rand(100, 16), torch.rand(100, 16), 0.2)
 x, s = torch.rand(1000, 16), torch.rand(1_000_000, 16)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from genmodel_bench import BadOption, UnknownName
+from genmodel_bench.commands.run import plan, run
+from genmodel_bench.commands.score import score
+from genmodel_bench.models import MODELS, vae
 from test_run import quick
 
 import bench
-from bench import BadOption, UnknownName
-from bench.pipeline import plan, run
-from bench.scoring import score
-from models import MODELS, vae
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 import pytest
 import torch
-
-from models import references
-from models.base import pick
+from genmodel_bench.models import references
+from genmodel_bench.models.base import pick
 
 
 def fitted(config, x):

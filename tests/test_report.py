@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from bench.record import Record
-from bench.report import report
-from bench.report.published import CONTENT
-from bench.report.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
-from bench.report.table import table1
-from bench.store import Store
+from genmodel_bench.report.rebuild import report
+from genmodel_bench.report.tables.published import CONTENT
+from genmodel_bench.report.tables.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
+from genmodel_bench.report.tables.table import table1
+from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
 ROW = Record(
@@ -290,9 +289,8 @@ def test_report_of_nothing_writes_nothing(tmp_path):
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_a_narrow_terminal_shows_whole_names_and_numbers(width):
+    from genmodel_bench.cli.terminal import grid
     from rich.console import Console
-
-    from bench.screen import grid
 
     stream = io.StringIO()
     Console(file=stream, width=width).print(grid(RECORDS, width))

@@ -8,19 +8,19 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 import torch
+from genmodel_bench import BadOption, BenchError
+from genmodel_bench.commands.run import run
+from genmodel_bench.data.dataset import assemble
+from genmodel_bench.data.registry import load
+from genmodel_bench.execution.draws import Notice
+from genmodel_bench.execution.listener import Silent
+from genmodel_bench.metrics import METRICS, Result, Score
+from genmodel_bench.models import MODELS, settings_for, vae
+from genmodel_bench.storage.record import read_records, to_csv
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training import loop as harness
+from genmodel_bench.training.seeding import derive_seed, seed_everything
 from safetensors.torch import load_file
-
-from bench import BadOption, BenchError, harness
-from bench.data import load
-from bench.dataset import assemble
-from bench.pipeline import run
-from bench.record import read_records, to_csv
-from bench.seeding import derive_seed, seed_everything
-from bench.store import Store
-from bench.subject import Notice
-from bench.watch import Silent
-from metrics import METRICS, Result, Score
-from models import MODELS, settings_for, vae
 
 QUICK = {"vae": ["vae.epochs=2", "vae.hidden=16"], "dbn": ["dbn.epochs=2", "dbn.sample_steps=3"]}
 for name in ("deep-gsn", "deep-gsn-chain"):
@@ -280,7 +280,7 @@ def test_another_content_under_a_known_name_is_refused(tmp_path, monkeypatch):
     quick(tmp_path, ["mean"])
     other = load("digits")
     other = assemble("digits", other.train.flip(3), None, [torch.arange(800), torch.arange(800, 1000), torch.arange(1000, 1197)])
-    monkeypatch.setattr("bench.pipeline.load", lambda name, root: other)
+    monkeypatch.setattr("genmodel_bench.commands.run.load", lambda name, root: other)
     before = Store(tmp_path, "digits").records()
     with pytest.raises(BenchError, match=r"digits: the data at hand .* are not those of the rows in .*; supersede those with --replace"):
         quick(tmp_path, ["mean"])

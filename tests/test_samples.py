@@ -3,11 +3,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from genmodel_bench import BadSamples
+from genmodel_bench.inputs.samples import as_samples, read_samples
 from PIL import Image
 from safetensors.torch import save_file
-
-from bench import BadSamples
-from bench.samples import as_samples, read_samples
 
 SHAPE = (1, 4, 5)
 

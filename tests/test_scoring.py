@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-
-from bench import BadOption, BadSamples
-from bench.pipeline import run
-from bench.scoring import score
-from bench.store import Store
+from genmodel_bench import BadOption, BadSamples
+from genmodel_bench.commands.run import run
+from genmodel_bench.commands.score import score
+from genmodel_bench.storage.store import Store
 
 
 def test_score_equals_the_data_row_and_joins_the_table(tmp_path, digits):

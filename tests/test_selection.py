@@ -3,18 +3,18 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import tiny
-
-from bench import checkpoint, harness
-from bench.cell import Cell
-from bench.checks import Checks, checks_of
-from bench.drawing import chosen_epoch
-from bench.execute import Rig, run_cell
-from bench.selection import Check, validation_score
-from bench.store import Store
-from bench.subject import fitted as fitted_with
-from metrics import METRICS, Subject
-from metrics.parzen import Parzen
-from models import settings_for
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.execution.checks import Checks, checks_of
+from genmodel_bench.execution.draws import fitted as fitted_with
+from genmodel_bench.execution.execute import Rig, run_cell
+from genmodel_bench.metrics import METRICS, Subject
+from genmodel_bench.metrics.parzen import Parzen
+from genmodel_bench.models import settings_for
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training import checkpoint
+from genmodel_bench.training import loop as harness
+from genmodel_bench.training.drawing import chosen_epoch
+from genmodel_bench.training.selection import Check, validation_score
 
 CPU = torch.device("cpu")
 
@@ -78,7 +78,7 @@ def test_a_check_that_is_not_finite_is_an_error_and_never_the_best(few, tmp_path
 
 
 def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path, monkeypatch):
-    from models import vae
+    from genmodel_bench.models import vae
 
     real = vae.VAE.stages
     monkeypatch.setattr(vae.VAE, "stages", lambda self: [replace(stage, epochs=3) for stage in real(self)])

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from bench.errors import BadRecords, BenchError
-from bench.record import COLUMNS, EMPTY, OURS, Record, read_records, seal_of, texts_of, to_csv
-from bench.store import Store, folder_name, passed_over, read_results
+from genmodel_bench.errors import BadRecords, BenchError
+from genmodel_bench.storage.names import folder_name
+from genmodel_bench.storage.record import COLUMNS, EMPTY, OURS, Record, read_records, seal_of, texts_of, to_csv
+from genmodel_bench.storage.store import Store, passed_over, read_results
 
 ROW = Record(
     "mnist",

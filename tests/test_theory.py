@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from genmodel_bench.commands import theory
+from genmodel_bench.errors import BadRecords
+from genmodel_bench.models.adversarial import GENERATOR_LOSSES, discriminator_loss
+from genmodel_bench.report.figures.theory import draw, store
+from genmodel_bench.storage.digest import content_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from bench import theory
-from bench.digest import content_digest
-from bench.errors import BadRecords
-from bench.report.theory import draw, store
-from models.adversarial import GENERATOR_LOSSES, discriminator_loss
 
 COMMITTED = Path(__file__).parents[1] / "results"
 ROUNDING = 1e-12  # sums of at most 200 terms of order 1 in float64, each good to 2e-16

@@ -1,8 +1,7 @@
 import pytest
 import torch
+from genmodel_bench.models import vae
 from torch.distributions import Normal, kl_divergence
-
-from models import vae
 
 
 def test_kl_equals_torchs():

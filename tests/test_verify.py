@@ -7,19 +7,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from genmodel_bench import BenchError
+from genmodel_bench.cells.recorded import same_cell
+from genmodel_bench.commands.run import run
+from genmodel_bench.commands.score import score
+from genmodel_bench.commands.verify import verify
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.report.rebuild import report
+from genmodel_bench.storage.ingredients import Vouched
+from genmodel_bench.storage.record import to_csv
+from genmodel_bench.storage.store import Store, read_results
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-
-from bench import BenchError
-from bench.ingredients import Vouched
-from bench.origin import same_cell
-from bench.pipeline import run
-from bench.record import to_csv
-from bench.report import report
-from bench.scoring import score
-from bench.store import Store, read_results
-from bench.verify import verify
-from metrics import METRICS
 
 
 def quick(results, seeds=2):

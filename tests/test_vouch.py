@@ -5,17 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from bench.data import load
-from bench.dataset import assemble
-from bench.execute import Rig, complete
-from bench.ingredients import read_vouched
-from bench.pipeline import plan
-from bench.record import to_csv
-from bench.store import Store
-from bench.vouch import vouch
-from metrics import METRICS
-from models import MODELS
+from genmodel_bench.commands.run import plan
+from genmodel_bench.commands.vouch import vouch
+from genmodel_bench.data.dataset import assemble
+from genmodel_bench.data.registry import load
+from genmodel_bench.execution.execute import Rig, complete
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage.ingredients import read_vouched
+from genmodel_bench.storage.record import to_csv
+from genmodel_bench.storage.store import Store
 
 CPU = torch.device("cpu")
 REWRITTEN = "pull = x.mean(0) - self.mean\n        self.mean += self.config.lr * pull"
@@ -89,19 +88,19 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
             "at pull 3: ",
         ),
         (("part", "clamp(0, 1)", "clamp(0, 0.9)"), "at draw 0: "),
-        (("draws", "0.5", "0.5\nimport bench.seeding\nbench.seeding.draw_seed = lambda *names: 5"), "at draw 0: "),
+        (("draws", "0.5", "0.5\nimport genmodel_bench.training.seeding as s\ns.draw_seed = lambda *names: 5"), "at draw 0: "),
         (("measure", "+ self.offset", "+ 1e-9"), "in brightness, brightness: "),
     ],
 )
 def test_an_edit_that_changes_a_bit_is_refused_with_the_place_where_they_part(stored, change, where, monkeypatch):
-    import bench.drawing
-    import bench.seeding
+    import genmodel_bench.training.drawing
+    import genmodel_bench.training.seeding
 
-    monkeypatch.setattr(bench.seeding, "draw_seed", bench.seeding.draw_seed)
+    monkeypatch.setattr(genmodel_bench.training.seeding, "draw_seed", genmodel_bench.training.seeding.draw_seed)
     results, edit = stored
     edit(*change)
     if change[0] == "draws":
-        monkeypatch.setattr(bench.drawing, "draw_seed", lambda *names: 5)
+        monkeypatch.setattr(genmodel_bench.training.drawing, "draw_seed", lambda *names: 5)
     found = said(results)
     assert [good for good, _ in found] == [False, False]
     assert f"the bits part {where}" in found[0][1]
@@ -131,7 +130,7 @@ def other_data(name, root=None):
 def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(project, tmp_path, monkeypatch, stored):
     _, edit = stored
     results = tmp_path / "long"
-    monkeypatch.setattr("bench.vouch.load", other_data)
+    monkeypatch.setattr("genmodel_bench.commands.vouch.load", other_data)
     run(results, other_data("other"))
     long = [replace(r, fit_seconds=1e6).sealed() for r in Store(results, "other").records()]
     Store(results, "other").path.write_text(to_csv(long))

@@ -1,0 +1,225 @@
+"""What is one thing to run, and what does each part of it depend on?
+
+A key is the digest of ingredients, so that what changes one of them is what makes a part anew, and `bench why` can name it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from genmodel_bench.errors import BenchError
+from genmodel_bench.storage.digest import content_digest, file_digest
+from genmodel_bench.storage.ingredients import Ingredients, Vouched, code_of, fit_key_of, metric_recipe_of, recipe_of, score_key_of
+from genmodel_bench.storage.record import as_json, label
+
+Checkpoint = Literal["best", "last"]
+Precision = Literal["highest", "high", "medium"]
+DRAWS = 5
+"""Sample sets drawn from each trained model."""
+
+ROLES = {
+    "training loop": ("genmodel_bench.training.loop", "genmodel_bench.training.numerics"),
+    "drawing": ("genmodel_bench.training.drawing", "genmodel_bench.training.numerics"),
+    "selection": ("genmodel_bench.training.selection", "genmodel_bench.training.numerics"),
+    "scoring": ("genmodel_bench.execution.measure", "genmodel_bench.training.numerics"),
+}
+"""The code of this project that a number depends on besides that of its model and its metric. Whatever else a cell passes through, as
+the writing of checkpoints, seals, processes and the report, is held by tests that compare bits."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model with its Config, trained on a data set from one seed, and `draws` times n samples of it.
+
+    `dataset_digest` is of the data set's content, the type of its pixels included. `checkpoint` says which weights are sampled: those after
+    the 'last' epoch, or the 'best' on validation images. With `deterministic`, torch is told to take no algorithm whose result may differ
+    from one time to the next; `precision` is that of its float32 matrix products. `options` are those that differ from the registered
+    ones. `vouched` tells which code gives the bits of which.
+    """
+
+    dataset: str
+    dataset_digest: str
+    model: str
+    config: Any
+    seed: int
+    samples: int
+    draws: int = DRAWS
+    checkpoint: Checkpoint = "last"
+    deterministic: bool = False
+    precision: Precision = "highest"
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    vouched: Vouched = field(default=Vouched(), compare=False, repr=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the hyper-parameters as plain values."""
+        return asdict(self.config)
+
+    @property
+    def role(self) -> str:
+        """Return 'reference' for the rows that calibrate the metrics, else 'model'."""
+        return "reference" if self.config.REFERENCE else "model"
+
+    @property
+    def family(self) -> str:
+        """Return what names the kind of model in keys and seeds, whatever it is registered as and wherever its file lies."""
+        config = type(self.config)
+        return str(getattr(config, "KIND", f"{config.__module__}.{config.__qualname__}"))
+
+    @property
+    def line(self) -> tuple[str, str, int]:
+        """Return what names the cell's line in a table."""
+        return self.model, self.variant, self.samples
+
+    @property
+    def variant(self) -> str:
+        """Return the options that differ from the registered ones as a label: 'epochs=3, checkpoint=best'."""
+        return label(self.options)
+
+    @property
+    def id(self) -> str:
+        """Return the digest of all that defines the cell, its code excepted."""
+        sampling: list[Any] = [self.seed, self.samples, self.draws, self.checkpoint, self.deterministic]
+        sampling += [self.precision] if self.precision != "highest" else []
+        return content_digest("cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling)
+
+    @property
+    def fit_ingredients(self) -> Ingredients:
+        """Return what the trained model depends on: data, settings but those of sampling, seed, numerics, code of model and loop."""
+        return {
+            "data set": self.dataset,
+            "content of the data set": self.dataset_digest,
+            "kind of model": self.family,
+            **{f"setting {name}": value for name, value in self.settings.items() if name not in self.config.SAMPLING},
+            "seed": self.seed,
+            "deterministic": self.deterministic,
+            "float32 matmul precision": self.precision,
+            **{f"content of {path}": content for path, content in input_digests(self.config).items()},
+            **code_of("model", type(self.config).__module__),
+            **code_of("training loop", *ROLES["training loop"]),
+        }
+
+    @property
+    def sampling_ingredients(self) -> Ingredients:
+        """Return what a draw depends on besides the weights and their number: the settings that only sampling reads, and code."""
+        return {f"setting {name}": self.settings[name] for name in self.config.SAMPLING} | code_of("drawing", *ROLES["drawing"])
+
+    @property
+    def sample_ingredients(self) -> Ingredients:
+        """Return what the samples depend on besides the fit: how they are drawn, how many, from which checkpoint and how it is selected."""
+        selected = self.checkpoint == "best" and not self.config.REFERENCE
+        return {
+            **self.sampling_ingredients,
+            "number of samples": self.samples,
+            "checkpoint": "best" if selected else "last",
+            **(code_of("selection", *ROLES["selection"]) if selected else {}),
+        }
+
+    def score_ingredients(self, name: str, metric: Any) -> Ingredients:
+        """Return what a metric's scores depend on besides the samples: how many draws there are, the metric's settings and its code."""
+        return {"draws": self.draws, **metric_ingredients(name, metric)}
+
+    @property
+    def fit_key(self) -> str:
+        """Return the digest of what the trained model depends on."""
+        return fit_key_of(self.fit_ingredients, self.vouched)
+
+    @property
+    def check_key(self) -> str:
+        """Return the digest of what the validation checks depend on: the fit, how the model samples, how checkpoints are selected."""
+        checks = self.sampling_ingredients | code_of("selection", *ROLES["selection"])
+        return content_digest("checks", self.fit_key, self.settled(checks))
+
+    def draw_key(self, epoch: int | None) -> str:
+        """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
+        return content_digest("draw", self.fit_key, epoch, self.samples, self.settled(self.sampling_ingredients))
+
+    def score_key(self, name: str, metric: Any) -> str:
+        """Return the digest of what a metric's scores depend on: the samples, the metric's settings and its code."""
+        return score_key_of(self.ingredients(name, metric), self.vouched)
+
+    @property
+    def recipe(self) -> str:
+        """Return the digest of what the samples of every seed depend on: rows of one line of a table share it."""
+        return recipe_of(as_json({"fit": self.fit_ingredients, "samples": self.sample_ingredients}), self.vouched)
+
+    def metric_recipe(self, name: str, metric: Any) -> str:
+        """Return the digest of what makes two scores of a metric comparable."""
+        return metric_recipe_of(as_json({"score": self.score_ingredients(name, metric)}), self.vouched)
+
+    def ingredients(self, name: str, metric: Any) -> dict[str, Ingredients]:
+        """Return what the scores of a metric depend on, by part."""
+        return {"fit": self.fit_ingredients, "samples": self.sample_ingredients, "score": self.score_ingredients(name, metric)}
+
+    def settled(self, ingredients: Ingredients) -> Ingredients:
+        """Return ingredients of the fit or the samples as they enter keys."""
+        return self.vouched.settled(self.family, ingredients)
+
+
+def input_digests(config: Any) -> dict[str, str]:
+    """Return a digest of the content of each file that a Config names in INPUTS, by its path as given. Raises BenchError.
+
+    Relative paths are from the folder of the file that defines the Config.
+    """
+    folder = Path(inspect.getfile(type(config))).parent if getattr(config, "INPUTS", ()) else Path()
+    found = {}
+    for path in getattr(config, "INPUTS", ()):
+        try:
+            found[str(path)] = file_digest(folder / path)
+        except OSError as error:
+            text = f"{type(config).__module__}: INPUTS names {path}, which cannot be read ({error.strerror}); put it there"
+            raise BenchError(text) from error
+    return found
+
+
+def remember_code(configs: Iterable[Any], metrics: Iterable[Any]) -> None:
+    """Hash the code of models and metrics as it was imported just now, so that an edit under way is not taken for what runs."""
+    for config in configs:
+        code_of("model", type(config).__module__)
+    for metric in metrics:
+        code_of("metric", type(metric).__module__)
+    for role, modules in ROLES.items():
+        code_of(role, *modules)
+
+
+def metric_ingredients(name: str, metric: Any) -> Ingredients:
+    """Return what makes two scores of a metric comparable: its name, settings and code, and what it asks of a model."""
+    settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(metric) if f.name != "needs"}
+    asked = {need.__name__: sorted(members(need)) for need in metric.needs}
+    code = code_of("metric", type(metric).__module__) | code_of("scoring", *ROLES["scoring"])
+    return {"metric": name, **settings, **({"metric's needs": asked} if asked else {}), **code}
+
+
+def members(protocol: type) -> set[str]:
+    """Return the names of what a Protocol asks for."""
+    return {name for name in {**vars(protocol), **inspect.get_annotations(protocol)} if not name.startswith("_")}
+
+
+def changed_options(
+    config: Any,
+    usual: Any,
+    *,
+    checkpoint: Checkpoint = "last",
+    draws: int = DRAWS,
+    deterministic: bool = False,
+    precision: Precision = "highest",
+) -> dict[str, Any]:
+    """Return what differs from the registered Config, the last checkpoint, the usual draws and torch's own numerics, by name."""
+    changed: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
+    if checkpoint != "last" and not config.REFERENCE:
+        changed["checkpoint"] = checkpoint
+    if draws != DRAWS:
+        changed["draws"] = draws
+    if deterministic:
+        changed["deterministic"] = True
+    if precision != "highest":
+        changed["precision"] = precision
+    return changed
+
+
+PROTOCOL = ("checkpoint", "draws", "deterministic", "precision")
+"""The options that are no hyper-parameters."""

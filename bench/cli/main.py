@@ -1,0 +1,327 @@
+"""What can be typed? `bench --help` tells; torch is imported only where it computes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from genmodel_bench.errors import BenchError, printable
+from genmodel_bench.storage.store import default_results, passed_over
+
+app = typer.Typer(
+    help="Compare generative models with numbers that can be published.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Figures = Annotated[bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
+RESULTS = default_results()
+Data = Annotated[Path | None, typer.Option("--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
+
+
+Replace = Annotated[bool, typer.Option("--replace", help="Supersede rows of another content of the data set, which are refused else.")]
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    models = "models"
+    metrics = "metrics"
+    datasets = "datasets"
+
+
+class Taken(StrEnum):
+    """Which weights are sampled."""
+
+    best = "best"
+    last = "last"
+
+
+class Exactness(StrEnum):
+    """The precision of float32 matrix products."""
+
+    highest = "highest"
+    high = "high"
+    medium = "medium"
+
+
+class Where(StrEnum):
+    """What runs the cells."""
+
+    local = "local"
+    ray = "ray"
+
+
+@app.command()
+def run(
+    models: Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
+    dataset: DatasetName = "digits",
+    seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
+    samples: Annotated[int, typer.Option(help="Samples drawn from each and scored.")] = 10_000,
+    draws: Annotated[int, typer.Option(help="Sample sets drawn from each: their spread is the error that comes from drawing.")] = 5,
+    checkpoint: Annotated[Taken, typer.Option(help="The weights that are sampled: last, or best on validation images.")] = Taken.last,
+    options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
+    device: Device = "auto",
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")] = False,
+    precision: Annotated[Exactness, typer.Option(help="Precision of float32 matrix products: high is TF32 on CUDA.")] = Exactness.highest,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells run at once, in processes that share the device; usually 1 on CUDA, up to 4 on a CPU.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take at a time.")] = None,
+    data: Data = None,
+    results: Results = RESULTS,
+    force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
+    replace: Replace = False,
+    figures: Figures = True,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")] = False,
+    executor: Annotated[Where, typer.Option(help="local: this machine; ray: the machines of a Ray cluster.")] = Where.local,
+    address: Annotated[
+        str | None, typer.Option(help="The cluster: auto, HOST:PORT or ray://HOST:PORT (default: Ray on this machine alone).")
+    ] = None,
+    cpus_per_cell: Annotated[int | None, typer.Option(help="Threads of each cell on a cluster, 1 unless given.")] = None,
+    gpus_per_cell: Annotated[float | None, typer.Option(help="GPUs of each cell on a cluster, as 0.25; none unless given.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")] = False,
+) -> None:
+    """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"--jobs: got {jobs}, expected at least 1")
+    if bool(models) == everything:
+        raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
+    from genmodel_bench.cli.terminal import Screen, print_plan
+    from genmodel_bench.commands.run import run as run_models
+    from genmodel_bench.execution.pool import usual_jobs
+    from genmodel_bench.storage.provenance import resolve_device
+    from genmodel_bench.storage.record import FAILURES
+
+    chosen = None if everything else models
+    request: Any = {
+        "dataset": dataset,
+        "seeds": seeds,
+        "samples": samples,
+        "draws": draws,
+        "checkpoint": checkpoint.value,
+        "deterministic": deterministic,
+        "precision": precision.value,
+        "options": options or (),
+        "data": data,
+        "results": results,
+    }
+    if dry_run:
+        print_plan(chosen, **request)
+        return
+    with Screen(results, dataset) as screen:
+        records = run_models(
+            chosen,
+            **request,
+            device=device,
+            jobs=jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device))),
+            timeout=timeout,
+            force=force,
+            replace=replace,
+            tensorboard=tensorboard,
+            figures=figures,
+            executor=executor.value,
+            address=address,
+            cpus_per_cell=cpus_per_cell,
+            gpus_per_cell=gpus_per_cell,
+            watch=screen,
+        )
+    if records["status"].str.startswith(FAILURES).any():
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    samples: Annotated[Path, typer.Argument(help="A .npy, .npz, .pt or .safetensors array, or a folder of images.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="The data set that the samples imitate.")],
+    name: Annotated[str | None, typer.Option(help="Name of the row (default: the file's).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+    figures: Figures = True,
+    replace: Replace = False,
+) -> None:
+    """Score your own samples and put them in the table."""
+    from genmodel_bench.commands.score import score as score_samples
+
+    found = score_samples(
+        samples, dataset=dataset, name=name, device=device, data=data, results=results, figures=figures, replace_data=replace
+    )
+    failed = any(metric["value"] is None for metric in found["metrics"].values())
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        from genmodel_bench.cli.terminal import print_scores
+
+        print_scores(found, results)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(results: Results = RESULTS) -> None:
+    """Rebuild every table and figure from the records alone."""
+    from genmodel_bench.report.rebuild import report as rebuild
+
+    written = rebuild(results)
+    for folder, why_not in passed_over(results).items():
+        typer.echo(f"bench: {results / folder}: passed over: its runs.csv {why_not}", err=True)
+    if not written:
+        raise BenchError(f"report: no records under {results}; make some with `bench run --all`")
+    for path in written:
+        typer.echo(path)
+
+
+@app.command()
+def theory(
+    seed: Annotated[int, typer.Option(help="The seed of the training.", min=0)] = 0,
+    results: Results = RESULTS,
+) -> None:
+    """Measure what the theory says on a known density, the paper's Figure 1, and draw it: half a minute."""
+    from genmodel_bench.commands.theory import measure
+    from genmodel_bench.report.figures.theory import draw, store
+
+    measured = measure(seed)
+    last = measured.moments[-1]
+    stored = store(measured, results)
+    typer.echo(f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} = −log 4 + 2 · JSD; −log 4 = −1.38629")
+    distances = f"JSD {last.jsd:.5f} nats, total variation {last.total_variation:.4f}"
+    typer.echo(f"{distances}, max |D − ½| {last.furthest:.4f} where p_data has mass")
+    for path in [stored, *(figure.path.with_suffix(suffix) for figure in draw(results) for suffix in (".png", ".pdf"))]:
+        typer.echo(path)
+
+
+@app.command()
+def check(
+    baseline: Annotated[Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")],
+    fast: Annotated[bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Make a baseline's likelihood numbers again. Exit code 3 if one regressed beyond its noise, 4 if one cannot be compared."""
+    from genmodel_bench.cli.terminal import Lines, print_verdicts
+    from genmodel_bench.commands.check import as_plain, exit_code
+    from genmodel_bench.commands.check import check as check_numbers
+
+    watch = None if as_json else Lines()
+    verdicts = check_numbers(baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, watch=watch)
+    if as_json:
+        typer.echo(as_plain(verdicts))
+    else:
+        print_verdicts(verdicts)
+    raise typer.Exit(exit_code(verdicts))
+
+
+@app.command()
+def why(
+    cell: Annotated[str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")],
+    dataset: DatasetName = "digits",
+    seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
+    samples: Annotated[int, typer.Option(help="As of `bench run`, like the next five.")] = 10_000,
+    draws: Annotated[int, typer.Option()] = 5,
+    checkpoint: Annotated[Taken, typer.Option()] = Taken.last,
+    deterministic: Annotated[bool, typer.Option("--deterministic")] = False,
+    precision: Annotated[Exactness, typer.Option()] = Exactness.highest,
+    options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE")] = None,
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Print what a cell depends on, and which ingredient makes its parts be reused or made anew."""
+    from genmodel_bench.cli.terminal import print_parts
+    from genmodel_bench.commands.why import cell_named
+    from genmodel_bench.commands.why import why as parts_of
+    from genmodel_bench.data.registry import load
+    from genmodel_bench.metrics import METRICS
+    from genmodel_bench.storage.store import Store
+
+    content, store = load(dataset, root=data), Store(results, dataset)
+    protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint.value, "deterministic": deterministic}
+    protocol["precision"] = precision.value
+    chosen = cell_named(cell, content, store, seed=seed, options=options or (), **protocol)
+    print_parts(chosen, parts_of(chosen, store, METRICS))
+
+
+@app.command()
+def verify(
+    cells: Annotated[int, typer.Option(help="Cells, drawn at random, that are made again from nothing.", min=0)] = 1,
+    within: Annotated[float, typer.Option(help="Draw them from those that trained in as many seconds.")] = 600.0,
+    seed: Annotated[int | None, typer.Option(help="What the draw of the cells depends on (default: the moment).")] = None,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Hash the artefacts again, compare rows with them, make some cells again. Exit code 1 if anything is not as it should be."""
+    from genmodel_bench.cli.terminal import print_finding
+    from genmodel_bench.commands.verify import verify as findings_of
+
+    good = True
+    for finding in findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device):
+        print_finding(finding)
+        good = good and finding.good
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def vouch(
+    evidence: Annotated[Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")] = None,
+    within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Replay stored trainings by today's code; where every bit is equal, stored rows stay good. Exit code 1 if not all of it is."""
+    from genmodel_bench.cli.terminal import print_said
+    from genmodel_bench.commands.vouch import vouch as said_of
+
+    good = True
+    for said in said_of(results, evidence=evidence, within=within, data=data, device=device):
+        print_said(said)
+        good = good and said.good is not False
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+    """List the registered models, metrics or data sets."""
+    from genmodel_bench.cli.terminal import print_registry
+
+    print_registry(kind.value)
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, under a name that the command line's library does not answer to in its own way."""
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Stop, on Ctrl-C, whatever runs in the main thread; the first one decides how this process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise Interrupted
+
+
+def main() -> None:
+    """Run the command line; a mistake, or a file that cannot be read or written, is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        app()
+    except Interrupted:
+        typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
+        sys.exit(130)
+    except (BenchError, OSError) as error:
+        typer.echo(f"bench: {printable(str(error))}", err=True)
+        sys.exit(2)

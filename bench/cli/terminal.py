@@ -1,0 +1,293 @@
+"""What does the terminal show: progress of the running cell, the table as it grows, lists and scores?"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from genmodel_bench.cells.cell import Cell, Checkpoint, Precision
+from genmodel_bench.commands.check import Verdict
+from genmodel_bench.commands.verify import Finding
+from genmodel_bench.commands.vouch import Said
+from genmodel_bench.commands.why import Part
+from genmodel_bench.execution.draws import News, Notice, Waiting
+from genmodel_bench.execution.execute import Outcome
+from genmodel_bench.execution.listener import Silent
+from genmodel_bench.report.tables.render import letter, printed
+from genmodel_bench.report.tables.table import table1
+from genmodel_bench.storage.ingredients import CODE, code_digest
+from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training.loop import Progress as Position
+from genmodel_bench.training.selection import Check
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+from rich.text import Text
+
+LEAST = (
+    "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±",
+    "z", "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
+)  # fmt: skip
+"""Columns in the order in which a narrow terminal goes without them."""
+
+
+class Screen:
+    """Shows a run: live on a terminal, one line per cell elsewhere, and the table at the end on both."""
+
+    def __init__(self, results: Path, dataset: str) -> None:
+        self.console = terminal()
+        self.store = Store(results, dataset)
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        self.bars = Progress(*columns, console=self.console)
+        self.tasks: dict[Cell, Any] = {}
+        self.checks: dict[Cell, str] = {}
+        self.live = Live(Group(self.bars), console=self.console, auto_refresh=True, refresh_per_second=4)
+        self.last: dict[Cell, float] = {}
+        self.last_check = time.monotonic()
+
+    def __enter__(self) -> Screen:
+        if self.console.is_terminal:
+            self.live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self.console.is_terminal:
+            self.live.update(self.table() if kind is None else Group(self.bars), refresh=True)
+            self.live.__exit__(None, None, None)
+        elif kind is None:
+            self.console.print(self.table())
+
+    def started(self, cell: Cell) -> None:
+        """Begin the bar of a cell."""
+        self.last[cell] = time.monotonic()
+        self.tasks[cell] = self.bars.add_task(title(cell), total=None)
+
+    def news(self, cell: Cell, news: News) -> None:
+        """Show where a cell's training or sampling stands, or what a check says of it."""
+        if isinstance(news, Notice):
+            self.console.print(Text(f"{title(cell)}: {news.text}"), soft_wrap=True)
+        elif isinstance(news, Waiting):
+            self.progress(cell, Position("waits for another cell's training" if not news.over else "", 0, 1))
+        elif isinstance(news, Check):
+            self.checks[cell] = f"epoch {news.epoch}: {news.value:.1f} nats on validation images"
+            if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
+                self.last_check = time.monotonic()
+                self.console.print(Text(f"{title(cell)} {self.checks[cell]}"), soft_wrap=True)
+        elif isinstance(news, Position):
+            self.progress(cell, news)
+
+    def progress(self, cell: Cell, progress: Position) -> None:
+        """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
+        if time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
+            return
+        self.last[cell] = time.monotonic()
+        name = f"{title(cell)} {progress.stage}"
+        said = f"{name} ({self.checks[cell]})" if cell in self.checks else name
+        self.bars.update(self.tasks[cell], description=said, completed=progress.done, total=progress.total)
+        if not self.console.is_terminal and progress.done < progress.total:
+            self.console.print(Text(f"{name}: step {progress.done} of {progress.total}"), soft_wrap=True)
+
+    def finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Replace the bar of a cell by its line."""
+        if cell in self.tasks:
+            self.bars.remove_task(self.tasks.pop(cell))
+        self.console.print(Text(line(cell, outcome)), soft_wrap=True)
+        if self.console.is_terminal:
+            self.live.update(Group(self.table(), self.bars))
+
+    def ended(self, stale: Sequence[str]) -> None:
+        """Name the lines that are to be run again."""
+        if stale:
+            text = f"stale, made by other code or settings of a metric than today's: {', '.join(stale)}; `bench run` makes them anew"
+            self.console.print(Text(text), soft_wrap=True)
+
+    def table(self) -> Group:
+        """Return the table of the data set's records so far, and its notes."""
+        return grid(self.store.records(), self.console.width)
+
+
+class Lines(Silent):
+    """Says one line on stderr for each cell that is finished."""
+
+    def finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Say what came of a cell."""
+        Console(stderr=True).print(Text(line(cell, outcome)), soft_wrap=True)
+
+
+def terminal() -> Console:
+    """Return the terminal, or a log or pipe as a wide one."""
+    console = Lasting()
+    return console if console.is_terminal else Lasting(width=160)
+
+
+class Lasting(Console):
+    """A terminal or pipe whose reader may go away, as `head` does: what is computed goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing any more."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def title(cell: Cell) -> str:
+    """Return the name of a cell."""
+    return f"{cell.dataset} {cell.model}{f' ({cell.variant})' if cell.variant else ''} seed {cell.seed}"
+
+
+def line(cell: Cell, outcome: Outcome) -> str:
+    """Return what is said of a finished cell: the headline score of each metric, or what went wrong."""
+    parts = []
+    for metric in dict.fromkeys(r.metric for r in outcome.records):
+        r = next(r for r in outcome.records if r.metric == metric)
+        value = "" if r.value is None else f"{r.value:.4g} {r.unit}, ± {r.stderr:.2g} over {r.stderr_over}"
+        chosen = json.loads(r.metric_settings)
+        settings = f"(N = {r.samples}, σ = {chosen['sigma']:.4g})" if "sigma" in chosen else ""
+        parts.append(" ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part))
+    seconds = outcome.records[0].fit_seconds
+    cost = "reused" if outcome.reused else f"trained in {seconds:.1f} s" if seconds is not None else "not trained"
+    return f"{title(cell)}: {'; '.join(parts)} [{cost}]"
+
+
+def grid(records: Sequence[Record], width: int) -> Group:
+    """Return Table 1 and its notes for a terminal of `width` columns: numbers are whole, and columns that do not fit are left out."""
+    if not records:
+        return Group()
+    table = table1(records)
+    shown = printed(table, lambda text: text, lambda marks: f" ({marks})")
+    widths = {name: max(len(name), *(len(cell) for cell in shown[name])) for name in shown.columns}
+    for name in LEAST:
+        if sum(widths.values()) + 2 * len(widths) > width:  # two spaces to each column
+            widths.pop(name, None)
+    drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in widths:
+        drawn.add_column(Text(name), justify="left" if name == "model" else "right", no_wrap=True)
+    for _, row in shown.iterrows():
+        drawn.add_row(*(Text(row[name]) for name in widths))
+    return Group(drawn, *(Text(f"({letter(i)}) {note}") for i, note in enumerate(table.footnotes)))
+
+
+def print_scores(found: dict[str, Any], results: Path) -> None:
+    """Print the scores of somebody's samples, then the table they are in."""
+    console = terminal()
+    for name, metric in found["metrics"].items():
+        if metric["value"] is None:
+            console.print(Text(f"{name}: {metric['status']}"))
+            continue
+        notes = [f"{k} {metric[k]:.4g}" for k in ("sigma", "exact_copies", "near_copies") if k in metric]
+        console.print(
+            Text(
+                f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} over {metric['stderr_over']}, "
+                f"N = {found['n']}, {', '.join(notes)}; {metric['status']}"
+            )
+        )
+    console.print(grid(Store(results, found["dataset"]).records(), console.width))
+
+
+def print_plan(
+    models: Sequence[str] | None,
+    *,
+    dataset: str,
+    seeds: int,
+    samples: int,
+    draws: int,
+    checkpoint: Checkpoint,
+    deterministic: bool,
+    precision: Precision | None,
+    options: Sequence[str],
+    data: Path | None,
+    results: Path,
+) -> None:
+    """Print the cells of a run, and what of each is there already."""
+    from genmodel_bench.commands.run import current_precision, plan
+    from genmodel_bench.data.registry import load
+    from genmodel_bench.execution.artefacts import sampled
+    from genmodel_bench.execution.execute import reusable
+    from genmodel_bench.metrics import METRICS
+    from genmodel_bench.storage.ingredients import read_vouched
+
+    store = Store(results, dataset)
+    records = store.records()
+    content = load(dataset, root=data)
+    protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint, "deterministic": deterministic}
+    protocol["precision"] = precision or current_precision()
+    cells = plan(content, models, seeds=seeds, options=options, vouched=read_vouched(results), **protocol)
+    for cell in cells:
+        if len(reusable(records, cell, METRICS)) == len(METRICS):
+            state = "finished"
+        elif sampled(cell, content, store):
+            state = "sampled, to be scored"
+        elif store.artefact("fits", cell.fit_key).exists():
+            state = "partly trained"
+        else:
+            state = "to be trained"
+        Console().print(Text(f"{cell.id} {title(cell)}: {state}"), soft_wrap=True)
+
+
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Print what a check found, one line of the table each."""
+    console = terminal()
+    drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("line", "before", "now", "change", "would count", "finding", "why"):
+        drawn.add_column(name, justify="right" if name in ("before", "now", "change", "would count") else "left", overflow="fold")
+    for v in verdicts:
+        change = None if v.now is None or v.before is None else v.now - v.before
+        numbers = ["–" if x is None else f"{x:.{digits}f}" for x, digits in ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))]
+        drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding, v.reason)))
+    console.print(drawn)
+
+
+def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
+    """Print what a cell depends on, part by part, with what has changed since it was made."""
+    console = terminal()
+    console.print(Text(f"{title(cell)}: cell {cell.id}"), soft_wrap=True)
+    for part in parts:
+        console.print(Text(f"\n{part.name}: {part.verdict}"), soft_wrap=True)
+        drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in ("ingredient", *(("when made",) if part.before else ()), "now", ""):
+            drawn.add_column(name, overflow="fold")
+        for name in dict.fromkeys([*part.now, *part.before]):
+            both = [part.before.get(name, "–"), part.now.get(name, "–")] if part.before else [part.now[name]]
+            values = [code_digest(value) if name.startswith(CODE) and isinstance(value, dict) else value for value in both]
+            mark = "changed" if name in part.changed else ""
+            drawn.add_row(*(Text(str(text)) for text in (name, *values, mark)))
+        console.print(drawn)
+
+
+def print_finding(finding: Finding) -> None:
+    """Print what a verification found."""
+    terminal().print(Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True)
+
+
+def print_said(said: Said) -> None:
+    """Print what a replay found."""
+    mark = {True: "equal", False: "NO", None: "-"}[said.good]
+    terminal().print(Text(f"{mark}: {said.what}: {said.text}"), soft_wrap=True)
+
+
+def print_registry(kind: str) -> None:
+    """Print the names of a registry with what each is, and the options of a model or metric."""
+    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.metrics import METRICS
+    from genmodel_bench.models import MODELS
+
+    console = Console()
+    if kind == "datasets":
+        for name, function in [*DATASETS.items(), ("folder:PATH", None)]:
+            doc = getattr(function, "func", function).__doc__ if function else "Any folder of images of one size."
+            console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
+        return
+    registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
+    for name, entry in registry.items():
+        console.print(Text(f"{name:12} {(type(entry).__doc__ or '').splitlines()[0]}"), soft_wrap=True)
+        for field in fields(entry):
+            if field.name != "needs":
+                console.print(Text(f"{'':14} {field.name} = {getattr(entry, field.name)}"), soft_wrap=True)

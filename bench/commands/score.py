@@ -1,0 +1,114 @@
+"""How do anybody's samples become a row in the table? `bench score`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from genmodel_bench.cells.cell import metric_ingredients
+from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BadOption, BadSamples
+from genmodel_bench.execution.artefacts import keep_test_images
+from genmodel_bench.execution.measure import subject_of
+from genmodel_bench.execution.rows import score_records
+from genmodel_bench.inputs.samples import as_samples, parts, read_samples
+from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.models import MODELS
+from genmodel_bench.report.rebuild import report
+from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.ingredients import read_vouched, score_key_of
+from genmodel_bench.storage.provenance import machine, now, resolve_device
+from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.store import Store, default_results
+from torch import Tensor
+
+
+def score(
+    samples: Any,
+    *,
+    dataset: str,
+    name: str | None = None,
+    device: str = "auto",
+    data: Path | str | None = None,
+    results: Path | str | None = None,
+    figures: bool = True,
+    replace_data: bool = False,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> dict[str, Any]:
+    """Score anybody's samples of a data set and put them in its table as the row `name`; return the scores as plain values.
+
+    samples: a path (.npy, .npz, .pt, .safetensors, a folder of images) or an array (n, d), (n, h, w) or (n, c, h, w), float in
+    [0, 1] or uint8. Returns {"name", "dataset", "n", "metrics": {metric: {"value", "stderr", "unit", "status", …}}}, the headline
+    score of a metric at its top, its settings and other scores beside it. Rows of another content of the data set are refused, or with
+    `replace_data` superseded. Raises BenchError.
+    """
+    where = resolve_device(device)
+    content = load(dataset, root=data)
+    path = Path(samples) if isinstance(samples, (str, Path)) else None
+    name = checked_name(name or (Path(os.path.realpath(path)).stem if path else "samples"))
+    store = Store(Path(results or default_results()), dataset)
+    read = partial(as_samples, samples) if path is None else partial(read_samples, path)
+    x = read(content.shape, scratch=store.cache)
+    for key, metric in metrics.items():
+        if len(x) < metric.min_samples:
+            needs = f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
+            raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
+    store.prepare(content.digest, replace=replace_data)
+    keep_test_images(content, store)
+    content = content.to(where)
+    vouched = read_vouched(store.results)
+    digest = content_digest("given", sha256(x))
+    made = {"created": now(), "dtype": str(x.dtype).removeprefix("torch."), **machine(where)}
+    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made)
+    given = {"name": name, "data set": dataset, "content of the data set": content.digest, "content of the samples": digest}
+    records: list[Record] = []
+    for key, metric in metrics.items():
+        ingredients = {"samples": given, "score": {"draws": 1, **metric_ingredients(key, metric)}}
+        blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
+        records += score_records(blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store)
+    store.append([r.sealed().settled(vouched) for r in records])
+    report(store.results, figures=figures)
+    return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
+
+
+def sha256(x: Tensor) -> str:
+    """Return the SHA-256 of the values of x: (n, ...), in hexadecimal; x may be mapped from a file larger than memory."""
+    digest = hashlib.sha256()
+    for part in parts(x):
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def checked_name(name: str) -> str:
+    """Return a name for a user's row that no registered model has and that prints on one line. Raises BadOption."""
+    if name in MODELS:
+        raise BadOption(f"--name: {name!r} is a registered model; choose another name for your samples")
+    if not name.strip() or not name.isprintable():
+        raise BadOption(f"--name: got {name!r}, expected printable text; choose another with --name")
+    return name
+
+
+def summary(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the records of one subject by metric: the headline score's fields, then the other scores by name."""
+    found: dict[str, Any] = {}
+    for r in records:
+        if r.metric not in found:
+            found[r.metric] = {
+                "quantity": r.quantity,
+                "value": r.value,
+                "stderr": r.stderr,
+                "stderr_over": r.stderr_over,
+                "n": r.n,
+                "unit": r.unit,
+                "status": r.status,
+                **json.loads(r.metric_settings),
+            }
+        else:
+            found[r.metric][r.quantity] = r.value
+    return found

@@ -1,0 +1,316 @@
+"""Are the artefacts what was written, do rows, tables and figures say what they hold, and do some cells, made again, give the same?
+
+From cheap to dear: the seal of every stored file; every row, whether it is to be believed, whether one is missing beside it, and what it
+says against the weights, samples and scores that lie under its keys; tables, figures and page against those that the records give
+now; and a few cells, chosen at random, trained, sampled and scored again from nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.recorded import same_cell
+from genmodel_bench.commands.check import compare
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BenchError, DataMissing
+from genmodel_bench.execution.artefacts import sample_paths
+from genmodel_bench.execution.checks import read_checks
+from genmodel_bench.execution.execute import Rig, run_cell
+from genmodel_bench.execution.rows import measured
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.report.figures.figure import is_as_drawn, texts_of
+from genmodel_bench.report.rebuild import rebuild
+from genmodel_bench.storage import sealed
+from genmodel_bench.storage.ingredients import equivalences_path, read_vouched
+from genmodel_bench.storage.provenance import resolve_device
+from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.store import Store, passed_over, read_results, stores_of, sure
+from genmodel_bench.training import checkpoint
+
+MACHINE = ("device", "processor", "python", "versions", "deterministic")
+"""What has to be the same for a value to come out to the last bit; threads are set as they were."""
+PRINTED = ("table1.csv", "table1.md", "table1.tex", "report.html")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, whether it is as it should be, and what is to be said of it."""
+
+    what: str
+    good: bool
+    text: str
+
+
+def verify(
+    results: Path | str,
+    *,
+    cells: int = 1,
+    within: float = 600.0,
+    seed: int | None = None,
+    data: Path | str | None = None,
+    device: str = "auto",
+) -> Iterator[Finding]:
+    """Yield what is found under a results folder, artefacts first, then rows, then `cells` cells made again.
+
+    They are drawn, by `seed` or anew each time, from those that today's code would make as they were made and whose training took at
+    most `within` seconds. Raises BenchError where there is nothing to verify.
+    """
+    results = Path(results)
+    records = read_results(results)
+    for folder, text in passed_over(results).items():
+        yield Finding(folder, "columns" in text, f"passed over: its runs.csv {text}")
+    cache = Store(results, "").cache
+    if not records and not cache.is_dir():
+        raise DataMissing(f"verify: no records and no artefacts under {results}; make some with `bench run --all`")
+    where = resolve_device(device)
+    yield from artefacts(cache)
+    vouched = read_vouched(results)
+    cells_now = {r.cell: same_cell(r, vouched) for r in records}
+    recipes = {key: (cell.id, cell.recipe) for key, cell in cells_now.items() if cell}
+    current = {r.cell: cell for r in records if (cell := cells_now[r.cell]) and recipes[r.cell] == (r.cell, r.recipe)}
+    yield from rows(results, [(r, current.get(r.cell)) for r in records])
+    yield from missing_rows(records)
+    yield from printed(results)
+    stale = sorted({r.name for r in records if r.role != "samples" and r.cell not in current})
+    if stale:
+        yield Finding("rows", True, f"weights not compared, for today's code and settings make other ones: {', '.join(stale)}")
+    seconds = {r.cell: r.fit_seconds or 0.0 for r in records if r.ok}
+    within_reach = [cell for key, cell in current.items() if seconds.get(key, math.inf) <= within]
+    if cells and not within_reach:
+        yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
+    yield from drawn_again(random.Random(seed).sample(within_reach, len(within_reach)), records, cells, data=data, device=where)
+
+
+def artefacts(cache: Path) -> Iterator[Finding]:
+    """Yield a finding for each stored file that is not as it was written, and one that counts the others."""
+    whole = 0
+    for path in sorted(files_under(cache)):
+        fault = fault_of(path, cache)
+        if fault:
+            yield Finding(str(path.relative_to(cache)), False, fault)
+        elif fault is not None:
+            whole += 1
+    yield Finding("artefacts", True, f"{whole} files are as they were written")
+
+
+def fault_of(path: Path, cache: Path) -> str | None:
+    """Return what is wrong with a stored file, '' if nothing is, None if it has no seal to tell by."""
+    epoch = re.fullmatch(r"epoch-(\d+)", path.stem) if path.parent.parent == cache / "fits" else None
+    if path.is_dir():
+        return "is a folder in the place of a file"
+    try:
+        if path.suffix == ".pt":
+            return "" if checkpoint.fits(path, path.read_bytes()) else "was changed since it was written, or belongs to another fit"
+        if path.suffix == ".safetensors":
+            sealed.load(path, f"{path.parent.name}/{int(epoch[1])}" if epoch else path.stem)
+            return ""
+        if path.parent == cache / "checks" and path.suffix == ".json":
+            return "" if read_checks(path) else "was changed since it was written, or belongs to another fit"
+    except FileNotFoundError:  # a run that goes on meanwhile has deleted it
+        return None
+    except sealed.Broken as error:
+        return str(error).removeprefix(f"{path}: ")
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return None
+
+
+def files_under(cache: Path) -> Iterator[Path]:
+    """Yield every file under a folder, through links, and the folders that stand in the place of a file."""
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(cache, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        yield from (Path(folder) / name for name in files)
+        yield from (Path(folder) / name for name in folders if Path(name).suffix in (".pt", ".safetensors", ".json"))
+
+
+def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterator[Finding]:
+    """Yield a finding for each row that was edited or does not say what its artefacts hold, and one that counts the others.
+
+    With each row goes its cell, or None where today's code would make another one.
+    """
+    intact = compared = 0
+    for record, cell in records:
+        store = Store(results, record.dataset)
+        faults = [record.doubt] if record.doubt else []
+        faults += other_weights(record, cell, store) if cell else []
+        found = other_scores(record, store)
+        faults += found or []
+        if faults:
+            name = f"{record.dataset} {record.name} seed {record.seed} {record.quantity or record.metric}"
+            yield Finding(name, False, "; ".join(faults))
+        else:
+            intact += 1
+            compared += found is not None
+    yield Finding("rows", True, f"{intact} are as they were made; of {compared} of them the scores are there and say the same")
+
+
+def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
+    """Yield what is wrong with the kept weights and samples that a row was made from; nothing where they are not there."""
+    if not record.ok:
+        return
+    folder, epoch = store.artefact("fits", cell.fit_key), record.checkpoint_epoch
+    if epoch is not None:
+        path = checkpoint.snapshot_path(folder, epoch)
+        try:
+            if sealed.header(path).get("digest", record.weights) != record.weights:
+                yield f"the weights in {path.relative_to(store.cache)} are not those of the row"
+        except (FileNotFoundError, sealed.Broken):
+            pass  # absent, or found by its seal
+    for path in sample_paths(cell, epoch, store):
+        try:
+            if json.loads(sealed.header(path).get("about", "{}")).get("weights", record.weights) != record.weights:
+                yield f"the samples in {path.relative_to(store.cache)} come from other weights than the row's"
+        except (FileNotFoundError, sealed.Broken):
+            pass
+
+
+def other_scores(record: Record, store: Store) -> list[str] | None:
+    """Return what is wrong with a row if it does not say what was kept with the arrays behind it; None where these are not there."""
+    try:
+        _, about, _ = sealed.load(store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key)
+    except (FileNotFoundError, sealed.Broken):
+        return None
+    kept = json.loads(about).get(record.quantity)
+    return [] if kept == measured(record) else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
+
+
+def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield a finding for each value that was measured with those that are there and is not: of a metric, or of a seed between others."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for r in records:
+        found.setdefault((r.dataset, r.name, str(r.samples), str(r.seed), r.metric, r.metric_recipe), set()).add(r.quantity)
+    usual: dict[tuple[str, str, str], set[str]] = {}
+    for (dataset, _, _, _, metric, recipe), quantities in found.items():
+        usual.setdefault((dataset, metric, recipe), set()).update(quantities - {""})
+    for (dataset, name, _, seed, metric, recipe), quantities in found.items():
+        lost = usual[dataset, metric, recipe] - quantities
+        if lost and quantities != {""}:
+            yield Finding(f"{dataset} {name} seed {seed} {metric}", False, f"rows are missing: {', '.join(sorted(lost))}")
+    for (dataset, name), seeds in seeds_of(records).items():
+        gaps = set(range(max(seeds) + 1)) - seeds
+        if gaps:
+            yield Finding(f"{dataset} {name}", False, f"no rows of seed {', '.join(map(str, sorted(gaps)))}, below others that are there")
+    metrics = {
+        dataset: {r.metric for r in records if r.dataset == dataset and r.role != "samples"} for dataset in {r.dataset for r in records}
+    }
+    for (dataset, name), seeds in seeds_of(records).items():
+        for metric in sorted(metrics[dataset]):
+            there = {r.seed for r in records if (r.dataset, r.name, r.metric) == (dataset, name, metric)}
+            if seeds - there:
+                yield Finding(f"{dataset} {name}", False, f"no rows of {metric} for seed {', '.join(map(str, sorted(seeds - there)))}")
+
+
+def seeds_of(records: Sequence[Record]) -> dict[tuple[str, str], set[int]]:
+    """Return the seeds that there are of each line, users' samples aside."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for r in records:
+        if r.seed is not None:
+            found.setdefault((r.dataset, r.name), set()).add(r.seed)
+    return found
+
+
+def printed(results: Path) -> Iterator[Finding]:
+    """Yield a finding for each table, figure and page that is not what the records give, and one that counts the others.
+
+    They are made again in a folder that is deleted afterwards, from the same records and artefacts; a figure whose artefacts are gone is
+    held against its own digest.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        copy = Path(folder) / "results"
+        copy.mkdir()
+        for part in [*(store.folder for store in stores_of(results)), results / "theory", equivalences_path(results)]:
+            if part.is_dir():
+                shutil.copytree(part, copy / part.name, ignore=shutil.ignore_patterns("*.lock", "*.tmp"))
+            elif part.exists():
+                shutil.copy2(part, copy)
+        if (results / ".cache").is_dir():
+            (copy / ".cache").symlink_to((results / ".cache").resolve(), target_is_directory=True)
+        drawn = any(results.glob("*/figures/*.png"))
+        rebuild(copy, figures=drawn)
+        there = [path for pattern in ("*", "*/*") for path in results.glob(pattern) if path.name in PRINTED]
+        figures = [path for path in sorted(results.glob("*/*/*.png")) + sorted(results.glob("theory/*.png")) if texts_of(path)]
+        whole = 0
+        for path in [*sorted(there), *figures]:
+            again = copy / path.relative_to(results)
+            if path in figures:
+                fault = "" if is_as_drawn(path, texts_of(path)) else "is not as it was drawn"
+                fault = fault or ("" if again.exists() else "is of no row that is there")
+            else:
+                same = again.exists() and again.read_bytes() == path.read_bytes()
+                fault = "" if same else "is not what its records give"
+            whole += not fault
+            if fault:
+                yield Finding(str(path.relative_to(results)), False, f"{fault}; `bench report` makes it anew")
+    yield Finding("tables, figures, pages", True, f"{whole} are what their records give")
+
+
+def drawn_again(
+    cells: Sequence[Cell], records: Sequence[Record], count: int, *, data: Path | str | None, device: torch.device
+) -> Iterator[Finding]:
+    """Yield what comes of the first `count` of the cells whose data sets are at hand, and which are not."""
+    absent: set[str] = set()
+    for cell in cells:
+        if count == 0:
+            return
+        if cell.dataset in absent:
+            continue
+        try:
+            content = load(cell.dataset, root=data)
+        except BenchError as error:
+            absent.add(cell.dataset)
+            yield Finding(cell.dataset, True, f"no cell made again: {error}")
+            continue
+        count -= 1
+        made = [r for r in sure(records) if r.cell == cell.id and r.value is not None]
+        yield made_again(cell, made, content, device=device)
+
+
+def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, device: torch.device) -> Finding:
+    """Return what comes of a cell's stored rows when it is trained, sampled and scored again, in a folder that is deleted afterwards."""
+    name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
+    if content.digest != cell.dataset_digest:
+        return Finding(name, True, "not made again: the content of the data set differs")
+    metrics = {r.metric: METRICS[r.metric] for r in records if r.metric in METRICS}
+    before = torch.get_num_threads()
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        torch.set_num_threads(records[0].threads or before)
+        try:
+            outcome = run_cell(cell, Rig(content.to(device), Store(Path(folder), cell.dataset), metrics, device))
+        finally:
+            torch.set_num_threads(before)
+    now = {(r.metric, r.quantity): r for r in outcome.records}
+    for r in records:
+        new = now.pop((r.metric, r.quantity), None)
+        if new is None or (measured(new), new.weights) != (measured(r), r.weights):
+            if any(getattr(r, field) != getattr(outcome.records[0], field) for field in MACHINE):
+                return within_noise(name, records, outcome.records)
+            there = "not there" if new is None else f"{measured(new)[:4]} of weights {new.weights}"
+            return Finding(name, False, f"made again, {r.quantity} is {there}, the row says {measured(r)[:4]} of {r.weights}")
+    return Finding(name, True, f"made again: {len(records)} values equal to the last bit")
+
+
+def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> Finding:
+    """Return what comes of the likelihood of a cell that was made again elsewhere, where bits differ."""
+    other = [field for field in MACHINE if getattr(before[0], field) != getattr(now[0], field)]
+    where = f"made again where bits may differ ({', '.join(other)})"
+    headlines = [next((r for r in records if r.metric == "parzen"), None) for records in (before, now)]
+    if headlines[0] is None or headlines[1] is None:
+        return Finding(name, True, f"{where}: no likelihood to compare")
+    verdict = compare([replace(headlines[0], seed=None)], [headlines[1]])
+    return Finding(name, verdict.finding in ("indistinguishable", "improved"), f"{where}: {verdict.finding}, {verdict.reason}")

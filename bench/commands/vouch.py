@@ -1,0 +1,333 @@
+"""Does today's code give the bits of the code that stored rows were made with? `bench vouch` replays trainings and says.
+
+Of each model on each data set one stored training is replayed: the whole cell, with samples and scores, where that takes no longer than
+asked, and all of `digits`; else its beginning, as far as it comes in that time. The digests of the weights after initialising, at each
+stage's end and after each kept epoch, of the draws, and the scores are compared bit for bit with the rows. Only where everything that
+was replayed is equal, it is written to `results/equivalent.json` which code gives the bits of which, with the evidence; keys look
+through it.
+
+What a replay cannot see: code that acts only later than the replay came, as a schedule that switches something on. Therefore a model whose
+own code has changed is vouched for only where a training of it was replayed to its end; the evidence says how far the others came.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.recorded import same_cell
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BenchError, DataMissing
+from genmodel_bench.execution.execute import Rig, run_cell
+from genmodel_bench.execution.rows import measured
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.storage import provenance
+from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.ingredients import (
+    CODE,
+    Equivalence,
+    Vouched,
+    code_digest,
+    equivalences_as_text,
+    equivalences_path,
+    read_vouched,
+)
+from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.store import Store, read_results, sure
+from genmodel_bench.training import loop as harness
+from genmodel_bench.training.checkpoint import weights_digest
+from genmodel_bench.training.numerics import numerics
+from genmodel_bench.training.seeding import fit_seed
+from torch import nn
+
+ALWAYS = "digits"
+"""The data set of which every cell is replayed."""
+MACHINE = {"device": "device", "processor": "processor", "versions": "versions of packages", "dtype": "number type"}
+"""The columns that have to be the same for bits to be, and what they are called."""
+
+Change = tuple[str, str, str, str]
+"""(kind of model or metric, role of the code, digest before, digest now)."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """Something that was found: of what, whether it speaks for the code (None: neither for nor against), and in words."""
+
+    what: str
+    good: bool | None
+    text: str
+
+
+@dataclass
+class Case:
+    """A stored cell that other code has made than today's: its rows, its cell today, and what of the code has changed."""
+
+    cell: Cell
+    rows: list[Record]
+    changes: set[Change]
+
+    @property
+    def name(self) -> str:
+        """Return what the case is called."""
+        return f"{self.cell.dataset} {self.rows[0].name} seed {self.cell.seed}"
+
+    @property
+    def seconds(self) -> float:
+        """Return about how long it takes to make it again."""
+        first = self.rows[0]
+        scoring = {r.metric: r.score_seconds or 0.0 for r in self.rows}
+        return (first.fit_seconds or 0.0) + first.draws * (first.sample_seconds or 0.0) + sum(scoring.values())
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """Return the digests of the weights by where they were taken, those of draws aside."""
+        return {where: digest for where, digest in json.loads(self.rows[0].trace) if not where.startswith("draw ")}
+
+
+@dataclass
+class Evidence:
+    """What the replays have shown so far."""
+
+    whole: dict[Change, list[str]] = field(default_factory=dict)
+    begun: dict[Change, list[str]] = field(default_factory=dict)
+    parted: bool = False
+
+    def add(self, case: Case, text: str, *, whole: bool) -> None:
+        """Note that a replay of a case came out the same."""
+        for change in case.changes:
+            if whole or change[1] in (CODE + "model", CODE + "training loop"):
+                (self.whole if whole else self.begun).setdefault(change, []).append(text)
+
+
+def vouch(
+    results: Path | str,
+    *,
+    evidence: Path | str | None = None,
+    within: float = 60.0,
+    data: Path | str | None = None,
+    device: str = "auto",
+) -> Iterator[Said]:
+    """Yield what replaying says, and write to `results` what can be vouched for: nothing, if any bit differs.
+
+    Rows are replayed that lie under `results`, and under `evidence` where that is given. `within`: seconds for each replay of what is not
+    `digits`; the first kept epoch is reached whatever it takes. Raises BenchError where there is nothing to do.
+    """
+    results, where = Path(results), provenance.resolve_device(device)
+    vouched = read_vouched(results)
+    stored = cases(read_results(results), vouched)
+    others = cases(read_results(Path(evidence)), vouched) if evidence else []
+    if not stored and not others:
+        raise DataMissing(f"vouch: no rows under {results} that other code has made; there is nothing to vouch for")
+    wanted = set().union(*(case.changes for case in stored or others))
+    found = Evidence()
+    for case in chosen([*stored, *others], within):
+        yield from replayed(case, found, within=within, data=data, device=where)
+    if found.parted:
+        yield Said("vouch", False, "other bits: nothing is vouched for")
+        return
+    entries = []
+    for change in sorted(wanted):
+        text, lines = refusal(change, found)
+        if text:
+            yield Said(f"{change[0]}, {change[1]}", False, text)
+        else:
+            entries.append(entry(change, lines, where))
+    if entries:
+        path = equivalences_path(results)
+        write_atomically(path, equivalences_as_text([*vouched.entries, *entries]).encode())
+        yield Said("vouch", True, f"{len(entries)} pieces of code give the bits of those before them: written to {path}")
+
+
+def cases(records: Sequence[Record], vouched: Vouched) -> list[Case]:
+    """Return the stored cells that differ from today's in nothing but code."""
+    by_cell: dict[tuple[str, str], list[Record]] = {}
+    for r in sure(records):
+        if r.ok and r.role != "samples" and r.metric in METRICS:
+            by_cell.setdefault((r.dataset, r.cell), []).append(r)
+    found = []
+    for rows in by_cell.values():
+        cell = same_cell(rows[0], vouched)
+        changes = None if cell is None or cell.id != rows[0].cell else changes_of(cell, rows, vouched)
+        if cell and changes:
+            found.append(Case(cell, rows, changes))
+    return found
+
+
+def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Change] | None:
+    """Return what of the code has changed since a cell's rows were made; None where anything else has."""
+    found: set[Change] = set()
+    for r in {r.metric: r for r in rows}.values():
+        before = json.loads(r.ingredients)
+        now = json.loads(as_json(cell.ingredients(r.metric, METRICS[r.metric])))
+        for part, ingredients in now.items():
+            of = r.metric if part == "score" else cell.family
+            for name in vouched.changed(of, before.get(part, {}), ingredients):
+                old, new = before.get(part, {}).get(name), ingredients.get(name)
+                if not (name.startswith(CODE) and isinstance(old, dict) and isinstance(new, dict)):
+                    return None
+                found.add((of, name, vouched.oldest(of, name, code_digest(old)), code_digest(new)))
+    return found
+
+
+def chosen(every: Sequence[Case], within: float) -> list[Case]:
+    """Return the cases to be replayed, cheapest first: all of digits, else one of each model and data set, with a trace if there is one."""
+    picked: dict[tuple[str, ...], Case] = {}
+    for case in sorted(every, key=lambda case: (not case.trace, case.seconds)):
+        key = (
+            (case.cell.dataset, case.rows[0].name, str(case.cell.seed))
+            if case.cell.dataset == ALWAYS
+            else (case.cell.dataset, case.cell.model)
+        )
+        picked.setdefault((*key, *sorted(map(str, case.changes))), case)
+    return sorted(picked.values(), key=lambda case: case.seconds)
+
+
+def replayed(case: Case, found: Evidence, *, within: float, data: Path | str | None, device: torch.device) -> Iterator[Said]:
+    """Replay a case, whole or its beginning; yield what comes of it, and note it among the evidence."""
+    first = case.rows[0]
+    here = provenance.machine(device) | {"dtype": "float32"}
+    differs = [name for column, name in MACHINE.items() if getattr(first, column) not in ("", here[column])]
+    if differs:
+        yield Said(case.name, None, f"not replayed: it was made with another {' and '.join(differs)}, where bits may differ")
+        return
+    whole = case.cell.dataset == ALWAYS or case.seconds <= within
+    if not whole and not case.trace:
+        yield Said(case.name, None, f"not replayed: it has no trace, and takes more than {within:g} s to its end")
+        return
+    try:
+        content = load(case.cell.dataset, root=data)
+    except BenchError as error:
+        yield Said(case.name, None, f"not replayed: {error}")
+        return
+    if content.digest != case.cell.dataset_digest:
+        yield Said(case.name, None, "not replayed: the content of the data set differs")
+        return
+    start = time.monotonic()
+    with threads(first.threads):
+        try:
+            text = (replay_whole if whole else replay_beginning)(case, content.to(device), device, start + within)
+        except Parted as parted:
+            if first.processor:
+                found.parted = True
+                yield Said(case.name, False, f"the bits part {parted}")
+            else:
+                yield Said(case.name, None, f"the bits part {parted}; it may have been made on another processor: its row names none")
+            return
+    text = f"{text}, equal to the last bit, in {time.monotonic() - start:.0f} s"
+    found.add(case, f"{case.name}: {text}", whole=whole)
+    yield Said(case.name, True, text)
+
+
+class Parted(Exception):
+    """Where the bits of a replay are others than those of the row, in words."""
+
+
+class Enough(Exception):
+    """The beginning that was asked for has been replayed."""
+
+
+def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) -> str:
+    """Make a cell again from nothing, in a folder that is deleted afterwards; return what was equal. Raises Parted."""
+    metrics = {r.metric: METRICS[r.metric] for r in case.rows}
+    with tempfile.TemporaryDirectory(prefix="bench-vouch-") as folder:
+        outcome = run_cell(case.cell, Rig(data, Store(Path(folder), data.name), metrics, device))
+    now = {(r.metric, r.quantity): r for r in outcome.records}
+    trace = dict(json.loads(outcome.records[0].trace))
+    before = dict(json.loads(case.rows[0].trace))
+    for where, digest in before.items():
+        if trace.get(where) != digest:
+            raise Parted(f"at {where}: {digest} in the row, {trace.get(where, 'nothing')} now")
+    for r in case.rows:
+        new = now.get((r.metric, r.quantity))
+        if new is None or new.weights != r.weights:
+            raise Parted(f"in the weights: {r.weights} in the row, {new.weights if new else outcome.records[0].status} now")
+        if measured(new) != measured(r) or new.curves != r.curves:
+            raise Parted(f"in {r.metric}, {r.quantity}: {r.value} in the row, {new.value} now")
+    draws = sum(where.startswith("draw ") for where in before)
+    return f"whole: {len(before) - draws or 1} digests of weights, {draws} of draws, {len(case.rows)} values"
+
+
+def replay_beginning(case: Case, data: Dataset, device: torch.device, until: float) -> str:
+    """Train a cell until the time is up, at least to the first kept epoch; return what was equal. Raises Parted."""
+    cell, tracer = case.cell, Tracer(case.trace, until)
+    labels = data.labels["train"] if data.labels else None
+    seed = fit_seed(cell.seed, cell.dataset, cell.family)
+    try:
+        with numerics(deterministic=cell.deterministic, precision=cell.precision):
+            harness.fit(cell.config, data.train, labels, seed=seed, keeper=tracer, watch=tracer.watch)
+    except Enough:
+        pass
+    return f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}"
+
+
+class Tracer:
+    """Compares the weights of a training with a trace as it goes on, and keeps nothing (`genmodel_bench.training.loop.Keeper`)."""
+
+    def __init__(self, trace: Mapping[str, str], until: float) -> None:
+        self.trace, self.until = trace, until
+        self.seen: list[str] = []
+
+    def load(self, device: torch.device) -> None:
+        """Return no state: training begins."""
+        return None
+
+    def save(self, position: int, state: Mapping[str, Any]) -> None:
+        """Keep nothing."""
+
+    def keep(self, model: nn.Module, epoch: int) -> None:
+        """Keep nothing."""
+
+    def digest(self, model: nn.Module, where: str) -> str:
+        """Return the digest of the weights. Raises Parted where the trace has another one, Enough when the time is up."""
+        digest = weights_digest(model)
+        if where in self.trace:
+            if digest != self.trace[where]:
+                raise Parted(f"at {where}: {self.trace[where]} in the row, {digest} now")
+            self.seen.append(where)
+        return digest
+
+    def watch(self, news: harness.Progress | harness.Epoch) -> None:
+        """Stop when the time is up and an epoch or a stage was compared."""
+        if time.monotonic() > self.until and any(where != "initialise" for where in self.seen):
+            raise Enough
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute with as many threads as a row was made with."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def refusal(change: Change, found: Evidence) -> tuple[str, list[str]]:
+    """Return why a change is not vouched for, or '' and the evidence for it."""
+    _, what, _, _ = change
+    whole, begun = found.whole.get(change, []), found.begun.get(change, [])
+    if what == CODE + "training loop" and (whole or begun):
+        return "", [*whole, *begun]
+    if whole:
+        return "", [*whole, *begun]
+    if begun:
+        return "not vouched for: only the beginning of trainings was replayed, and what its code does later was not seen", []
+    return "not vouched for: no row that the code before has made was replayed", []
+
+
+def entry(change: Change, lines: Sequence[str], device: torch.device) -> Equivalence:
+    """Return what is written of a change that is vouched for."""
+    of, what, old, new = change
+    here = provenance.machine(device)
+    made = {"processor": here["processor"], "versions": here["versions"], "commit": here["commit"], "created": provenance.now()}
+    return Equivalence(of, what, old, new, tuple(lines), **made).sealed()

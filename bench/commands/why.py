@@ -1,0 +1,99 @@
+"""On what does a cell depend, and which ingredient makes its parts be reused or made anew? `bench why`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.recorded import cell_today
+from genmodel_bench.commands.run import plan
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.errors import BenchError
+from genmodel_bench.metrics.base import Metric
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage.ingredients import CODE, Ingredients, Vouched, changed_modules, read_vouched
+from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Part:
+    """The fit, the samples or the scores of a metric: what becomes of it and why, and its ingredients when it was made and now.
+
+    `changed` names the ingredients that differ, of code with the modules.
+    """
+
+    name: str
+    verdict: str
+    before: Ingredients
+    now: Ingredients
+    changed: dict[str, str]
+
+
+def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
+    """Return the parts of a cell: its fit, its samples, the scores of each metric."""
+    records = store.records()
+    rows = {name: stored_row(cell, records, name) for name in metrics}
+    made = next((row for row in rows.values() if row), None)
+    fit = part("fit", cell.family, {}, made, "fit", cell.fit_ingredients, cell.vouched)
+    if made is None and store.artefact("fits", cell.fit_key).exists():
+        fit = replace(fit, verdict="begun or done for another row, goes on from its last checkpoint")
+    samples = part("samples", cell.family, fit.changed, made, "samples", cell.sample_ingredients, cell.vouched)
+    upstream = fit.changed | samples.changed
+    scores = [
+        part(name, name, upstream, row, "score", cell.score_ingredients(name, metrics[name]), cell.vouched) for name, row in rows.items()
+    ]
+    return [fit, samples, *scores]
+
+
+def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
+    """Return the first row of a metric in the cell's line of the table and of its seed, or None."""
+    return next((r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None)
+
+
+def part(name: str, of: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched) -> Part:
+    """Return a part with its verdict; `upstream` holds what has changed of the parts that it is made from."""
+    now = json.loads(as_json(now))
+    if row is None:
+        return Part(name, "to be made: there is no row of it", {}, now, {})
+    before = json.loads(row.ingredients).get(key, {})
+    found = {name: described(name, before.get(name), now.get(name)) for name in vouched.changed(of, before, now)}
+    reasons = list(dict.fromkeys([*upstream.values(), *found.values()]))
+    if reasons:
+        verdict = f"made anew: changed {', '.join(reasons)}"
+    elif row.doubt:
+        verdict = f"made anew: the row {row.doubt}"
+    elif row.failed:  # a fit that failed is the failure of every metric's row
+        verdict = f"tried again: {row.status}"
+    else:
+        verdict = "reused: nothing it depends on has changed"
+    return Part(name, verdict, before, now, found)
+
+
+def described(name: str, before: Any, now: Any) -> str:
+    """Return what to call an ingredient that has changed: of code with the modules that have."""
+    if not name.startswith(CODE) or not (isinstance(before, dict) and isinstance(now, dict)):
+        return name
+    return f"{name} ({', '.join(changed_modules(before, now))})"
+
+
+def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol: Any) -> Cell:
+    """Return the cell of a model's name, a seed and the options of `plan`, or that of a stored row's id or its first digits, as made today.
+
+    Raises BenchError for what is neither, or is the beginning of several ids.
+    """
+    if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
+        return replace(plan(data, [text], seeds=1, vouched=read_vouched(store.results), **protocol)[0], seed=seed)
+    found = {r.cell: r for r in store.records() if r.role != "samples" and r.cell.startswith(text)}
+    if len(found) != 1:
+        what = f"the beginning of {len(found)} cells" if found else f"no cell in {store.path}"
+        raise BenchError(f"why: {text} is {what}; ids stand in the column 'cell', and `bench run --dry-run` prints them")
+    (row,) = found.values()
+    try:
+        return cell_today(row, data.digest, read_vouched(store.results))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchError(f"why: {text} cannot be made by today's code: {' '.join(str(error).split())}") from error

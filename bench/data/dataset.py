@@ -1,0 +1,85 @@
+"""What is a data set: images in splits, labels, folds and a digest of all of them?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from genmodel_bench.errors import DataMissing
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Held-out images (n, c, h, w) of one fold: σ is chosen on `valid`, `test` is scored."""
+
+    valid: Tensor
+    test: Tensor
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images (n, c, h, w), float32 in [0, 1], in three splits, with labels (n,) int64 of the same three or None.
+
+    Where the held-out images are published as folds, `folds` holds them and `test` is all their test images; `valid` is then cut from what
+    the models do not train on and no fold holds, so that the choice of a checkpoint sees no fold. `digest` is of the content of all
+    of it: a changed pixel changes it.
+    """
+
+    name: str
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    labels: Mapping[str, Tensor] | None
+    digest: str
+    folds: tuple[Fold, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (c, h, w) of one image."""
+        c, h, w = self.train.shape[1:]
+        return c, h, w
+
+    def to(self, device: torch.device) -> Dataset:
+        """Return the same data on `device`."""
+        return self.mapped(lambda tensor: tensor.to(device))
+
+    def mapped(self, change: Callable[[Any], Any]) -> Dataset:
+        """Return the same data with every tensor changed, as for a journey to another machine and back."""
+        labels = self.labels and {name: change(y) for name, y in self.labels.items()}
+        train, valid, test = (change(images) for images in (self.train, self.valid, self.test))
+        folds = tuple(Fold(change(fold.valid), change(fold.test)) for fold in self.folds)
+        return replace(self, train=train, valid=valid, test=test, labels=labels, folds=folds)
+
+
+def assemble(
+    name: str,
+    images: Tensor,
+    labels: Tensor | None,
+    splits: Sequence[Tensor],
+    folds: Sequence[tuple[Tensor, Tensor]] = (),
+) -> Dataset:
+    """Return the Dataset of `images` (n, c, h, w) and `labels` (n,) under the index of each split and of each fold's (valid, test)."""
+    parts = [images[index].contiguous() for index in splits]
+    names = ("train", "valid", "test")
+    ys = None if labels is None else dict(zip(names, (labels[index] for index in splits), strict=True))
+    held_out = tuple(Fold(images[valid].contiguous(), images[test].contiguous()) for valid, test in folds)
+    digest = hashlib.sha256()
+    for tensor in [*parts, *(ys.values() if ys else ()), *(part for fold in held_out for part in (fold.valid, fold.test))]:
+        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.numpy().tobytes())
+    train, valid, test = parts
+    return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16], held_out)
+
+
+def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:
+    """Return the error that says what is missing, where it was looked for and how to get it."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataMissing(
+        f"{name}: {files} not found whole under {root}, and the download failed ({reason}); go online, or put the files there, "
+        "or name their folder with --data DIR or BENCH_DATA; the data set 'digits' needs nothing"
+    )

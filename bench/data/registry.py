@@ -1,0 +1,115 @@
+"""Which data sets are there, how is each split, and where do its files lie?
+
+`digits` ships with scikit-learn; the others lie under a root, `--data DIR` or the environment variable BENCH_DATA, in the layout that
+torchvision or scikit-learn would download them to, and are downloaded there when missing; `tfd` has to be asked for. Pixels are float32
+in [0, 1].
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from genmodel_bench.data.dataset import Dataset, assemble, missing
+from genmodel_bench.data.faces import load_olivetti, load_tfd
+from genmodel_bench.errors import BenchError, DataMissing, UnknownName
+from genmodel_bench.inputs.images import read_images
+from torch import Tensor
+
+DEFAULT_ROOT = Path.home() / ".cache" / "genmodel-bench"
+DIGITS_HELD_OUT = 300
+"""Images of `digits` in each of validation and test; the other 1,197 train."""
+
+
+def load(name: str, *, root: Path | str | None = None) -> Dataset:
+    """Return the data set `name`; `root` is where its files lie (default: BENCH_DATA, else ~/.cache/genmodel-bench).
+
+    Raises UnknownName, and DataMissing when the files are neither there nor to be downloaded.
+    """
+    root = in_home(str(root or os.environ.get("BENCH_DATA") or DEFAULT_ROOT))
+    if name.startswith("folder:"):
+        return load_folder(name)
+    if name not in DATASETS:
+        raise UnknownName("data set", name, [*DATASETS, "folder:PATH"])
+    return DATASETS[name](name, root)
+
+
+def in_home(path: str) -> Path:
+    """Return a path with '~' resolved. Raises DataMissing for the home of nobody."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataMissing(f"{path}: {error}") from error
+
+
+def load_digits(name: str, root: Path) -> Dataset:
+    """Return the 1,797 real 8×8 digits of scikit-learn, split 1197/300/300, stratified by class, always the same way."""
+    from sklearn.datasets import load_digits as ship
+
+    bunch = ship()
+    images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16  # (n, 8, 8) in 0..16 -> (n, 1, 8, 8)
+    labels = torch.from_numpy(bunch.target).long()
+    train, valid, test = stratified_split(labels, DIGITS_HELD_OUT)
+    return assemble(name, images, labels, [train, valid, test])
+
+
+def stratified_split(labels: Tensor, held_out: int) -> list[Tensor]:
+    """Return indices of train, valid, test, the last two of `held_out` each, with the classes in equal shares.
+
+    The images are shuffled by a fixed permutation and sorted by class; of 2 · `held_out` equally spaced places in that order
+    validation and test take turns.
+    """
+    n = len(labels)
+    shuffled = torch.from_numpy(np.random.RandomState(0).permutation(n))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    places = torch.arange(2 * held_out) * n // (2 * held_out)
+    chosen = by_class[places]
+    train = torch.ones(n, dtype=torch.bool)
+    train[chosen] = False
+    return [train.nonzero()[:, 0], chosen[0::2].sort().values, chosen[1::2].sort().values]
+
+
+def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int) -> Dataset:
+    """Return a torchvision data set; the last `valid` of its training images validate, as in the paper."""
+    import torchvision.datasets
+
+    make = getattr(torchvision.datasets, cls)
+    try:
+        both = [make(root, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise missing(name, root, files, error) from error
+    images = torch.cat([torch.as_tensor(part.data) for part in both])
+    labels = torch.cat([torch.as_tensor(part.targets) for part in both]).long()
+    # (n, h, w) -> (n, 1, h, w), or (n, h, w, c) -> (n, c, h, w)
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    m, n = len(both[0].data), len(images)
+    splits = [torch.arange(m - valid), torch.arange(m - valid, m), torch.arange(m, n)]
+    return assemble(name, images.float() / 255, labels, splits)
+
+
+def load_folder(name: str) -> Dataset:
+    """Return the images of a folder, all of one size; 80 % train, 10 % validate, 10 % test.
+
+    Grey if all are grey, else RGB. The split is a fixed permutation of the files in the order of their names.
+    """
+    images = read_images(in_home(name.removeprefix("folder:")))
+    n = len(images)
+    if n < 20:
+        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 20; add some")
+    order = torch.from_numpy(np.random.RandomState(0).permutation(n))
+    held_out = n // 10
+    return assemble(name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]])
+
+
+DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
+    "digits": load_digits,
+    "mnist": partial(load_torchvision, cls="MNIST", files="MNIST/raw/train-images-idx3-ubyte", valid=10_000),
+    "fashion-mnist": partial(load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000),
+    "cifar10": partial(load_torchvision, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000),
+    "tfd": load_tfd,
+    "olivetti": load_olivetti,
+}

@@ -1,0 +1,83 @@
+"""What did validation images say after each epoch at which weights were kept, and where does that lie?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.sealed import seal
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training.drawing import chosen_epoch
+from genmodel_bench.training.loop import snapshot_epochs
+from genmodel_bench.training.selection import Check, checked
+
+
+class Checks:
+    """The checks of a cell's training, in a file that is sealed under its name and grows as they are made."""
+
+    def __init__(self, cell: Cell, data: Dataset, path: Path) -> None:
+        self.cell, self.data, self.path, self.epochs = cell, data, path, epochs_of(cell)
+        self.values = {epoch: value for epoch, value in read_checks(path).items() if epoch in self.epochs}
+
+    def make(self, model: Any, epoch: int) -> Check:
+        """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators."""
+        if epoch not in self.values:
+            cell = self.cell
+            check = checked(model, epoch, self.data.valid, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
+            self.values[epoch] = check.value
+            self.write()
+        return Check(epoch, self.values[epoch])
+
+    def write(self) -> None:
+        """Keep the checks, sealed."""
+        content = {"values": self.values, "seal": seal(self.path.stem, json.dumps(self.values))}
+        write_atomically(self.path, json.dumps(content).encode())
+
+    @property
+    def complete(self) -> bool:
+        """Return whether there is a check of each of the epochs."""
+        return set(self.values) == set(self.epochs)
+
+    @property
+    def taken(self) -> int | None:
+        """Return the epoch whose weights the cell samples, from complete checks; None of a model that does not train."""
+        return chosen_epoch(self.cell.checkpoint, self.values)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of a row that tell of the selection."""
+        epoch, values = self.taken, self.values
+        best, last = (chosen_epoch(checkpoint, values) for checkpoint in ("best", "last"))
+        if epoch is None or best is None or last is None:
+            return {"checkpoint_epoch": None, "valid_best": None, "valid_last": None}
+        return {"checkpoint_epoch": epoch, "valid_best": values[best], "valid_last": values[last]}
+
+
+def epochs_of(cell: Cell) -> Sequence[int]:
+    """Return the epochs after which the cell's weights are kept; none of a model that does not train."""
+    return snapshot_epochs(getattr(cell.config, "epochs", 0))
+
+
+def checks_path(cell: Cell, store: Store) -> Path:
+    """Return where the checks of the cell's training are kept."""
+    return store.artefact("checks", f"{cell.check_key}.json")
+
+
+def checks_of(cell: Cell, data: Dataset, store: Store) -> Checks:
+    """Return the validation checks of the cell's training that are there."""
+    return Checks(cell, data, checks_path(cell, store))
+
+
+def read_checks(path: Path) -> dict[int, float]:
+    """Return the values by epoch in a file of checks; none where there is no file, or none that its seal fits: they are made again."""
+    try:
+        content = json.loads(path.read_bytes())
+        whole = content["seal"] == seal(path.stem, json.dumps(content["values"]))
+        return {int(epoch): float(value) for epoch, value in content["values"].items()} if whole else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}

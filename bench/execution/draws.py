@@ -1,0 +1,169 @@
+"""How are a cell's model and samples made, or found again where nothing they depend on has changed?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.execution.artefacts import Fit, cached_samples, highest, keep_samples, sample_paths, shared_by_fit
+from genmodel_bench.execution.checks import Checks, checks_of, epochs_of
+from genmodel_bench.inputs.samples import check_values
+from genmodel_bench.models.base import Shape
+from genmodel_bench.storage import provenance, sealed
+from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training import loop as harness
+from genmodel_bench.training.checkpoint import Checkpoints, load_snapshot
+from genmodel_bench.training.drawing import draw, prepared
+from genmodel_bench.training.seeding import fit_seed
+from genmodel_bench.training.selection import Check
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a user should know and that stops nothing, as that a damaged checkpoint was set aside."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A cell waits for another one's training, which will be its own too; or does so no longer, once that is `over`."""
+
+    over: bool
+
+
+News = harness.Progress | harness.Epoch | Check | Notice | Waiting
+Listener = Callable[[News], None]
+Look = Callable[[Any, int], None]
+
+
+def draws_of(
+    cell: Cell,
+    data: Dataset,
+    store: Store,
+    device: torch.device,
+    tell: Listener,
+    *,
+    needs_model: bool,
+    look: Look | None = None,
+) -> tuple[list[Tensor], Any, Fit]:
+    """Return the cell's draws of samples, from the cache where it holds them, its model where it was made or is needed, and what it took.
+
+    `look` is shown the model, in training, after each epoch whose weights are kept.
+    """
+    checks = checks_of(cell, data, store)
+    cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
+    if not needs_model and checks.complete:
+        cached = [cached_samples(path) for path in sample_paths(cell, checks.taken, store)]
+    model, fit = None, next((found[1] for found in cached if found), None)
+    if fit is None or None in cached:
+        model, fit = fitted(cell, data, store, checks, device, tell, look)
+        cached = [cached_samples(path) for path in sample_paths(cell, fit.checkpoint_epoch, store)]
+    draws = []
+    for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
+        tell(harness.Progress("sampling", k, cell.draws))
+        draws.append(cached[k] or drawn(cell, model, k, data.shape, fit, path, device))
+    samples = [found[0] for found in draws]
+    trace = [*json.loads(draws[0][1].trace), *((f"draw {k}", sealed.tensors_digest({"": x})) for k, x in enumerate(samples))]
+    # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
+    return samples, model, replace(draws[0][1], trace=as_json(trace), **checks.columns)
+
+
+def drawn(cell: Cell, model: Any, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
+    """Return draw k of the cell's samples from `model`, kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
+    with provenance.Cost(device) as cost:
+        samples = draw(model, cell.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
+    fit = replace(fit, sample_seconds=cost.seconds)
+    expected = (cell.samples, *shape)
+    if tuple(samples.shape) != expected or samples.dtype != torch.float32:
+        raise ValueError(f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32")
+    check_values(samples, "sample")
+    keep_samples(path, samples, fit)
+    return samples, fit
+
+
+def fitted(
+    cell: Cell, data: Dataset, store: Store, checks: Checks, device: torch.device, tell: Listener, look: Look | None = None
+) -> tuple[Any, Fit]:
+    """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on.
+
+    Adds the checks that are missing to `checks`.
+    """
+    folder = store.artefact("fits", cell.fit_key)
+    keeper = Checkpoints(folder)
+    labels = data.labels["train"] if data.labels else None
+    seed = fit_seed(cell.seed, cell.dataset, cell.family)
+    trained = False
+
+    def train() -> tuple[Any, harness.Log]:
+        def snapshot(model: Any, epoch: int) -> None:
+            tell(checks.make(model, epoch))
+            if look:
+                look(model, epoch)
+
+        def watch(news: harness.Progress | harness.Epoch) -> None:
+            nonlocal trained
+            trained = True
+            tell(news)
+
+        return harness.fit(cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot)
+
+    # Models of one family share a training: whoever comes second waits for the first and finds it done.
+    with fit_lock(cell, store, tell), provenance.Cost(device) as cost:
+        model, log = train()
+        epochs = epochs_of(cell) if log.steps else []
+        if epochs and log.history[-1]["epoch"] != epochs[-1]:
+            raise ValueError(f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same")
+        if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
+            for old in shared_by_fit(cell, store):
+                old.unlink(missing_ok=True)
+            model, log = train()
+    for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # selected otherwise than when it was trained
+        tell(checks.make(prepared(model, weights_after(folder, epoch)), epoch))
+    model = prepared(model, None if checks.taken is None else weights_after(folder, checks.taken))
+    return model, Fit(
+        fit_seconds=log.seconds,
+        sample_seconds=0.0,
+        **checks.columns,
+        parameters=sum(p.numel() for p in model.parameters()),
+        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None) if epochs else cost.peak_mib,
+        weights=keeper.digest(model),
+        trace=as_json(log.trace),
+        **provenance.machine(device),
+    )
+
+
+@contextmanager
+def fit_lock(cell: Cell, store: Store, tell: Listener = lambda news: None, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock on a cell's training; raises Timeout if another process has it and `wait` is False."""
+    lock = FileLock(store.artefact("fits", f"{cell.fit_key}.lock"))
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise
+        tell(Waiting(over=False))
+        lock.acquire()
+        tell(Waiting(over=True))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def weights_after(folder: Path, epoch: int) -> dict[str, Tensor]:
+    """Return the kept weights after `epoch`."""
+    weights = load_snapshot(folder, epoch)
+    assert weights is not None, "they were read when training was done"
+    return weights

@@ -1,0 +1,100 @@
+"""Over what is a run spread: this process, several of this machine, or a cluster; and does what was asked for fit together?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.errors import BadOption
+from genmodel_bench.execution.execute import Outcome
+from genmodel_bench.execution.listener import Watch
+from genmodel_bench.execution.pool import Place, Pool, in_turn
+from genmodel_bench.execution.tensorboard import check_installed
+from genmodel_bench.metrics.base import Metric
+from genmodel_bench.storage.provenance import resolve_device
+
+Executor = Literal["local", "ray"]
+QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_USAGE_STATS_ENABLED": "0"}
+"""What keeps Ray's own messages, which the cells' notices repeat, off the terminal."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What was asked for: `jobs` cells at once, each for at most `timeout` seconds; on a cluster, at which address and each with what.
+
+    0 jobs are one after another in this process, or as many as the cluster has room for.
+    """
+
+    executor: Executor = "local"
+    jobs: int = 0
+    timeout: float | None = None
+    address: str | None = None
+    cpus_per_cell: int | None = None
+    gpus_per_cell: float | None = None
+
+    def check(self, *, device: str, tensorboard: bool) -> None:
+        """Raise BadOption for what is not installed, what does not fit together, or a device that is not there."""
+        if tensorboard:
+            check_installed()
+        if self.executor not in get_args(Executor):
+            raise BadOption(f"--executor: got {self.executor!r}, expected {' or '.join(get_args(Executor))}")
+        if self.jobs < 0:
+            raise BadOption(f"--jobs: got {self.jobs}, expected at least 1")
+        if self.executor == "ray":
+            self.check_cluster(device, tensorboard)
+            return
+        if self.timeout is not None and not (self.timeout > 0 and self.jobs):
+            text = f"--timeout: got {self.timeout} and {self.jobs} jobs"
+            raise BadOption(f"{text}, expected seconds above 0, and cells in other processes (jobs ≥ 1)")
+        options = {"--address": self.address, "--cpus-per-cell": self.cpus_per_cell, "--gpus-per-cell": self.gpus_per_cell}
+        for option, value in options.items():
+            if value is not None:
+                raise BadOption(f"{option}: got {value}, but this run is of one machine; add --executor ray")
+        resolve_device(device)
+
+    def check_cluster(self, device: str, tensorboard: bool) -> None:
+        """Raise BadOption for what a cluster cannot do. The device is that of other machines, which will tell."""
+        if find_spec("ray") is None:
+            raise BadOption("--executor ray: needs Ray; pip install 'genmodel-bench[ray]'")
+        if tensorboard:
+            raise BadOption("--tensorboard: writes on this machine while others train; leave it out with --executor ray")
+        if self.timeout is not None and not self.timeout > 0:
+            raise BadOption(f"--timeout: got {self.timeout}, expected seconds above 0")
+        if self.cpus_per_cell is not None and self.cpus_per_cell < 1:
+            raise BadOption(f"--cpus-per-cell: got {self.cpus_per_cell}, expected at least 1")
+        gpus = self.gpus_per_cell or 0.0
+        if not (0 <= gpus <= 1 or (1 < gpus < 1e6 and gpus == int(gpus))):
+            raise BadOption(f"--gpus-per-cell: got {gpus:g}, expected a share of one, as 0.25, or a whole number")
+        if device.startswith("cuda") and not gpus:
+            raise BadOption(f"--device {device}: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell, as 0.25")
+
+    def outcomes(
+        self, cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
+    ) -> Generator[tuple[Cell, Outcome]]:
+        """Yield each cell with its outcome, run and stored."""
+        if self.executor == "ray":
+            # Ray reads them when it is imported or started: it prints nothing among the progress, and tells nobody that it is used.
+            for name, value in QUIET.items():
+                os.environ.setdefault(name, value)
+            from genmodel_bench.execution.cluster.driver import Cluster
+
+            cluster = Cluster(
+                data,
+                place,
+                metrics,
+                watch,
+                jobs=self.jobs,
+                timeout=self.timeout,
+                address=self.address,
+                cpus=self.cpus_per_cell or 1,
+                gpus=self.gpus_per_cell or 0.0,
+            )
+            return cluster.run(cells)
+        if self.jobs:
+            return Pool(data, place, metrics, watch, jobs=self.jobs, timeout=self.timeout).run(cells)
+        return in_turn(cells, data, place, metrics, watch)

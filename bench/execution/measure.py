@@ -1,0 +1,52 @@
+"""What does a metric say of draws of samples, and what of that becomes the columns of a row?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.training.seeding import metric_seed, seed_everything
+from torch import Tensor
+
+
+def subject_of(draws: Sequence[Tensor], model: Any, device: torch.device) -> Subject:
+    """Return what metrics score: draws of samples (n, c, h, w), the first of which is the headline's, and the model where there is one."""
+    first, *others = (samples.to(device) for samples in draws)
+    return Subject(first, model, tuple(others))
+
+
+def missing(metric: Metric, model: object) -> list[str]:
+    """Return the names of the capabilities that a metric needs and a model has not."""
+    return [need.__name__ for need in metric.needs if not isinstance(model, need)]
+
+
+def measured(name: str, metric: Metric, subject: Subject, reference: Reference, *, base_seed: int, dataset: str, of: str) -> Result:
+    """Return what a metric says of a subject; `of` is the kind of model, or the name of somebody's samples. Seeds the generators.
+
+    Raises ValueError if a score is NaN or infinite: it is never written.
+    """
+    seed_everything(metric_seed(base_seed, dataset, of, name))
+    result = metric(subject, reference)
+    for quantity, score in result.scores.items():
+        if not torch.tensor([score.value, score.stderr]).isfinite().all():
+            raise ValueError(f"{quantity}: value {score.value}, standard error {score.stderr} are not finite")
+    return result
+
+
+def columns_of(quantity: str, score: Score) -> Mapping[str, Any]:
+    """Return the columns of a row that tell of a score, its settings and curves as they are."""
+    return {
+        "quantity": quantity,
+        "value": score.value,
+        "stderr": score.stderr,
+        "stderr_over": score.stderr_over,
+        "n": score.n,
+        "draw_sd": score.draw_sd,
+        "unit": score.unit,
+        "better": score.better,
+        "status": f"warning: {score.warning}" if score.warning else "ok",
+        "metric_settings": score.settings,
+        "curves": score.curves,
+    }

@@ -1,0 +1,292 @@
+"""In which processes do cells run: one after another in this one, or side by side in several that may be killed?
+
+A worker process runs one cell at a time and tells of it through a pipe of its own, so that one that is killed takes nothing with it. A
+cell that another `bench run` is at is put off until the others are done, and its rows are then found in the store.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import connection, get_context, parent_process, resource_tracker
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from genmodel_bench.cells.cell import Cell, remember_code
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BenchError
+from genmodel_bench.execution.draws import News, Waiting
+from genmodel_bench.execution.execute import Outcome, Rig, check_code, complete, given_up, keys_of, run_cell, stored, too_slow
+from genmodel_bench.execution.listener import Watch
+from genmodel_bench.metrics.base import Metric
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage.provenance import resolve_device
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training.loop import Progress
+
+USUAL_JOBS = 4
+"""Most worker processes that are started unasked: each holds a copy of the data set."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells run and where they read and write: what a worker process needs besides its cell.
+
+    With `rescore`, scores are made anew, from trained models and samples that are there; with the mark of a `run`, these too, unless they
+    bear it. Without `keep_rows`, no row is stored.
+    """
+
+    dataset: str
+    data: Path | None
+    results: Path
+    device: str
+    rescore: bool = False
+    run: str = ""
+    keep_rows: bool = True
+    tensorboard: bool = False
+
+    def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
+        """Return what cells are run with here; `data` lies on the device where they are."""
+        store = Store(self.results, self.dataset)
+        return Rig(data, store, metrics, resolve_device(self.device), self.rescore, self.run, self.tensorboard)
+
+
+def usual_jobs(device: torch.device) -> int:
+    """Return how many worker processes share a device: one for each of a CPU's threads, up to a few; a single one on CUDA."""
+    return 1 if device.type == "cuda" else min(USUAL_JOBS, torch.get_num_threads())
+
+
+def in_turn(
+    cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
+) -> Generator[tuple[Cell, Outcome]]:
+    """Yield each cell with its outcome, run and stored one after another in this process."""
+    rig = place.rig(data.to(resolve_device(place.device)), metrics)
+
+    def attempt(cell: Cell, *, wait: bool) -> Outcome | None:
+        begin, tell = partial(watch.started, cell), partial(watch.news, cell)
+        if not place.keep_rows:
+            begin()
+            return run_cell(cell, rig, tell=tell)
+        return complete(cell, rig, wait=wait, begin=begin, tell=tell)
+
+    put_off = []
+    for cell in cells:
+        outcome = attempt(cell, wait=False)
+        if outcome is None:
+            put_off.append(cell)
+        else:
+            yield cell, outcome
+    for cell in put_off:
+        outcome = attempt(cell, wait=True)
+        assert outcome is not None
+        yield cell, outcome
+
+
+@dataclass
+class Worker:
+    """A process, its pipe, whether it has begun to work, the cell it is at and when that began."""
+
+    process: Any
+    pipe: connection.Connection
+    ready: bool = False
+    cell: Cell | None = None
+    since: float | None = None
+    killed_before: int = 0
+
+
+class Pool:
+    """Runs cells in `jobs` worker processes that share the threads."""
+
+    def __init__(
+        self, data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch, *, jobs: int, timeout: float | None = None
+    ) -> None:
+        self.place, self.rig, self.watch = place, place.rig(data, dict(metrics)), watch
+        self.jobs, self.timeout = jobs, timeout
+        self.threads = max(1, torch.get_num_threads() // jobs)
+        self.workers: list[Worker] = []
+
+    def run(self, cells: Sequence[Cell]) -> Generator[tuple[Cell, Outcome]]:
+        """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
+        fresh, put_off = list[Cell](), list[Cell]()
+        for cell in cells:
+            done = stored(cell, self.rig)
+            if done:
+                yield cell, done
+            else:
+                fresh.append(cell)
+        try:
+            self.workers = [self.start() for _ in range(min(self.jobs, len(fresh)))]
+            while fresh or put_off or any(worker.cell for worker in self.workers):
+                for worker in [worker for worker in self.workers if worker.cell is None]:
+                    if fresh or put_off:
+                        wait = not fresh
+                        self.hand(worker, (put_off if wait else fresh).pop(0), wait=wait)
+                for worker in self.ready():
+                    at, outcome = worker.cell, self.hear(worker)
+                    assert at is not None
+                    if outcome == "elsewhere":
+                        put_off.append(at)
+                    elif isinstance(outcome, Outcome):
+                        yield at, outcome
+        finally:
+            for worker in self.workers:
+                worker.process.kill()
+            for worker in self.workers:
+                worker.process.join()
+
+    def start(self) -> Worker:
+        """Return a new worker process."""
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, self.place, self.rig.metrics, self.threads), daemon=True)
+        # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides. A process of
+        # multiprocessing's own that starts with the first child would unblock it again.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        return Worker(process, ours, killed_before=system_kills())
+
+    def hand(self, worker: Worker, cell: Cell, *, wait: bool) -> None:
+        """Give a cell to a worker, or to a new one if that died while it was idle."""
+        if not worker.process.is_alive():
+            worker = self.renewed(worker)
+        worker.cell, worker.since = cell, None
+        order = (cell, keys_of(cell, self.rig.metrics), wait)
+        try:
+            worker.pipe.send(order)
+        except OSError:  # it died just now
+            worker = self.renewed(worker)
+            worker.cell = cell
+            worker.pipe.send(order)
+
+    def renewed(self, worker: Worker) -> Worker:
+        """Return another worker in the place of one, which is killed."""
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        other = self.start()
+        self.workers[self.workers.index(worker)] = other
+        return other
+
+    def ready(self) -> list[Worker]:
+        """Return the workers that have something to say, are dead or overdue, once there are any."""
+        while True:
+            busy = [worker for worker in self.workers if worker.cell is not None]
+            # One that is overdue is not waited for: it might speak again before long each time.
+            late = any(self.overdue(worker) for worker in busy)
+            said = connection.wait([worker.pipe for worker in busy], timeout=0 if late else 0.2)
+            found = [worker for worker in busy if worker.pipe in said or self.overdue(worker)]
+            if found:
+                return found
+
+    def overdue(self, worker: Worker) -> bool:
+        """Return whether a worker's cell has taken longer than it may."""
+        return self.timeout is not None and worker.since is not None and time.monotonic() - worker.since > self.timeout
+
+    def hear(self, worker: Worker) -> Outcome | Literal["elsewhere"] | None:
+        """Return what a worker says of its cell: the outcome, 'elsewhere' if another process is at it, None if it goes on."""
+        cell = worker.cell
+        assert cell is not None
+        if self.timeout and self.overdue(worker) and not worker.pipe.poll():
+            return self.give_up(worker, too_slow(self.timeout))
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            if not worker.ready:
+                text = "a script that calls `run` with jobs has to do so under `if __name__ == '__main__':`"
+                raise BenchError(f"run: a worker process could not start ({cause_of_death(worker)}); {text}") from None
+            return self.give_up(worker, cause_of_death(worker))
+        if kind == "news":
+            if isinstance(content, Waiting):  # the time that another cell takes is not this one's
+                worker.since = time.monotonic() if content.over else None
+            self.watch.news(cell, content)
+            return None
+        if kind == "ready":
+            worker.ready = True
+            return None
+        if kind == "begun":
+            worker.since = time.monotonic()
+            self.watch.started(cell)
+            return None
+        if kind == "trouble":
+            raise BenchError(content)
+        worker.cell = None
+        return "elsewhere" if content is None else content  # an Outcome, as `work` sends it
+
+    def give_up(self, worker: Worker, status: str) -> Outcome | Literal["elsewhere"]:
+        """Return the outcome of a worker's cell that is given up with `status`, and put another worker in its place."""
+        cell = worker.cell
+        assert cell is not None
+        self.renewed(worker)
+        return given_up(cell, self.rig, status) or "elsewhere"
+
+
+def cause_of_death(worker: Worker) -> str:
+    """Return the status of a cell whose worker process ended by itself or was killed."""
+    code = worker.process.exitcode
+    if code is None or code >= 0:
+        return f"failed: its process ended with exit code {code}"
+    if -code == signal.SIGKILL and system_kills() > worker.killed_before:
+        return "oom: its process was killed when the system had no memory left"
+    return f"failed: its process was killed by {signal.Signals(-code).name}"
+
+
+def system_kills() -> int:
+    """Return how many processes Linux has killed for want of memory since it started; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric], threads: int) -> None:
+    """Run the cells that come through the pipe, until the parent is no more."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    try:
+        remember_code(MODELS.values(), metrics.values())
+        rig = place.rig(load(place.dataset, root=place.data).to(resolve_device(place.device)), metrics)
+        pipe.send(("ready", None))
+        while True:
+            cell, keys, wait = pipe.recv()
+            check_code(cell, metrics, keys)
+            outcome = complete(cell, rig, wait=wait, begin=lambda: pipe.send(("begun", None)), tell=seldom(pipe))
+            pipe.send(("done", outcome))
+    except EOFError:
+        return
+    except (BenchError, OSError) as error:
+        pipe.send(("trouble", str(error)))
+
+
+def end_with_parent() -> None:
+    """End this process when its parent is no more, as when that was killed: nobody would read what it finds."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def seldom(pipe: connection.Connection) -> Any:
+    """Return a listener that passes progress on at most twice a second, and all other news."""
+    last = 0.0
+
+    def tell(news: News) -> None:
+        nonlocal last
+        if not isinstance(news, Progress) or time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            pipe.send(("news", news))
+
+    return tell

@@ -1,0 +1,96 @@
+"""What does TensorBoard show of a run? `bench run --tensorboard`: scalars by epoch and sample grids, as training goes on.
+
+A training that was finished before is written from its album, once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.errors import BadOption
+from genmodel_bench.execution.artefacts import album_path
+from genmodel_bench.execution.draws import News
+from genmodel_bench.storage import sealed
+from genmodel_bench.storage.names import file_name
+from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.store import Store
+from genmodel_bench.training.loop import Epoch
+from genmodel_bench.training.seeding import check_seed, seed_everything
+from genmodel_bench.training.selection import Check
+from torch import Tensor
+
+GRID = 64
+"""Samples in a grid."""
+
+
+def check_installed() -> None:
+    """Raise BadOption where the package is missing that torch's writer needs."""
+    if find_spec("tensorboard") is None:
+        raise BadOption("--tensorboard: needs the package tensorboard; pip install tensorboard")
+
+
+class Board:
+    """Writes what is heard of one cell's training to `.cache/tensorboard/DATASET/MODEL/seed-SEED` under the results."""
+
+    def __init__(self, cell: Cell, store: Store) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        name = file_name(f"{cell.model} {cell.variant}".strip())
+        self.folder = store.artefact("tensorboard", store.folder.name) / name / f"seed-{cell.seed}"
+        self.cell, self.store = cell, store
+        self.before = any(self.folder.glob("events*"))
+        self.heard = False
+        self.writer: Any = SummaryWriter(str(self.folder))
+
+    def hear(self, news: News) -> None:
+        """Write the means of an epoch, or what validation images say after one."""
+        if isinstance(news, Epoch):
+            self.heard = True
+            self.scalars(news.stage, news.epoch, news.means)
+        elif isinstance(news, Check):
+            self.writer.add_scalar("validation/parzen", news.value, news.epoch)
+
+    def look(self, model: Any, epoch: int) -> None:
+        """Write a grid of the model's samples after an epoch, of the same random numbers each time. Seeds the generators."""
+        seed_everything(check_seed(self.cell.seed, self.cell.dataset, self.cell.family))
+        self.grid(model.sample(GRID), epoch)
+
+    def scalars(self, stage: str, epoch: int, means: Mapping[str, float]) -> None:
+        """Write the means of an epoch of a stage."""
+        for name, value in means.items():
+            self.writer.add_scalar(f"{stage}/{name}", value, epoch)
+
+    def grid(self, images: Tensor, epoch: int) -> None:
+        """Write images (n, c, h, w) in [0, 1] as a grid, as square as can be."""
+        from torchvision.utils import make_grid
+
+        self.writer.add_image("samples", make_grid(images.cpu(), nrow=math.ceil(math.sqrt(len(images))), padding=1), epoch)
+
+    def close(self, records: list[Record]) -> None:
+        """Write the scores, and what the album tells of a training that nothing was heard of, now or before."""
+        if not (self.heard or self.before):
+            self.replay(records)
+        for r in records:
+            if r.value is not None:
+                self.writer.add_scalar(f"scores/{r.metric}/{r.quantity}", r.value, r.checkpoint_epoch or 0)
+        self.writer.close()
+
+    def replay(self, records: list[Record]) -> None:
+        """Write the checks from the records, and the losses and the film from the cell's album, where there is one."""
+        checks = {epoch: value for r in records for epoch, value in json.loads(r.curves).get("validation by epoch", {}).items()}
+        for epoch, value in checks.items():
+            self.writer.add_scalar("validation/parzen", value, int(epoch))
+        try:
+            images, text, _ = sealed.load(album_path(self.cell, self.store), self.cell.id)
+        except (FileNotFoundError, sealed.Broken):
+            return
+        about = json.loads(text)
+        for row in about["history"]:
+            self.scalars(row["stage"], row["epoch"], {name: value for name, value in row.items() if name not in ("stage", "epoch")})
+        for each, frames in zip(about["epochs"], images["film"], strict=True):
+            self.grid(frames, each)

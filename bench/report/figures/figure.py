@@ -1,0 +1,195 @@
+"""What is a figure of a report, how large is it in a paper, and how is it known on disk what it shows?
+
+Figures are drawn for print: the widths of one and of two columns, fonts embedded, colours that the colour-blind tell apart, PDF as vectors
+beside a PNG of 300 dpi. Each file names what it was drawn of: one that shows something else than the records say is deleted, and one whose
+source is not at hand, as in a clone without artefacts, stays as long as the records still say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from genmodel_bench.report.tables.table import Key
+from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.digest import content_digest, source_of
+
+ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
+"""Widths in inches: of a column of a two-column page, and of both with the gap."""
+DPI = 300
+DRAWING = tuple(
+    f"genmodel_bench.report.figures.{name}" for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "theory")
+)
+"""The modules of the report whose code a figure depends on."""
+OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench holds", "genmodel-bench"
+"""How a PNG calls what it shows, what drew it, and the digest of its pixels and its PDF, and how a PDF is known as ours."""
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+"""Okabe and Ito (2008), Color Universal Design."""
+COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
+"""Of lines, in order; with more lines than colours the dashes change. Yellow is too pale for a line."""
+RC: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: figures look the same everywhere
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 2.5,
+    "legend.frameon": False,
+    "legend.fontsize": 6,
+    "pdf.fonttype": 42,  # TrueType: embedded, and accepted by publishers
+}
+
+Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves", "distances", "theory"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that lies at `path` (.png, a .pdf beside it), of a row of the table (`key`) or of all (None).
+
+    `alt` says what is to be seen to who cannot see it; `caption` how to read it. One that is `wide`, for two columns of a page, shows what
+    one without does.
+    """
+
+    path: Path
+    section: Section
+    title: str
+    caption: str
+    alt: str
+    key: Key | None = None
+    wide: bool = False
+
+
+def name_curves(legend: Any) -> None:
+    """Let the names in a matplotlib Legend be what they are: one with a $ in it is no formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """Let matplotlib draw for print."""
+    import matplotlib
+
+    with matplotlib.rc_context(RC):
+        yield
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A matplotlib Figure and the texts of a `Figure`."""
+
+    canvas: Any
+    title: str
+    caption: str
+    alt: str
+
+
+def figure_at(
+    path: Path, section: Section, of: str, draw: Callable[[], Drawn] | None, key: Key | None = None, *, content: str = ""
+) -> Figure | None:
+    """Draw a figure to `path`, unless it is there already, `of` the same, by the same code and of the same `content`; return it.
+
+    `of` is what the records say of its source, `content` what the source holds. Where there is nothing to draw it from, `of` alone
+    decides. None where there is no figure, or one of something else or painted over: `sweep` deletes it.
+    """
+    texts, by = texts_of(path), f"{drawn_by()} {content}".strip()
+    as_drawn = texts.get(OF) == of and is_as_drawn(path, texts)
+    if as_drawn and (draw is None or texts.get(BY) == by):
+        return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
+    if draw is None:
+        return None  # what is there is of something else: it is swept
+    with paper():
+        drawn = draw()
+        texts = {"Title": drawn.title, "Description": drawn.caption, "Comment": drawn.alt}
+        keep(drawn.canvas, path, {OF: of, BY: by, **texts})
+    return Figure(path, section, drawn.title, drawn.caption, drawn.alt, key)
+
+
+def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
+    """Write a matplotlib Figure to `path` (.png) and, before that, beside it as .pdf: where the one is whole, both are."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    pdf, png = io.BytesIO(), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a stranger's name; the page has it as text
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # of a legend of more rows than it has room for
+        canvas.savefig(
+            pdf, format="pdf", metadata={"CreationDate": None, "Keywords": texts[OF], "Title": texts["Title"], "Creator": CREATOR}
+        )
+        canvas.dpi = DPI
+        agg = FigureCanvasAgg(canvas)
+        agg.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves it without types
+    drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # and this
+    image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
+    for name, text in texts.items():
+        named.add_itxt(name, text)
+    named.add_itxt(HOLDS, holds(image, pdf.getvalue(), texts))
+    if image.getcolors(256):  # exact with a palette, and a third of the size
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    image.save(png, "PNG", dpi=(DPI, DPI), pnginfo=named)
+    write_atomically(path.with_suffix(".pdf"), pdf.getvalue())
+    write_atomically(path, png.getvalue())
+
+
+def drawn_by() -> str:
+    """Return the digest of the code that draws. Another version of matplotlib draws what is missing, not what is there."""
+    return content_digest([source_of(name).digest for name in DRAWING])
+
+
+def texts_of(path: Path) -> dict[str, str]:
+    """Return what a figure on disk says of itself; nothing where there is none, or it is damaged."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            texts = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+            image.verify()
+            return texts
+    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files; such a figure is drawn anew
+        return {}
+
+
+def is_as_drawn(path: Path, texts: Mapping[str, str]) -> bool:
+    """Return whether the pixels of a figure on disk, its PDF and its texts are what was written, all three."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return texts.get(HOLDS) == holds(image.convert("RGB"), path.with_suffix(".pdf").read_bytes(), texts)
+    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files
+        return False
+
+
+def holds(image: Any, pdf: bytes, texts: Mapping[str, str]) -> str:
+    """Return the digest of a figure: of its pixels, RGB, its PDF, and its texts."""
+    said = {name: texts[name] for name in (OF, BY, "Title", "Description", "Comment")}
+    return content_digest(bytes_digest(repr(image.size).encode() + image.tobytes()), bytes_digest(pdf), said)
+
+
+def bytes_digest(content: bytes) -> str:
+    """Return 16 hex digits of the SHA-256 of bytes."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def sweep(folder: Path, figures: Iterable[Figure]) -> None:
+    """Delete the figures in a folder that are none of these; what no report has drawn stays."""
+    kept = {figure.path for figure in figures}
+    for path in folder.glob("*.png"):
+        if path not in kept and OF in texts_of(path):
+            path.unlink()
+    for path in folder.glob("*.pdf"):
+        if path.with_suffix(".png") not in kept and f"/Creator ({CREATOR})".encode() in path.read_bytes():
+            path.unlink()

@@ -1,0 +1,92 @@
+"""How did one model learn: what its steps logged by epoch, D(x) and D(G(z)), and validation?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from genmodel_bench.report.figures.figure import BLACK, COLOURS, TWO_COLUMNS, Drawn, Figure, figure_at, name_curves
+from genmodel_bench.report.figures.lines import Line, album_of
+from genmodel_bench.storage.digest import content_digest
+
+NAMES = {
+    "loss_d": "loss of D",
+    "loss_g": "loss of G",
+    "d_real": "D(x)",
+    "d_fake": "D(G(z))",
+    "kl": "KL of the codes",
+    "energy_gap": "energy of data − of chains",
+    "first": "first walkback",
+    "last": "last walkback",
+}
+"""How the figures call what the models log, where it is not by its own name."""
+PANELS = (("loss_d", "loss_g"), ("d_real", "d_fake"), ("first", "last"))
+"""What is drawn into one panel: of one unit and size. Anything else has one of its own."""
+
+
+def learning_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
+    """Yield the learning curves of a line's lowest seed, where they can be drawn or are there already."""
+    for r in (r for r in line.likelihoods[:1] if r.role == "model"):
+        _, about = album_of(r, cache) or (None, {})
+        history = about.get("history")
+        path = folder / f"learning-{line.file_name}.png"
+        draw = partial(learning, line, history) if history else None
+        of = content_digest(r.cell, r.weights, r.recipe, [[*line.curve("validation by epoch").items()]])
+        found = figure_at(path, "learning", of, draw, line.key, content=content_digest(history))
+        yield from [found] if found else []
+
+
+def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
+    """Return a panel for each quantity that was logged, over the epochs of all stages, and one of validation."""
+    from matplotlib.figure import Figure as Canvas
+
+    panels = panels_of(history)
+    checks = line.curve("validation by epoch")
+    canvas = Canvas(figsize=(TWO_COLUMNS, 1.7), layout="constrained")
+    axes = canvas.subplots(1, len(panels) + bool(checks), squeeze=False)[0]
+    stages = list(dict.fromkeys(str(row["stage"]) for row in history))
+    for panel, names in zip(axes, panels, strict=False):
+        for name, colour in zip(names, COLOURS, strict=False):
+            for stage in stages:  # a line of its own: what one stage ends with is not what the next begins with
+                points = [(i, row[name]) for i, row in enumerate(history, start=1) if name in row and row["stage"] == stage]
+                panel.plot([i for i, _ in points], [value for _, value in points], color=colour)
+            panel.plot([], [], color=colour, label=NAMES.get(name, name))
+        panel.set(xlabel="epoch" if len(stages) == 1 else f"epoch, all of {len(stages)} stages")
+        name_curves(panel.legend())
+        for boundary in boundaries(history):
+            panel.axvline(boundary, color="#999999", linewidth=0.6, linestyle=":")
+        if "d_real" in names:
+            panel.axhline(0.5, color=BLACK, linewidth=0.6, linestyle=":")
+            panel.set(ylim=(0, 1))
+    if checks:
+        axes[-1].plot(list(checks), list(checks.values()), color=BLACK, marker=".")
+        axes[-1].set(xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}", ylabel="nats, validation")
+    over_seeds = f", in the mean over {len(line.likelihoods)} seeds" if len(line.likelihoods) > 1 else ""
+    last = {name: row[name] for row in history for name in row if name not in ("stage", "epoch")}
+    ends = ", ".join(f"{NAMES.get(name, name)} {value:.3g}" for name, value in last.items())
+    return Drawn(
+        canvas,
+        f"Learning curves of {line.name}",
+        "Means over each epoch of what the steps logged"
+        + (f"; dotted lines part the stages {', '.join(stages)}" if len(stages) > 1 else "")
+        + ("; D's dotted line is ½, where it cannot tell" if any("d_real" in names for names in panels) else "")
+        + (f", of seed {line.records[0].seed}" if len(line.likelihoods) > 1 else "")
+        + "."
+        + (f" On the right, Parzen with 1,000 samples on validation images{over_seeds}." if checks else ""),
+        f"Learning curves of {line.name}; at the end: {ends}",
+    )
+
+
+def panels_of(history: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return what was logged, in the order of the log, grouped by panels."""
+    logged = list(dict.fromkeys(name for row in history for name in row if name not in ("stage", "epoch")))
+    groups = [[name for name in panel if name in logged] for panel in PANELS]
+    taken = {name for group in groups for name in group}
+    return [group for group in groups if group] + [[name] for name in logged if name not in taken]
+
+
+def boundaries(history: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return between which epochs, counted through all stages, one stage ends and the next begins."""
+    return [i + 0.5 for i in range(1, len(history)) if history[i]["stage"] != history[i - 1]["stage"]]

@@ -1,0 +1,120 @@
+"""Which records make a row of the table, and what is kept of it that figures can be drawn from?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from genmodel_bench.report.tables.table import Key, in_order_of
+from genmodel_bench.storage.names import file_name
+from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.store import sure
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The records of all seeds of one row of the table, lowest seed first."""
+
+    key: Key
+    records: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the model's name with the options that differ, and N where it is not the usual one."""
+        _, _, _, n = self.key
+        return self.records[0].name + ("" if n == 10_000 else f" N={n}")
+
+    @property
+    def short_name(self) -> str:
+        """Return the name where there is little room, as in a legend."""
+        return self.name if len(self.name) <= 36 else f"{self.name[:24]}…{self.name[-8:]}"
+
+    @property
+    def file_name(self) -> str:
+        """Return what names this line's files, and no other's."""
+        role, model, variant, n = self.key
+        name = f"{model} {variant}".strip() + ("" if n == 10_000 else f" N={n}")
+        return file_name(f"given {name}" if role == "samples" else name)
+
+    def rows(self, metric: str, quantity: str) -> list[Record]:
+        """Return the rows of a quantity that have a value, one for each seed."""
+        return [r for r in self.records if (r.metric, r.quantity) == (metric, quantity) and r.ok]
+
+    @property
+    def likelihoods(self) -> list[Record]:
+        """Return the headline rows of the Parzen estimate, one for each seed."""
+        return self.rows("parzen", "log_likelihood")
+
+    @property
+    def neighbours(self) -> list[Record]:
+        """Return the headline rows of the distances to training images, one for each seed."""
+        return self.rows("neighbours", "ratio")
+
+    def curve(self, name: str, metric: str = "parzen") -> dict[float, float]:
+        """Return a curve of the headline rows in the mean over seeds: {setting: value}, settings that all of them have."""
+        rows = self.likelihoods if metric == "parzen" else self.neighbours
+        curves = [json.loads(r.curves).get(name, {}) for r in rows]
+        shared = [setting for setting in (curves[0] if curves else {}) if all(setting in curve for curve in curves)]
+        return dict(sorted((float(setting), float(np.mean([curve[setting] for curve in curves]))) for setting in shared))
+
+
+def lines_of(records: Sequence[Record]) -> list[Line]:
+    """Return the lines of one data set's records that are to be believed, in the order of its table."""
+    found: dict[Key, list[Record]] = {}
+    for r in sure(records):
+        found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
+    by_seed = {key: tuple(sorted(rows, key=lambda r: r.seed or 0)) for key, rows in found.items()}
+    return [Line(key, by_seed[key]) for key in in_order_of(records) if key in by_seed]
+
+
+def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the arrays of an artefact that is kept under `key`, and what is said of them.
+
+    None where there are none, or none that are what was written under this key: `bench verify` tells.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError):
+        return None
+    if (header.get("key"), header.get("digest")) != (key, digest_of(arrays)):
+        return None
+    return arrays, json.loads(header.get("about") or "{}")
+
+
+def digest_of(arrays: Arrays) -> str:
+    """Return the digest under which `genmodel_bench.storage.sealed` keeps arrays; here it is computed without torch."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(str((name, Type(f"torch.{array.dtype}"), array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+class Type(str):
+    """The name of a type, as torch writes it: without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def scores_of(record: Record, cache: Path) -> Arrays | None:
+    """Return the arrays behind the scores of a record's metric, where they are at hand."""
+    found = kept_arrays(cache / "scores" / f"{record.score_key}.safetensors", record.score_key)
+    return found and found[0]
+
+
+def album_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the album of a record's cell where it is at hand, of the weights that were scored and the code that drew from them."""
+    found = kept_arrays(cache / "albums" / f"{record.cell}.safetensors", record.cell)
+    return found if found and (found[1].get("weights"), found[1].get("recipe")) == (record.weights, record.recipe) else None

@@ -1,0 +1,108 @@
+"""Which pictures are drawn of a model: samples beside training images, walks and arithmetic in latent space, the film of its training?
+
+Figures 2 and 3 of Goodfellow et al. (2014). Nothing is chosen by hand: they show the first draws that were stored, of the lowest seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from genmodel_bench.report.figures.figure import BLUE, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at
+from genmodel_bench.report.figures.lines import Arrays, Line, album_of, digest_of, scores_of
+from genmodel_bench.report.figures.mosaic import Tile, draw_tiles
+from genmodel_bench.storage.digest import content_digest
+
+ROWS, COLUMNS = 4, 5
+YELLOW = "#FFC800"
+"""The frame of the nearest training image, as in the paper; that of the nearest under shifts is blue."""
+FILM_POINTS = 6
+
+About = Mapping[str, Any]
+
+
+def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
+    """Yield the pictures of a line, those that can be drawn and those that are there already."""
+
+    def at(section: Section, of: str, draw: Callable[[], Drawn] | None, content: str = "") -> Iterator[Figure]:
+        found = figure_at(folder / f"{section}-{line.file_name}.png", section, of, draw, line.key, content=content)
+        yield from [found] if found else []
+
+    for scored in line.neighbours[:1]:
+        arrays = scores_of(scored, cache)
+        yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
+    for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
+        album, about = album_of(sampled, cache) or ({}, {})
+        of, content = content_digest(sampled.cell, sampled.weights, sampled.recipe), digest_of(album) if album else ""
+        yield from at("walks", of, partial(walks, line.name, album, about) if "walks" in album else None, content)
+        yield from at("arithmetic", of, partial(arithmetic, line.name, album, about) if "sums" in album else None, content)
+        yield from at("film", of, partial(film, line.name, album, about) if "film" in album else None, content)
+
+
+def samples(name: str, arrays: Arrays) -> Drawn:
+    """Return Figure 2: rows of the first draws, the training image nearest to the last of each row, and the nearest under shifts."""
+    drawn, near, shifted = arrays["shown_samples"], arrays["shown_neighbours"], arrays["shown_shifted_neighbours"]
+    across = min(COLUMNS, len(drawn))
+    lasts = [(i + 1) * across - 1 for i in range(min(ROWS, len(drawn) // across))]
+    rows = [
+        [*(Tile(x) for x in drawn[last + 1 - across : last + 1]), Tile(near[last], YELLOW), Tile(shifted[last], BLUE)] for last in lasts
+    ]
+    shown = len(lasts) * across
+    moved = np.any(near[:shown] != shifted[:shown], axis=(1, 2, 3)).sum()
+    pixel, best = arrays["distance"][:shown], arrays["shown_shifted_distance"][:shown]
+    closer = f"With the sample moved by up to one pixel each way (framed in blue) another image is nearest for {moved} of {shown} samples"
+    apart = pixel > 0  # of a copy no distance is left to fall
+    nearer = f", and the distance falls by {100 * (1 - np.median(best[apart] / pixel[apart])):.0f} % in the median" if apart.any() else ""
+    return Drawn(
+        draw_tiles(rows, width=ONE_COLUMN),
+        f"Samples of {name}",
+        f"The first {shown} draws, {across} in a row, none chosen. Framed in yellow: the training image nearest in squared "
+        f"distance of pixels to the draw on its left. {closer}{nearer}.",
+        f"{shown} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
+        "when the draw may be moved by one pixel",
+    )
+
+
+def walks(name: str, album: Arrays, about: About) -> Drawn:
+    """Return Figure 3: in each row the images on the way between two draws of the prior."""
+    straight = about.get("prior") == "uniform"
+    way = "straight lines, as in the paper" if straight else "great circles, for the prior is Gaussian"
+    return Drawn(
+        draw_tiles([[Tile(x) for x in row] for row in album["walks"]], width=ONE_COLUMN),
+        f"Walks through the latent space of {name}",
+        f"In each row the ends are two draws of the prior, the first that came, and the images between them are evenly spaced on {way}.",
+        f"{len(album['walks'])} rows of {album['walks'].shape[1]} images by {name}, the first of a row changing into the last step by step",
+    )
+
+
+def arithmetic(name: str, album: Arrays, about: About) -> Drawn:
+    """Return rows of a − b + c = result, each term with the three images whose codes it is the mean of."""
+    rows, left = [], []
+    for i, (*kinds, result) in enumerate(about["kinds"]):
+        row: list[Tile] = []
+        for sign, members, mean in zip(("", "−", "+"), album["members"][i], album["means"][i], strict=True):
+            row += [Tile(text=sign)] * bool(sign) + [*(Tile(x) for x in members), Tile(mean, BLUE)]
+        rows.append([*row, Tile(text="="), Tile(album["sums"][i], YELLOW)])
+        left.append(f"{kinds[0]} − {kinds[1]} + {kinds[2]}\n= {result}")
+    return Drawn(
+        draw_tiles(rows, width=TWO_COLUMNS, left=left),
+        f"Arithmetic in the latent space of {name}",
+        "Three codes of one label and the image of their mean (blue), minus a second mean, plus a third; yellow: the image of the result. "
+        "Codes are the first draws of each label, labels those of the nearest training image; the label after = is the result's.",
+        f"{len(rows)} sums of codes of {name}: " + "; ".join(text.replace("\n", " ") for text in left),
+    )
+
+
+def film(name: str, album: Arrays, about: About) -> Drawn:
+    """Return the film of training: a column for each epoch whose weights were kept, a row for each latent point or chain."""
+    frames, epochs = album["film"][:, :FILM_POINTS], about["epochs"]
+    fixed = "the same latent point" if "walks" in album else "the same random numbers"
+    return Drawn(
+        draw_tiles([[Tile(x) for x in frames[:, i]] for i in range(frames.shape[1])], width=TWO_COLUMNS, titles=[str(e) for e in epochs]),
+        f"Training of {name}",
+        f"Over each column the number of epochs (of the last stage) after which it was drawn; along a row {fixed}.",
+        f"Images by {name} after {', '.join(map(str, epochs))} epochs, {frames.shape[1]} of each",
+    )

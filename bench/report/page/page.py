@@ -1,0 +1,227 @@
+"""How does everything that is known of a data set's rows become one page that needs nothing else, and that trusts no name in it?
+
+The page is a single file: pictures are data URIs, each once; style and script stand in it and are named by their digests in its
+Content-Security-Policy, so that nothing else would run or load, whatever a model is called. Without its script everything is there to read;
+with it the table sorts, details fold, and any two rows are compared. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from genmodel_bench.report.figures.figure import Figure, Section
+from genmodel_bench.report.page.compare import Comparison
+from genmodel_bench.report.page.details import Block, blocks
+from genmodel_bench.report.tables.render import HEADLINE, LEDGER, LEGEND, letter, marks_of, printed
+from genmodel_bench.report.tables.table import COLUMNS, Key, Table
+from genmodel_bench.storage.record import Record
+
+GROUPS = {"model": "models", "samples": "users’ samples", "reference": "reference rows"}
+SECTIONS: dict[Section, str] = {
+    "samples": "Samples",
+    "walks": "Walks between draws",
+    "arithmetic": "Arithmetic on codes",
+    "film": "The course of training",
+    "learning": "Learning curves",
+    "curves": "Parzen against σ and N",
+    "distances": "Distances to training images",
+    "theory": "Theory",
+}
+"""The sections of figures, in order, as they are headed."""
+NARROW = ("nats", "total ±", "published", "z", "NN ratio")
+"""The columns that a narrow screen shows unasked."""
+ENLARGED = 1.4
+"""How much larger than on paper a figure is shown whose file says how large that is: its 7 points become those of the text around."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: `kind` is "main", "wide" (not unasked on narrow screens) or "ledger" (unasked nowhere)."""
+
+    title: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as printed, and as it is sorted: all its digits, or nothing."""
+
+    text: str
+    value: str
+    column: Column
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure within the page: its PNG in base64 and the width it is shown at, in CSS pixels."""
+
+    id: str
+    figure: Figure
+    png: str
+    width: int
+    height: int
+
+    @property
+    def broad(self) -> bool:
+        """Return whether it would be too small to read on a narrow screen, if it were to fit there."""
+        return self.width > 600
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table with its details; `first` in its group, `marks` of its notes."""
+
+    id: str
+    key: Key
+    name: str
+    first: bool
+    cells: list[Cell]
+    marks: list[str]
+    notes: list[str]
+    blocks: list[Block]
+    pictures: list[Picture]
+
+
+def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequence[Figure], compared: Comparison | None) -> str:
+    """Return the page of one data set, HTML, from its table, its records, the figures at their paths and what can be compared."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    css, js = template("page.css"), template("page.js")
+    pictures = embedded(figures)
+    rows = rows_of(dataset, table, records, pictures)
+    content = {
+        "dataset": dataset,
+        "policy": policy(css, js),
+        "css": Markup(css),  # our own files, not a stranger's text
+        "js": Markup(js),
+        "columns": columns_of(table),
+        "rows": rows,
+        "groups": GROUPS,
+        "sections": [(name, title, [p for p in pictures if p.figure.section == name]) for name, title in SECTIONS.items()],
+        "comparison": compared and embeddable(compared, rows),
+        "sprite": base64.b64encode(compared.sprite).decode() if compared else "",
+        "remarks": table.remarks,
+        "legend": legend(),
+        "footnotes": [(letter(i), without(dataset, note)) for i, note in enumerate(table.footnotes)],
+        "created": max((r.created for r in records), default=""),
+    }
+    environment = Environment(
+        loader=PackageLoader("genmodel_bench.report.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.j2").render(content) + "\n"
+
+
+def template(name: str) -> str:
+    """Return the text of a file beside the template."""
+    return (files("genmodel_bench.report.page") / "templates" / name).read_text(encoding="utf-8")
+
+
+def policy(css: str, js: str) -> str:
+    """Return the Content-Security-Policy under which this style and this script are all that runs, and data URIs all that loads."""
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def columns_of(table: Table) -> list[Column]:
+    """Return the columns that hold anything, those of Table 1 first."""
+    there = set(printed(table, str, str).columns)
+    kinds = {name: "main" if name in NARROW else "wide" for name in HEADLINE} | {name: "ledger" for name in LEDGER if name not in HEADLINE}
+    assert kinds.keys() == COLUMNS.keys(), "a column that would be left out"
+    return [Column(name, kind) for name, kind in kinds.items() if name in there]
+
+
+def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Sequence[Picture]) -> list[Row]:
+    """Return the rows in the order of the table."""
+    columns = columns_of(table)
+    text = printed(table, str, lambda mark: "")
+    keys: list[Key] = list(table.numbers.index)
+    rows: list[Row] = []
+    for i, key in enumerate(keys):
+        values = table.numbers[dataset].iloc[i]
+        cells = [Cell(text[c.title].iloc[i], sortable(values[c.title]), c) for c in columns]
+        own = [r for r in records if (r.role, r.model, r.variant, r.samples) == key]
+        notes = [without(dataset, note) for note in table.notes.get(key, [])]
+        first = not rows or rows[-1].key[0] != key[0]
+        shown = [p for p in pictures if p.figure.key == key]
+        rows.append(Row(f"row-{i}", key, name_of(key), first, cells, marks_of(table, key), notes, blocks(own), shown))
+    return rows
+
+
+def name_of(key: Key) -> str:
+    """Return a row's name with the options that differ."""
+    _, model, variant, _ = key
+    return f"{model} ({variant})" if variant else model
+
+
+def sortable(value: Any) -> str:
+    """Return what a cell is sorted by, with all its digits: a number, the lower end of a range, or nothing where there is none."""
+    if isinstance(value, str):
+        return value.split()[0]
+    return "" if value is None or math.isnan(value) else repr(float(value))
+
+
+def without(dataset: str, note: str) -> str:
+    """Return a note without the name of the data set, which the whole page is about."""
+    return note.removeprefix(f"{dataset}: ")
+
+
+def legend() -> list[tuple[str, str]]:
+    """Return the terms of the table's legend and what each means."""
+    names = sorted((re.escape(name) for name in (*COLUMNS, "valid last, valid best")), key=len, reverse=True)
+    parts = re.split(rf"(?:^|[.;] )({'|'.join(names)}): ", LEGEND)
+    return [(term, f"{text.rstrip('.')}.") for term, text in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def embedded(figures: Sequence[Figure]) -> list[Picture]:
+    """Return the figures that are there, with their pixels."""
+    from PIL import Image
+
+    found: list[Picture] = []
+    for figure in figures:
+        if not figure.path.exists():
+            continue
+        png = figure.path.read_bytes()
+        with Image.open(io.BytesIO(png)) as image:
+            scale = 96 / image.info["dpi"][0] * ENLARGED if image.info.get("dpi", (0,))[0] else 1.0
+            width, height = (round(pixels * scale) for pixels in image.size)
+        found.append(Picture(f"figure-{len(found)}", figure, base64.b64encode(png).decode(), width, height))
+    return found
+
+
+def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a comparison as JSON can hold it, its rows in the order of the table, log p as base64 of little-endian float32."""
+    from scipy.special import stdtrit
+
+    names = [row.name for row in rows]
+    h, w = compared.size
+    n = len(next(iter(compared.log_probs.values()))) if compared.folds is None else int(compared.folds.max()) + 1
+    return {
+        "rows": [
+            {
+                "name": row.name + (f", N = {row.key[3]:,}" if names.count(row.name) > 1 else ""),
+                "group": GROUPS[row.key[0]],
+                "samples": row.key[3],
+                "logProb": base64.b64encode(compared.log_probs[row.key].astype("<f4").tobytes()).decode(),
+            }
+            for row in rows
+            if row.key in compared.log_probs
+        ],
+        "clear": float(stdtrit(max(n - 1, 1), 0.975)),  # the z from which a difference is called clear
+        "folds": None if compared.folds is None else compared.folds.tolist(),
+        "shown": compared.shown,
+        "images": compared.images,
+        "columns": compared.columns,
+        "height": h,
+        "width": w,
+    }

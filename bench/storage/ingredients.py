@@ -1,0 +1,154 @@
+"""On what does a part of a result depend, as named values, and when are two of them the same?
+
+A part (fit, samples, score) has ingredients: values of the data, the settings, the seed, and code by its role, as "code of the model". Code
+is a digest for each module, by the module's name; the names are for people, and only the digests count, so that a file that moves changes
+nothing. Where somebody has vouched that one code gives the bits of another (`bench vouch`), both count as the older one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from genmodel_bench.storage.digest import code_digests, content_digest
+
+Ingredients = dict[str, Any]
+
+CODE = "code of the "
+"""How ingredients begin that are code."""
+
+
+def code_of(role: str, *modules: str) -> Ingredients:
+    """Return the digests of modules and of what they import, as the ingredient of a role."""
+    return {CODE + role: code_digests(*modules)}
+
+
+def code_digest(code: Mapping[str, str]) -> str:
+    """Return the digest of the code of a role, in which the names of its modules have no part."""
+    return content_digest(sorted(code.values()))
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What was vouched for: in results of `of`, a kind of model or a metric, the code `new` of a role gives the bits of the code `old`.
+
+    `evidence` says what was made again and compared, in words.
+    """
+
+    of: str
+    what: str
+    old: str
+    new: str
+    evidence: tuple[str, ...]
+    processor: str
+    versions: str
+    commit: str
+    created: str
+    seal: str = ""
+
+    def sealed(self) -> Equivalence:
+        """Return this entry with the digest of all the rest of it in `seal`."""
+        return replace(self, seal=content_digest("vouched", asdict(replace(self, seal=""))))
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """All that was vouched for in a results folder."""
+
+    entries: tuple[Equivalence, ...] = ()
+
+    @cached_property
+    def older(self) -> dict[tuple[str, str, str], str]:
+        """Return the old digest by what it is of, the role and the new digest."""
+        return {(e.of, e.what, e.new): e.old for e in self.entries}
+
+    def oldest(self, of: str, what: str, digest: str) -> str:
+        """Return the first code that gives the bits of this one."""
+        seen = {digest}
+        while (older := self.older.get((of, what, digest))) and older not in seen:
+            seen.add(older)
+            digest = older
+        return digest
+
+    def settled(self, of: str, ingredients: Mapping[str, Any]) -> Ingredients:
+        """Return ingredients of a part, of a kind of model or a metric, as they enter keys: of code the oldest digest."""
+        return {name: self.oldest(of, name, code_digest(value)) if name.startswith(CODE) else value for name, value in ingredients.items()}
+
+    def changed(self, of: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+        """Return the names of ingredients that differ, in the order of `now`, then those that are no more."""
+        missing = object()
+        before, now = self.settled(of, before), self.settled(of, now)
+        return [name for name in [*now, *(k for k in before if k not in now)] if before.get(name, missing) != now.get(name, missing)]
+
+
+def equivalences_path(results: Path) -> Path:
+    """Return where it is kept what was vouched for."""
+    return results / "equivalent.json"
+
+
+def read_vouched(results: Path) -> Vouched:
+    """Return what was vouched for in a results folder; an entry that was edited, or a file of another form, counts for nothing."""
+    try:
+        return _vouched(equivalences_path(results).read_text(encoding="utf-8"))
+    except (OSError, UnicodeError):
+        return Vouched()
+
+
+@cache
+def _vouched(text: str) -> Vouched:
+    try:
+        entries = [Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in json.loads(text)]
+    except (ValueError, TypeError, KeyError):
+        return Vouched()
+    return Vouched(tuple(entry for entry in entries if entry.seal == entry.sealed().seal))
+
+
+def equivalences_as_text(entries: Iterable[Equivalence]) -> str:
+    """Return what was vouched for as the text of its file."""
+    return json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False) + "\n"
+
+
+def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the modules of a role whose code is new or other than before, then those that are no more: what `why` names."""
+    there, was = set(now.values()), set(before.values())
+    found = [name for name, digest in now.items() if digest not in was] + [name for name, digest in before.items() if digest not in there]
+    return [name for name in dict.fromkeys(found) if name != "imports"] or list(dict.fromkeys(found))
+
+
+def fit_key_of(fit: Mapping[str, Any], vouched: Vouched) -> str:
+    """Return the key of a training, from its ingredients."""
+    return content_digest("fit", vouched.settled(str(fit["kind of model"]), fit))
+
+
+def score_key_of(parts: Mapping[str, Mapping[str, Any]], vouched: Vouched) -> str:
+    """Return the key of a metric's scores, from the ingredients of fit, samples and score; of somebody's samples there is no fit."""
+    fit, samples, score = parts.get("fit", {}), parts["samples"], parts["score"]
+    kind = str(fit.get("kind of model", ""))
+    made = [fit_key_of(fit, vouched)] if fit else []
+    return content_digest("score", *made, vouched.settled(kind, samples), vouched.settled(str(score["metric"]), score))
+
+
+@cache
+def _parts(ingredients: str) -> dict[str, Ingredients]:
+    found: dict[str, Ingredients] = json.loads(ingredients)
+    return found
+
+
+@cache
+def recipe_of(ingredients: str, vouched: Vouched) -> str:
+    """Return the digest of what the samples of every seed depend on, from a row's ingredients: rows of one line of a table share it."""
+    parts = _parts(ingredients)
+    fit, samples = parts.get("fit", {}), parts.get("samples", {})
+    kind = str(fit.get("kind of model", ""))
+    return content_digest(vouched.settled(kind, fit | {"seed": None}), vouched.settled(kind, samples))
+
+
+@cache
+def metric_recipe_of(ingredients: str, vouched: Vouched) -> str:
+    """Return the digest of what makes two scores of a metric comparable: its name, settings, code and the number of draws."""
+    score = _parts(ingredients).get("score", {})
+    return content_digest(vouched.settled(str(score.get("metric", "")), score))

@@ -1,0 +1,293 @@
+"""What is one row of runs.csv, how is it written as text and read back, and how is it known that nobody edited it?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genmodel_bench.errors import BadRecords
+from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.ingredients import Vouched, metric_recipe_of, recipe_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def aside(default: Any) -> Any:
+    """Return a field that is no column."""
+    return field(default=default, metadata={"column": False}, compare=False)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One number with everything that is known about it; the fields but for the last four are the columns of runs.csv, in this order.
+
+    `status` is "ok", "warning: why", "n/a: why", or a failure, "diverged: why", "failed: why", "oom: why" or "timeout: why"; `value` is
+    None in all but the first two. `options` are those that differ from the registered ones. `role` is "model", "reference" or "samples"
+    (a user's own). `checkpoint` is "best" or "last": the weights after `checkpoint_epoch` were sampled; `valid_best` and `valid_last` are
+    what validation said of the best and of the last ones (`training/selection.py`). `curves` holds how the value moves with the number of
+    samples, and validation with σ and with the epochs. Seconds are wall time; memory is MiB, on CUDA the peak of what training allocated,
+    on a CPU the peak of the process that trained. `weights` is the digest of the weights that were sampled, `trace` those after
+    initialising, at each stage's end, after each kept epoch, and of each draw, in order: empty where they are not known. `processor` is
+    the CPU and what of it torch uses; `version` is of this package, `versions` are of those that compute. `ingredients` is all that the
+    value depends on, by part: "fit", "samples", "score"; `formerly` what stood there in an older form of this file. `score_key` names the
+    arrays behind the value. `seal` is a digest of all the other columns.
+
+    What is no column: `recipe` and `metric_recipe`, digests of what all seeds share of the ingredients; `doubt`, why a stored row is not
+    to be believed, else ""; `others`, columns that a newer version wrote.
+    """
+
+    dataset: str
+    model: str
+    options: str = "{}"
+    role: str = "model"
+    seed: int | None = None
+    metric: str = ""
+    quantity: str = ""
+    value: float | None = None
+    stderr: float | None = None
+    stderr_over: str = ""
+    n: int | None = None
+    draw_sd: float | None = None
+    unit: str = ""
+    better: str = ""
+    status: str = "ok"
+    samples: int = 0
+    draws: int = 1
+    epochs: int | None = None
+    checkpoint: str = ""
+    checkpoint_epoch: int | None = None
+    valid_best: float | None = None
+    valid_last: float | None = None
+    metric_settings: str = "{}"
+    curves: str = "{}"
+    model_settings: str = "{}"
+    fit_seconds: float | None = None
+    sample_seconds: float | None = None
+    score_seconds: float | None = None
+    parameters: int | None = None
+    peak_memory_mib: float | None = None
+    weights: str = ""
+    trace: str = "[]"
+    device: str = ""
+    processor: str = ""
+    dtype: str = ""
+    threads: int = 0
+    deterministic: bool = False
+    python: str = ""
+    version: str = ""
+    versions: str = ""
+    commit: str = ""
+    created: str = ""
+    dataset_digest: str = ""
+    cell: str = ""
+    ingredients: str = "{}"
+    formerly: str = "{}"
+    score_key: str = ""
+    seal: str = ""
+    recipe: str = aside("")
+    metric_recipe: str = aside("")
+    doubt: str = aside("")
+    others: tuple[tuple[str, str], ...] = aside(())
+
+    def sealed(self) -> Record:
+        """Return this row with the digest of all its other columns in `seal`."""
+        return replace(self, seal=seal_of(texts_of(self)))
+
+    @property
+    def intact(self) -> bool:
+        """Return whether no column was changed since the row was sealed."""
+        return self.seal == seal_of(texts_of(self))
+
+    def settled(self, vouched: Vouched) -> Record:
+        """Return this row with the digests of what all seeds share, code that was vouched for counting as the older one."""
+        recipe, metric_recipe = recipe_of(self.ingredients, vouched), metric_recipe_of(self.ingredients, vouched)
+        return replace(self, recipe=recipe, metric_recipe=metric_recipe)
+
+    @property
+    def variant(self) -> str:
+        """Return the options that differ from the registered ones as a label."""
+        return _label_of(self.options)
+
+    @property
+    def name(self) -> str:
+        """Return the model's name with the options that differ."""
+        return f"{self.model} ({self.variant})" if self.variant else self.model
+
+    @property
+    def line(self) -> tuple[str, str, int]:
+        """Return what names this row's line in a table: its rows share one recipe."""
+        return self.model, self.variant, self.samples
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the row holds a value that may be used again."""
+        return self.value is not None and self.status.startswith(("ok", "warning"))
+
+    @property
+    def failed(self) -> bool:
+        """Return whether something went wrong: the next run tries again."""
+        return self.status.startswith(FAILURES)
+
+
+FAILURES = ("diverged", "failed", "oom", "timeout")
+"""What goes wrong: a value that is not finite, an exception, no memory left, too slow."""
+FIELDS = [f for f in fields(Record) if f.metadata.get("column", True)]
+COLUMNS = [f.name for f in FIELDS]
+OURS = ("dataset", "model", "metric", "quantity", "value", "seal")
+"""By these columns a file is known as ours, of whatever version."""
+ROLES = ("model", "samples", "reference")
+"""What a row is of, in the order of the tables."""
+INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
+TEXTS = tuple(f.name for f in FIELDS if f.type == "str")
+OBJECTS = ("options", "metric_settings", "model_settings", "curves", "ingredients", "formerly")
+"""The columns that hold an object of JSON."""
+EMPTY = ("", "{}", "[]", "False")
+"""What says nothing: a seal leaves it out, so that a column which is added later with such a default breaks none."""
+FORMULA = tuple("=+-@\t\r'")
+"""How a text begins that a spreadsheet would compute; it is written after an apostrophe, as is one that begins with it."""
+
+
+def label(options: Mapping[str, Any]) -> str:
+    """Return changed options as people read them: 'epochs=3, hidden=(16,)'. Nothing takes it apart again."""
+    return ", ".join(f"{name}={tuple(value) if isinstance(value, list) else value}" for name, value in options.items())
+
+
+@cache
+def _label_of(options: str) -> str:
+    return label(json.loads(options))
+
+
+def texts_of(record: Record) -> dict[str, str]:
+    """Return the columns of a row as texts, in order; floats are read back to the last bit."""
+    values = {name: getattr(record, name) for name in COLUMNS}
+    plain = {name: "" if v is None else repr(v) if isinstance(v, float) else str(v) for name, v in values.items()}
+    # Texts of columns that are not known here are as they stand in the file, behind an apostrophe where that was called for.
+    return plain | {name: text.removeprefix("'") if text[1:].startswith(FORMULA) else text for name, text in record.others}
+
+
+def seal_of(texts: Mapping[str, str]) -> str:
+    """Return the digest of a row's columns, but for `seal` and what says nothing."""
+    return content_digest("row", {name: text for name, text in texts.items() if name != "seal" and text not in EMPTY})
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the records as a table with one column for each field, and the label of their options as `variant`."""
+    import pandas as pd  # here: the command line, which asks for help, would wait for it
+
+    rows = [{"variant": r.variant, **asdict(r)} for r in records]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "variant", "recipe", "doubt"])
+    return table.astype({name: "Int64" for name in INTEGERS})
+
+
+def to_csv(records: Iterable[Record]) -> str:
+    """Return the records as CSV; floats are written so that they are read back to the last bit, texts so that nothing computes them."""
+    rows = [texts_of(r) | dict(r.others) for r in records]
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([inert(row[name]) if name in TEXTS else row.get(name, "") for name in columns] for row in rows)
+    return buffer.getvalue()
+
+
+def inert(text: str) -> str:
+    """Return a text as a spreadsheet shows it without computing it."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def read_rows(path: Path) -> list[dict[str, str]] | None:
+    """Return the rows of a CSV as texts; None where it is not of our form. Raises BadRecords for a damaged one."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if not set(OURS) <= set(header):
+                return None
+            rows = list(reader)
+    except (csv.Error, UnicodeError) as error:
+        raise BadRecords(f"{path}: cannot be read as records ({error}); move it away") from error
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise BadRecords(f"{path}: row {number} is damaged ({len(row)} of {len(header)} columns); repair it or move the file away")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the rows of a runs.csv, of this version, an older or a newer one. Raises BadRecords for a file of another form."""
+    from genmodel_bench.storage.legacy import is_legacy, modernised  # it reads rows as this module does
+
+    rows = read_rows(path)
+    if rows is None:
+        raise BadRecords(f"{path}: has not the columns of records ({', '.join(OURS)}); move it away")
+    records = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            records.append(modernised(row) if is_legacy(row) else from_texts(row))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadRecords(f"{path}: row {number} is damaged ({error}); repair it or move the file away") from error
+    return records
+
+
+def from_texts(row: Mapping[str, str]) -> Record:
+    """Return a row from the texts of its columns; absent ones have their defaults, unknown ones are kept. Raises ValueError."""
+    known = {name: parsed(name, text) for name, text in row.items() if name in COLUMNS}
+    others = tuple((name, text) for name, text in row.items() if name not in COLUMNS)
+    return Record(**known, others=others)
+
+
+def parsed(name: Any, text: str) -> Any:
+    """Return a field's value from its text in the CSV. Raises ValueError."""
+    if name in TEXTS:
+        text = text.removeprefix("'")
+    if name == "role" and text not in ROLES:
+        raise ValueError(f"role {text!r}")
+    if name == "deterministic":
+        if text not in ("True", "False"):
+            raise ValueError(f"deterministic {text!r}")
+        return text == "True"
+    if name in OBJECTS or name == "trace":
+        _check_json(name, text)
+    if name in TEXTS:
+        return text
+    if name in ("samples", "draws") and not text:
+        raise ValueError(f"no number of {name}")
+    value = (int if name in INTEGERS else float)(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name} is {text}")
+    return value
+
+
+@cache
+def _check_json(name: str, text: str) -> None:
+    """Raise ValueError for a text that is not what a column of JSON holds."""
+    content: Any = json.loads(text)
+    good = isinstance(content, list if name == "trace" else dict)
+    if good and name == "ingredients":
+        good = all(isinstance(part, dict) for part in content.values())
+    if good and name == "trace":
+        good = all(isinstance(entry, list) and len(entry) == 2 for entry in content)
+    if not good:
+        raise ValueError(f"{name} {text[:60]!r}")
+    if name == "curves" and not all(map(_is_curve, content.values())):
+        raise ValueError(f"curves that are not numbers by number, {text[:60]!r}")
+
+
+def _is_curve(content: Any) -> bool:
+    """Return whether a value of JSON is a curve: finite numbers by number."""
+    try:
+        return all(math.isfinite(float(x)) and math.isfinite(y) for x, y in content.items())
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
+def as_json(values: Any, *, in_order: bool = False) -> str:
+    """Return settings as compact JSON, keys sorted, or in the order in which they are given."""
+    return json.dumps(values, sort_keys=not in_order, default=str, ensure_ascii=False)

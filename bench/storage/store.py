@@ -1,0 +1,180 @@
+"""Where do results live, and how is a row written so that none is lost, torn or stale?
+
+`DIR/<dataset>/runs.csv` holds one row per number. It is rewritten whole, under a lock, by write-and-rename. Its rows are all of one
+content of the data set, those of one line (model, options, number of samples) are of one recipe, and those of one metric in a line are
+of one setting and code of it: a new row supersedes those it outdates, which move to `runs-superseded.csv`. Heavy artefacts lie beside it in
+`DIR/.cache`, which git ignores. A folder is named by its data set: rows that lie elsewhere, as in a copy, are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+
+from filelock import FileLock
+from genmodel_bench.errors import BenchError
+from genmodel_bench.storage.atomic import sweep, write_atomically
+from genmodel_bench.storage.ingredients import Vouched, read_vouched
+from genmodel_bench.storage.names import folder_name
+from genmodel_bench.storage.record import Record, read_records, read_rows, to_csv
+
+
+class Store:
+    """The records and artefacts of one data set under a results folder."""
+
+    def __init__(self, results: Path, dataset: str) -> None:
+        self.results, self.dataset = results, dataset
+        self.folder = results / folder_name(dataset)
+        self.path = self.folder / "runs.csv"
+        self.superseded = self.folder / "runs-superseded.csv"
+        self.cache = results / ".cache"
+
+    def artefact(self, kind: str, key: str) -> Path:
+        """Return the path of a heavy artefact, which need not exist."""
+        return self.cache / kind / key
+
+    def prepare(self, content: str | None = None, *, replace: bool = False) -> None:
+        """Make the folders, hide the artefacts from git, and read the records once, so that trouble comes before the work.
+
+        `content` is the digest of the data set at hand: rows of another content are refused, or with `replace` superseded.
+        Raises BadRecords, BenchError, and OSError where nothing can be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.cache / ".gitignore", b"*\n")
+        for folder in (self.folder, self.cache):
+            sweep(folder)
+        others = {r.dataset_digest for r in self.records() if content is not None and r.dataset_digest != content}
+        if others and not replace:
+            text = f"the data at hand (content {content}) are not those of the rows in {self.path} ({', '.join(sorted(others))})"
+            raise BenchError(f"{self.dataset}: {text}; supersede those with --replace, or keep both with another --results")
+        if others:
+            with self.lock():
+                self.rewrite(self.records(), [], lambda r: r.dataset_digest != content)
+
+    def records(self) -> list[Record]:
+        """Return every row, with what is to be doubted of it. Raises BadRecords."""
+        return believed(read_records(self.path), self.dataset, read_vouched(self.results)) if self.path.exists() else []
+
+    def append(self, new: Sequence[Record]) -> list[Record]:
+        """Add rows durably, in place of those of the same number and of those they outdate; return the values that were superseded."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        new = [r.settled(read_vouched(self.results)) for r in new]
+        with self.lock():
+            return self.rewrite(self.records(), new, lambda r: _outdated(r, new))
+
+    def lock(self) -> FileLock:
+        """Return the lock on the rows, to be entered."""
+        return FileLock(self.path.with_name("runs.csv.lock"))
+
+    def rewrite(self, old: Sequence[Record], new: Sequence[Record], outdated: Callable[[Record], bool]) -> list[Record]:
+        """Write the rows anew, `new` ones after those of `old` that are not outdated; the caller holds the lock.
+
+        An outdated row that says what a new one says is no more; any other value is kept as superseded, and returned.
+        """
+        gone = [r for r in old if outdated(r)]
+        said = {_number(r): (r.value, r.stderr, r.weights) for r in new}
+        superseded = [r for r in gone if r.value is not None and said.get(_number(r)) != (r.value, r.stderr, r.weights)]
+        if superseded:
+            before = read_records(self.superseded) if self.superseded.exists() else []
+            write_atomically(self.superseded, to_csv([*before, *superseded]).encode())
+        write_atomically(self.path, to_csv([*(r for r in old if not outdated(r)), *new]).encode())
+        return superseded
+
+
+Number = tuple[str, str, str, int, int | None, str, str]
+
+
+def _number(r: Record) -> Number:
+    """Return what names a number: there is one row of it."""
+    return r.role, *r.line, r.seed, r.metric, r.quantity
+
+
+def _outdated(old: Record, new: Iterable[Record]) -> bool:
+    """Return whether a row of `new` is the same number as `old` measured again, or makes it stale."""
+    for r in new:
+        same_metric = old.metric == r.metric
+        if old.dataset_digest != r.dataset_digest:
+            return True
+        if same_metric and (old.model, old.cell) == (r.model, r.cell):
+            return True
+        if old.line == r.line:
+            if old.doubt or old.recipe != r.recipe:
+                return True
+            if same_metric and (old.metric_recipe != r.metric_recipe or old.seed == r.seed):
+                return True
+    return False
+
+
+def believed(records: Sequence[Record], dataset: str, vouched: Vouched) -> list[Record]:
+    """Return the rows of a data set with the reason to doubt each that is not to be believed: this is where it is decided, for all readers.
+
+    A row may not be edited, of another data set than its folder, there twice, or made of other data or by another recipe than the newest
+    row that it stands beside.
+    """
+    found = [r.settled(vouched) for r in records]
+    found = [_doubted(r, not r.intact, "was edited since it was made") for r in found]
+    found = [_doubted(r, r.dataset != dataset, f"is of the data set {r.dataset}") for r in found]
+    newest = sorted(range(len(found)), key=lambda i: (found[i].created, -i))  # of equals the first
+    rules: tuple[tuple[str, Callable[[Record], object], Callable[[Record], object]], ...] = (
+        ("is of another content of the data set than the newest row", lambda r: (), lambda r: r.dataset_digest),
+        ("was made by another recipe than the newest row of its line", lambda r: (r.role, *r.line), lambda r: r.recipe),
+        ("was scored otherwise than the newest row of its line", lambda r: (r.role, *r.line, r.metric), lambda r: r.metric_recipe),
+    )
+    for doubt, group, same in rules:
+        latest = {group(found[i]): same(found[i]) for i in newest if not found[i].doubt}
+        found = [_doubted(r, latest.get(group(r)) != same(r), doubt) for r in found]
+    chosen = {_number(found[i]): i for i in newest if not found[i].doubt}
+    return [_doubted(r, chosen.get(_number(r)) != i, "stands there twice") for i, r in enumerate(found)]
+
+
+def _doubted(r: Record, wrong: bool, doubt: str) -> Record:
+    """Return a row with a doubt, where something is wrong with it and nothing was before."""
+    return replace(r, doubt=doubt) if wrong and not r.doubt else r
+
+
+def default_results() -> Path:
+    """Return the results folder of who names none: `results` in a clone of this project, `bench-results` in any other folder.
+
+    A project of somebody else may have a folder `results` of its own.
+    """
+    package = Path(__file__).resolve().parents[1]
+    return Path("results" if package == Path.cwd() / "bench" else "bench-results")
+
+
+def stores_of(results: Path) -> list[Store]:
+    """Return the data sets that have records under a results folder. Raises BadRecords for a damaged file."""
+    found = [_store_at(path) for path in sorted(results.glob("*/runs.csv"))]
+    return [store for store in found if store is not None]
+
+
+def passed_over(results: Path) -> dict[str, str]:
+    """Return the folders with a runs.csv that is not read, and why: it is of another form, or its rows belong elsewhere."""
+    found = {}
+    for path in (path for path in sorted(results.glob("*/runs.csv")) if _store_at(path) is None):
+        rows = read_rows(path)
+        of = ", ".join(dict.fromkeys(row["dataset"] for row in rows or []))
+        if rows is None:
+            found[path.parent.name] = "has not the columns of records"
+        elif rows:
+            found[path.parent.name] = f"holds rows of {of}, which belong into a folder of that name"
+    return found
+
+
+def _store_at(path: Path) -> Store | None:
+    """Return the store that a runs.csv is of, or None where it is not ours or lies elsewhere than its rows belong."""
+    rows = read_rows(path)
+    names = [row["dataset"].removeprefix("'") for row in rows or []] or [unquote(path.parent.name)] * (rows == [])
+    here = [name for name in names if folder_name(name) == path.parent.name]
+    return Store(path.parent.parent, here[0]) if here else None
+
+
+def read_results(results: Path) -> list[Record]:
+    """Return the rows of every data set under a results folder, with what is to be doubted of each. Raises BadRecords."""
+    return [record for store in stores_of(results) for record in store.records()]
+
+
+def sure(records: Iterable[Record]) -> list[Record]:
+    """Return the rows that are to be believed."""
+    return [r for r in records if not r.doubt]

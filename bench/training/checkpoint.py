@@ -1,0 +1,120 @@
+"""How is training state written so that a kill at any moment leaves a whole file to go on from, and how are weights kept by epoch?
+
+A checkpoint's name holds a digest of its content and of the folder it belongs to, which is named by the key of the fit: one that was cut
+short, changed or taken from another fit is set aside, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from genmodel_bench.storage import sealed
+from genmodel_bench.storage.atomic import write_atomically
+from torch import Tensor, nn
+
+KEPT = 2
+"""Checkpoints kept of one fit: the last one and the one before it, should the last be damaged."""
+
+
+def save(folder: Path, position: int, state: Mapping[str, Any]) -> None:
+    """Write `state` (tensors and plain values) as the checkpoint of `folder` at `position`; delete all but the last two.
+
+    Another one at this position is deleted: the end of an epoch changes the state and not the position, a number of steps.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    content = buffer.getvalue()
+    path = folder / f"{position:012d}-{digest(folder, content)}.pt"
+    write_atomically(path, content)
+    outdated = [old for old in folder.glob(f"{position:012d}-*.pt") if old != path]
+    for old in [*outdated, *sorted(set(folder.glob("*.pt")) - set(outdated))[:-KEPT]]:
+        old.unlink(missing_ok=True)
+
+
+def load_latest(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """Return the newest whole checkpoint of `folder`, or None; one whose digest does not fit is set aside with a warning."""
+    for path in sorted(folder.glob("*.pt"), reverse=True):
+        content = path.read_bytes()
+        if fits(path, content):
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            return state
+        set_aside(path, "is damaged, or of another fit")
+    return None
+
+
+def digest(folder: Path, content: bytes) -> str:
+    """Return the digest of a checkpoint's content in its folder."""
+    return hashlib.sha256(folder.name.encode() + b"\0" + content).hexdigest()[:16]
+
+
+def fits(path: Path, content: bytes) -> bool:
+    """Return whether a checkpoint's content is what was written there."""
+    return path.stem.endswith(f"-{digest(path.parent, content)}")
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Rename a file that cannot be used, and warn."""
+    aside = path.with_suffix(".damaged")
+    path.replace(aside)
+    warnings.warn(f"{path} {why}: set aside as {aside.name}", RuntimeWarning, stacklevel=3)
+
+
+def snapshot_path(folder: Path, epoch: int) -> Path:
+    """Return where the weights after an epoch of the last stage lie."""
+    return folder / f"epoch-{epoch:05d}.safetensors"
+
+
+def snapshot_key(folder: Path, epoch: int) -> str:
+    """Return what the weights after an epoch are sealed under."""
+    return f"{folder.name}/{epoch}"
+
+
+def save_snapshot(folder: Path, epoch: int, model: nn.Module) -> None:
+    """Keep the weights and buffers of `model` as those after `epoch`."""
+    sealed.save(snapshot_path(folder, epoch), snapshot_key(folder, epoch), model.state_dict())
+
+
+def load_snapshot(folder: Path, epoch: int) -> dict[str, Tensor] | None:
+    """Return the weights and buffers after `epoch`, or None where they are not there; damaged ones are set aside with a warning."""
+    path = snapshot_path(folder, epoch)
+    try:
+        return sealed.load(path, snapshot_key(folder, epoch))[0]
+    except FileNotFoundError:
+        return None
+    except sealed.Broken:
+        set_aside(path, "is damaged, or of another fit")
+        return None
+
+
+class Checkpoints:
+    """Keeps one training in a folder; what the loop is handed (`genmodel_bench.training.loop.Keeper`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """Return the newest whole checkpoint, or None."""
+        return load_latest(self.folder, device)
+
+    def save(self, position: int, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint."""
+        save(self.folder, position, state)
+
+    def keep(self, model: nn.Module, epoch: int) -> None:
+        """Keep the weights and buffers of `model` as those after `epoch`."""
+        save_snapshot(self.folder, epoch, model)
+
+    def digest(self, model: nn.Module, where: str = "") -> str:
+        """Return the digest of the weights and buffers of `model`, as it stands in the header of those that are kept."""
+        return weights_digest(model)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return the digest of the weights and buffers of a model."""
+    return sealed.tensors_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()})

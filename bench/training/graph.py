@@ -1,0 +1,62 @@
+"""How does a stage's step become a CUDA graph, and leave the model as it was?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from genmodel_bench.training.seeding import generator_states, restore_generators
+from torch import Tensor, nn
+
+Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
+
+WARM_UP = 3
+"""Eager steps before the capture: libraries set up their workspaces in them, optimisers their state."""
+
+
+def captured(stage: Any, model: nn.Module, inputs: Tensor, labels: Tensor | None) -> Step:
+    """Return `stage.step` as one replayed CUDA graph.
+
+    Warming up and capturing take real steps; weights, buffers, optimisers and generators are put back afterwards. The values
+    returned by the step are overwritten by the next one.
+    """
+    x = inputs[: stage.batch_size].clone()
+    y = None if labels is None else labels[: stage.batch_size].clone()
+    device = inputs.device
+    before = {id(t): t.detach().clone() for t in _state(model, stage)}
+    generators = generator_states(device)
+
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has not annotated it
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP):
+            stage.step(x, y)
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        values = stage.step(x, y)
+
+    with torch.no_grad():
+        for t in _state(model, stage):
+            # State that an optimiser made in the warm-up starts at zero (Adam's moments and step).
+            t.copy_(before[id(t)]) if id(t) in before else t.zero_()
+    restore_generators(generators, device)
+
+    def replay(x_batch: Tensor, y_batch: Tensor | None) -> dict[str, Tensor]:
+        x.copy_(x_batch)
+        if y is not None and y_batch is not None:
+            y.copy_(y_batch)
+        graph.replay()
+        return values  # type: ignore[no-any-return]  # a stage's own step
+
+    return replay
+
+
+def _state(model: nn.Module, stage: Any) -> Iterable[Tensor]:
+    """Yield every tensor that a step may change."""
+    yield from model.parameters()
+    yield from model.buffers()
+    for optimiser in stage.optimisers:
+        for state in optimiser.state.values():
+            yield from (v for v in state.values() if isinstance(v, Tensor))
