@@ -6,14 +6,13 @@ A new model is one new file and one line here; a variant of one is a value: `gan
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
 
-MODELS: dict[str, Any] = {  # each a Config; mypy does not match a dataclass's class variables with a Protocol's
+MODELS: dict[str, Config] = {
     "dbn": dbn.Config(),
     "stacked-cae": cae.Config(),
     "deep-gsn": gsn.Config(),
@@ -30,7 +29,7 @@ MODELS: dict[str, Any] = {  # each a Config; mypy does not match a dataclass's c
 }
 
 
-def settings_for(name: str, dataset: str) -> Any:
+def settings_for(name: str, dataset: str) -> Config:
     """Return the Config of model `name` as it is run on `dataset`. Raises KeyError for an unknown name."""
     config = MODELS[name]
     return replace(config, **config.SETTINGS.get(dataset, {}))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
 """One image: (c, h, w)."""
@@ -56,6 +56,28 @@ class Model(Protocol):
     Every random draw comes from torch's default generator of the model's device: the harness seeds it.
     """
 
+    # What is used of nn.Module.
+    def to(self, device: torch.device) -> Model:
+        """Return the model on a device."""
+
+    def train(self) -> Model:
+        """Return the model, set to train."""
+
+    def eval(self) -> Model:
+        """Return the model, set to be used."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what is trained."""
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Yield what else belongs to the weights."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return parameters and buffers by name."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object:
+        """Take parameters and buffers by name."""
+
     def initialise(self, x: Tensor) -> None:
         """Set what depends on the training images x: (n, c, h, w), float32 in [0, 1], before any stage.
 
@@ -85,7 +107,7 @@ class Config(Protocol):
     SAMPLING: ClassVar[tuple[str, ...]]
     REFERENCE: ClassVar[bool]
 
-    def build(self, shape: Shape) -> Any:
+    def build(self, shape: Shape) -> Model:
         """Return an untrained Model for images of `shape`."""
 
 

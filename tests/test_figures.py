@@ -10,9 +10,10 @@ import pytest
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.report.figures.charts import charts_of
 from genmodel_bench.report.figures.figure import OF, ONE_COLUMN, TWO_COLUMNS, Drawn, figure_at, paper, sweep, texts_of
-from genmodel_bench.report.figures.lines import kept_arrays, lines_of
+from genmodel_bench.report.figures.lines import lines_of
 from genmodel_bench.report.rebuild import figures_of as figures_in
 from genmodel_bench.report.rebuild import report
+from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record, to_csv

@@ -72,8 +72,28 @@ def test_the_digest_is_of_the_bytes_whatever_the_chunks(monkeypatch):
 
 def test_the_memory_that_is_left_is_no_more_than_the_limit_of_the_process():
     assert 0 < bench_files.available_memory() < 2**50
-    code = "import resource, genmodel_bench.inputs.files as f; resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**33)); assert f.available_memory() < 2**33"
+    code = "import resource, genmodel_bench.inputs.files as f; "
+    code += "resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**33)); assert f.available_memory() < 2**33"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "cached"),
+    [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_of_a_control_groups_limit_what_is_in_use_is_not_free(tmp_path, limit, used, cached):
+    assert bench_files.cgroup_memory(tmp_path) == []
+    for name, text in ((limit, "1000\n"), (used, "700\n"), (str(Path(used).with_name("memory.stat")), f"anon 500\n{cached} 150\n")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert bench_files.cgroup_memory(tmp_path) == [1000 - (700 - 150)]
+    (tmp_path / used).write_text("5000\n")
+    assert bench_files.cgroup_memory(tmp_path) == [0]
+    (tmp_path / limit).write_text("max\n")
+    assert bench_files.cgroup_memory(tmp_path) == []
 
 
 @pytest.mark.slow

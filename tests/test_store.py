@@ -113,7 +113,7 @@ def test_names_stay_inside_the_results_folder(tmp_path):
 
 
 def test_rows_of_many_writers_are_all_there(tmp_path):
-    threads = [threading.Thread(target=Store(tmp_path, "mnist").append, args=([replace(ROW, model=f"m{i}")],)) for i in range(12)]
+    threads = [threading.Thread(target=Store(tmp_path, "mnist").append, args=([row(model=f"m{i}", cell=f"c{i}")],)) for i in range(12)]
     for t in threads:
         t.start()
     for t in threads:

@@ -62,7 +62,7 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
     assert found[0][1].startswith("digits plain (draws=2) seed 0: whole: 4 digests of weights, 2 of draws, 1 values, equal to the last bit")
     assert "1 pieces of code give the bits of those before them" in found[1][1]
     (entry,) = json.loads((results / "equivalent.json").read_text())
-    assert (entry["of"], entry["what"]) == ("plain.net.Config", "code of the model")
+    assert (entry["of"], entry["dataset"], entry["what"]) == ("plain.net.Config", "digits", "code of the model")
     assert entry["evidence"][0].startswith("digits plain (draws=2) seed 0: whole:")
     assert entry["processor"]
     assert run(results).reused
@@ -117,7 +117,10 @@ def test_rows_of_another_machine_are_not_replayed_and_their_code_not_vouched_for
     edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
     found = said(results)
     assert found[0] == (None, f"digits plain (draws=2) seed 0: not replayed: it was made with another {called}, where bits may differ")
-    assert found[1] == (False, "plain.net.Config, code of the model: not vouched for: no row that the code before has made was replayed")
+    assert found[1] == (
+        False,
+        "plain.net.Config on digits, code of the model: not vouched for: no row that the code before has made was replayed",
+    )
     assert not (results / "equivalent.json").exists()
 
 
@@ -139,7 +142,7 @@ def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(project
         said(results)
     edit("loop", "0.50", "0.6")
     found = said(results, within=0.0)
-    assert "the beginning: initialise, pull 1 of pull 3, equal to the last bit" in found[0][1]
+    assert "the beginning: initialise, pull 1 of pull 3, and " in found[0][1]
     assert [good for good, _ in found] == [True, True]
     edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
     found = said(results, within=0.0)

@@ -9,12 +9,16 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.digest import content_digest, file_digest
 from genmodel_bench.storage.ingredients import Ingredients, Vouched, code_of, fit_key_of, metric_recipe_of, recipe_of, score_key_of
 from genmodel_bench.storage.record import as_json, label
+
+if TYPE_CHECKING:
+    from genmodel_bench.metrics.base import Metric
+    from genmodel_bench.models.base import Config
 
 Checkpoint = Literal["best", "last"]
 Precision = Literal["highest", "high", "medium"]
@@ -44,7 +48,7 @@ class Cell:
     dataset: str
     dataset_digest: str
     model: str
-    config: Any
+    config: Config
     seed: int
     samples: int
     draws: int = DRAWS
@@ -106,7 +110,9 @@ class Cell:
     @property
     def sampling_ingredients(self) -> Ingredients:
         """Return what a draw depends on besides the weights and their number: the settings that only sampling reads, and code."""
-        return {f"setting {name}": self.settings[name] for name in self.config.SAMPLING} | code_of("drawing", *ROLES["drawing"])
+        of = {"data set": self.dataset, "kind of model": self.family}
+        settings = {f"setting {name}": self.settings[name] for name in self.config.SAMPLING}
+        return of | settings | code_of("drawing", *ROLES["drawing"])
 
     @property
     def sample_ingredients(self) -> Ingredients:
@@ -119,9 +125,9 @@ class Cell:
             **(code_of("selection", *ROLES["selection"]) if selected else {}),
         }
 
-    def score_ingredients(self, name: str, metric: Any) -> Ingredients:
+    def score_ingredients(self, name: str, metric: Metric) -> Ingredients:
         """Return what a metric's scores depend on besides the samples: how many draws there are, the metric's settings and its code."""
-        return {"draws": self.draws, **metric_ingredients(name, metric)}
+        return metric_ingredients(name, metric, dataset=self.dataset, draws=self.draws)
 
     @property
     def fit_key(self) -> str:
@@ -132,13 +138,13 @@ class Cell:
     def check_key(self) -> str:
         """Return the digest of what the validation checks depend on: the fit, how the model samples, how checkpoints are selected."""
         checks = self.sampling_ingredients | code_of("selection", *ROLES["selection"])
-        return content_digest("checks", self.fit_key, self.settled(checks))
+        return content_digest("checks", self.fit_key, self.vouched.settled(checks))
 
     def draw_key(self, epoch: int | None) -> str:
         """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
-        return content_digest("draw", self.fit_key, epoch, self.samples, self.settled(self.sampling_ingredients))
+        return content_digest("draw", self.fit_key, epoch, self.samples, self.vouched.settled(self.sampling_ingredients))
 
-    def score_key(self, name: str, metric: Any) -> str:
+    def score_key(self, name: str, metric: Metric) -> str:
         """Return the digest of what a metric's scores depend on: the samples, the metric's settings and its code."""
         return score_key_of(self.ingredients(name, metric), self.vouched)
 
@@ -147,20 +153,16 @@ class Cell:
         """Return the digest of what the samples of every seed depend on: rows of one line of a table share it."""
         return recipe_of(as_json({"fit": self.fit_ingredients, "samples": self.sample_ingredients}), self.vouched)
 
-    def metric_recipe(self, name: str, metric: Any) -> str:
+    def metric_recipe(self, name: str, metric: Metric) -> str:
         """Return the digest of what makes two scores of a metric comparable."""
         return metric_recipe_of(as_json({"score": self.score_ingredients(name, metric)}), self.vouched)
 
-    def ingredients(self, name: str, metric: Any) -> dict[str, Ingredients]:
+    def ingredients(self, name: str, metric: Metric) -> dict[str, Ingredients]:
         """Return what the scores of a metric depend on, by part."""
         return {"fit": self.fit_ingredients, "samples": self.sample_ingredients, "score": self.score_ingredients(name, metric)}
 
-    def settled(self, ingredients: Ingredients) -> Ingredients:
-        """Return ingredients of the fit or the samples as they enter keys."""
-        return self.vouched.settled(self.family, ingredients)
 
-
-def input_digests(config: Any) -> dict[str, str]:
+def input_digests(config: Config) -> dict[str, str]:
     """Return a digest of the content of each file that a Config names in INPUTS, by its path as given. Raises BenchError.
 
     Relative paths are from the folder of the file that defines the Config.
@@ -176,7 +178,7 @@ def input_digests(config: Any) -> dict[str, str]:
     return found
 
 
-def remember_code(configs: Iterable[Any], metrics: Iterable[Any]) -> None:
+def remember_code(configs: Iterable[Config], metrics: Iterable[Metric]) -> None:
     """Hash the code of models and metrics as it was imported just now, so that an edit under way is not taken for what runs."""
     for config in configs:
         code_of("model", type(config).__module__)
@@ -186,12 +188,13 @@ def remember_code(configs: Iterable[Any], metrics: Iterable[Any]) -> None:
         code_of(role, *modules)
 
 
-def metric_ingredients(name: str, metric: Any) -> Ingredients:
-    """Return what makes two scores of a metric comparable: its name, settings and code, and what it asks of a model."""
-    settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(metric) if f.name != "needs"}
+def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -> Ingredients:
+    """Return what makes two scores of a metric comparable: data set, draws, its name, settings and code, and what it asks of a model."""
+    own: Any = metric  # a frozen dataclass, which no Protocol can say
+    settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(own) if f.name != "needs"}
     asked = {need.__name__: sorted(members(need)) for need in metric.needs}
     code = code_of("metric", type(metric).__module__) | code_of("scoring", *ROLES["scoring"])
-    return {"metric": name, **settings, **({"metric's needs": asked} if asked else {}), **code}
+    return {"data set": dataset, "draws": draws, "metric": name, **settings, **({"metric's needs": asked} if asked else {}), **code}
 
 
 def members(protocol: type) -> set[str]:
@@ -200,8 +203,8 @@ def members(protocol: type) -> set[str]:
 
 
 def changed_options(
-    config: Any,
-    usual: Any,
+    config: Config,
+    usual: Config,
     *,
     checkpoint: Checkpoint = "last",
     draws: int = DRAWS,

@@ -7,12 +7,15 @@ import math
 import types
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genmodel_bench.errors import BadOption, UnknownName
 
+if TYPE_CHECKING:
+    from genmodel_bench.models.base import Config
 
-def apply_options(configs: dict[str, Any], options: Sequence[str]) -> dict[str, Any]:
+
+def apply_options(configs: dict[str, Config], options: Sequence[str]) -> dict[str, Config]:
     """Return `configs` by model name with each option 'MODEL.KEY=VALUE' applied.
 
     Raises UnknownName for a model that is not among them, BadOption for a key or value that does not fit.
@@ -29,7 +32,7 @@ def apply_options(configs: dict[str, Any], options: Sequence[str]) -> dict[str, 
     return {model: changed(model, config, changes.get(model, {})) for model, config in configs.items()}
 
 
-def value_of(model: str, config: Any, key: str, text: str) -> Any:
+def value_of(model: str, config: Config, key: str, text: str) -> Any:
     """Return the text of an option as a value of the Config's field `key`. Raises BadOption."""
     names = [f.name for f in fields(config)]
     if key not in names:
@@ -42,7 +45,7 @@ def value_of(model: str, config: Any, key: str, text: str) -> Any:
         raise BadOption(f"{model}: {key}: {error}") from error
 
 
-def changed(model: str, config: Any, values: dict[str, Any]) -> Any:
+def changed(model: str, config: Config, values: dict[str, Any]) -> Config:
     """Return `config` with all of its options changed at once, since some only fit together. Raises BadOption."""
     try:
         return replace(config, **values)

@@ -9,6 +9,7 @@ from typing import Any
 
 from genmodel_bench.cells.cell import PROTOCOL, Cell
 from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.models.base import Config
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.record import Record
 
@@ -31,12 +32,12 @@ def cell_today(record: Record, digest: str, vouched: Vouched) -> Cell:
     return cell_of(record, digest, with_values(settings_for(record.model, record.dataset), changed), vouched)
 
 
-def with_values(config: Any, values: Mapping[str, Any]) -> Any:
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
     """Return a Config with values of JSON in it."""
     return replace(config, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def cell_of(record: Record, digest: str, config: Any, vouched: Vouched) -> Cell:
+def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Cell:
     """Return the cell of a record with another content of the data set or another Config."""
     options = json.loads(record.options)
     checkpoint: Any = record.checkpoint or options.get("checkpoint", "last")

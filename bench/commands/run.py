@@ -166,11 +166,11 @@ def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRI
 
     Scores of metrics other than `metrics` are not judged: whoever gave them may give them again.
     """
-    today = {name: metric_ingredients(name, metric) for name, metric in metrics.items()}
+    today = {name: metric_ingredients(name, metric, dataset="", draws=0) for name, metric in metrics.items()}
     recipes: dict[str, str | None] = {}
     found: list[str] = []
     for r in (r for r in records if r.name not in found):
-        score = as_json({"score": {"draws": r.draws, **today.get(r.metric, {})}})
+        score = as_json({"score": today.get(r.metric, {}) | {"data set": r.dataset, "draws": r.draws}})
         other_metric = r.metric in today and metric_recipe_of(score, vouched) != r.metric_recipe
         if r.role != "samples" and r.cell not in recipes:
             cell = same_cell(r, vouched)

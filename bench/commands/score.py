@@ -69,7 +69,7 @@ def score(
     given = {"name": name, "data set": dataset, "content of the data set": content.digest, "content of the samples": digest}
     records: list[Record] = []
     for key, metric in metrics.items():
-        ingredients = {"samples": given, "score": {"draws": 1, **metric_ingredients(key, metric)}}
+        ingredients = {"samples": given, "score": metric_ingredients(key, metric, dataset=dataset, draws=1)}
         blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
         records += score_records(blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store)
     store.append([r.sealed().settled(vouched) for r in records])

@@ -1,13 +1,14 @@
 """Does today's code give the bits of the code that stored rows were made with? `bench vouch` replays trainings and says.
 
-Of each model on each data set one stored training is replayed: the whole cell, with samples and scores, where that takes no longer than
-asked, and all of `digits`; else its beginning, as far as it comes in that time. The digests of the weights after initialising, at each
-stage's end and after each kept epoch, of the draws, and the scores are compared bit for bit with the rows. Only where everything that
-was replayed is equal, it is written to `results/equivalent.json` which code gives the bits of which, with the evidence; keys look
-through it.
+All of `digits` is replayed, and of each line of each other data set one training: the whole cell, with samples and scores, where that
+takes no longer than asked, else its beginning, as far as it comes in that time. The digests of the weights after initialising, at each
+stage's end and after each kept epoch, what validation images say of samples drawn there, the draws and the scores are compared bit for
+bit with the rows. Only where everything that was replayed is equal, it is written to `results/equivalent.json` which code gives the bits
+of which, by kind of model or metric and by data set, with the evidence; keys look through it.
 
-What a replay cannot see: code that acts only later than the replay came, as a schedule that switches something on. Therefore a model whose
-own code has changed is vouched for only where a training of it was replayed to its end; the evidence says how far the others came.
+What a replay cannot see: code that acts only later than the replay came, as a schedule that switches something on. Therefore a data set of
+which only beginnings were replayed is vouched for where a training of the same kind was replayed to its end on another; a metric's code
+where a whole cell of the data set was; the evidence says how far each came. A data set that was not replayed is not vouched for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from genmodel_bench.errors import BenchError, DataMissing
 from genmodel_bench.execution.execute import Rig, run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.metrics import METRICS
+from genmodel_bench.models.base import Model
 from genmodel_bench.storage import provenance
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.ingredients import (
@@ -47,15 +49,15 @@ from genmodel_bench.training import loop as harness
 from genmodel_bench.training.checkpoint import weights_digest
 from genmodel_bench.training.numerics import numerics
 from genmodel_bench.training.seeding import fit_seed
-from torch import nn
+from genmodel_bench.training.selection import checked
 
 ALWAYS = "digits"
 """The data set of which every cell is replayed."""
 MACHINE = {"device": "device", "processor": "processor", "versions": "versions of packages", "dtype": "number type"}
 """The columns that have to be the same for bits to be, and what they are called."""
 
-Change = tuple[str, str, str, str]
-"""(kind of model or metric, role of the code, digest before, digest now)."""
+Change = tuple[str, str, str, str, str]
+"""(kind of model or metric, data set, role of the code, digest before, digest now)."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,14 @@ class Evidence:
     parted: bool = False
 
     def add(self, case: Case, text: str, *, whole: bool) -> None:
-        """Note that a replay of a case came out the same."""
+        """Note that a replay of a case came out the same; of a beginning no metric was asked."""
         for change in case.changes:
-            if whole or change[1] in (CODE + "model", CODE + "training loop"):
+            if whole or change[0] == case.cell.family:
                 (self.whole if whole else self.begun).setdefault(change, []).append(text)
+
+    def elsewhere(self, change: Change) -> list[str]:
+        """Return what was replayed to its end of the same change on other data sets."""
+        return [text for other, texts in self.whole.items() if (other[0], *other[2:]) == (change[0], *change[2:]) for text in texts]
 
 
 def vouch(
@@ -138,7 +144,7 @@ def vouch(
     for change in sorted(wanted):
         text, lines = refusal(change, found)
         if text:
-            yield Said(f"{change[0]}, {change[1]}", False, text)
+            yield Said(f"{change[0]} on {change[1]}, {change[2]}", False, text)
         else:
             entries.append(entry(change, lines, where))
     if entries:
@@ -170,23 +176,19 @@ def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Chan
         now = json.loads(as_json(cell.ingredients(r.metric, METRICS[r.metric])))
         for part, ingredients in now.items():
             of = r.metric if part == "score" else cell.family
-            for name in vouched.changed(of, before.get(part, {}), ingredients):
+            for name in vouched.changed(before.get(part, {}), ingredients):
                 old, new = before.get(part, {}).get(name), ingredients.get(name)
                 if not (name.startswith(CODE) and isinstance(old, dict) and isinstance(new, dict)):
                     return None
-                found.add((of, name, vouched.oldest(of, name, code_digest(old)), code_digest(new)))
+                found.add((of, cell.dataset, name, code_digest(old), code_digest(new)))
     return found
 
 
 def chosen(every: Sequence[Case], within: float) -> list[Case]:
-    """Return the cases to be replayed, cheapest first: all of digits, else one of each model and data set, with a trace if there is one."""
+    """Return the cases to be replayed, cheapest first: all of digits, else one of each line and data set, with a trace if there is one."""
     picked: dict[tuple[str, ...], Case] = {}
     for case in sorted(every, key=lambda case: (not case.trace, case.seconds)):
-        key = (
-            (case.cell.dataset, case.rows[0].name, str(case.cell.seed))
-            if case.cell.dataset == ALWAYS
-            else (case.cell.dataset, case.cell.model)
-        )
+        key = (case.cell.dataset, case.cell.id if case.cell.dataset == ALWAYS else case.rows[0].name)
         picked.setdefault((*key, *sorted(map(str, case.changes))), case)
     return sorted(picked.values(), key=lambda case: case.seconds)
 
@@ -258,23 +260,26 @@ def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) 
 
 def replay_beginning(case: Case, data: Dataset, device: torch.device, until: float) -> str:
     """Train a cell until the time is up, at least to the first kept epoch; return what was equal. Raises Parted."""
-    cell, tracer = case.cell, Tracer(case.trace, until)
+    cell, tracer = case.cell, Tracer(case, data, until)
     labels = data.labels["train"] if data.labels else None
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     try:
         with numerics(deterministic=cell.deterministic, precision=cell.precision):
-            harness.fit(cell.config, data.train, labels, seed=seed, keeper=tracer, watch=tracer.watch)
+            harness.fit(cell.config, data.train, labels, seed=seed, keeper=tracer, watch=tracer.watch, snapshot=tracer.check)
     except Enough:
         pass
-    return f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}"
+    return f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}, and {tracer.checks} checks of samples"
 
 
 class Tracer:
     """Compares the weights of a training with a trace as it goes on, and keeps nothing (`genmodel_bench.training.loop.Keeper`)."""
 
-    def __init__(self, trace: Mapping[str, str], until: float) -> None:
-        self.trace, self.until = trace, until
+    def __init__(self, case: Case, data: Dataset, until: float) -> None:
+        self.cell, self.data, self.until = case.cell, data, until
+        self.trace = case.trace
+        self.by_epoch: dict[str, float] = json.loads(case.rows[0].curves).get("validation by epoch", {})
         self.seen: list[str] = []
+        self.checks = 0
 
     def load(self, device: torch.device) -> None:
         """Return no state: training begins."""
@@ -283,10 +288,10 @@ class Tracer:
     def save(self, position: int, state: Mapping[str, Any]) -> None:
         """Keep nothing."""
 
-    def keep(self, model: nn.Module, epoch: int) -> None:
+    def keep(self, model: Model, epoch: int) -> None:
         """Keep nothing."""
 
-    def digest(self, model: nn.Module, where: str) -> str:
+    def digest(self, model: Model, where: str) -> str:
         """Return the digest of the weights. Raises Parted where the trace has another one, Enough when the time is up."""
         digest = weights_digest(model)
         if where in self.trace:
@@ -294,6 +299,16 @@ class Tracer:
                 raise Parted(f"at {where}: {self.trace[where]} in the row, {digest} now")
             self.seen.append(where)
         return digest
+
+    def check(self, model: Model, epoch: int) -> None:
+        """Draw samples from the weights after an epoch and compare what validation images say of them. Raises Parted."""
+        before = self.by_epoch.get(str(epoch))
+        if before is not None:
+            cell = self.cell
+            now = checked(model, epoch, self.data.valid, base_seed=cell.seed, dataset=cell.dataset, family=cell.family).value
+            if now != before:
+                raise Parted(f"in the samples after epoch {epoch}: {before} nats in the row, {now} now")
+            self.checks += 1
 
     def watch(self, news: harness.Progress | harness.Epoch) -> None:
         """Stop when the time is up and an epoch or a stage was compared."""
@@ -314,12 +329,11 @@ def threads(count: int) -> Iterator[None]:
 
 def refusal(change: Change, found: Evidence) -> tuple[str, list[str]]:
     """Return why a change is not vouched for, or '' and the evidence for it."""
-    _, what, _, _ = change
-    whole, begun = found.whole.get(change, []), found.begun.get(change, [])
-    if what == CODE + "training loop" and (whole or begun):
-        return "", [*whole, *begun]
-    if whole:
-        return "", [*whole, *begun]
+    whole, begun, elsewhere = found.whole.get(change, []), found.begun.get(change, []), found.elsewhere(change)
+    if whole or (begun and elsewhere):
+        return "", list(dict.fromkeys([*whole, *begun, *elsewhere]))
+    if begun and change[2] == CODE + "training loop":
+        return "", begun
     if begun:
         return "not vouched for: only the beginning of trainings was replayed, and what its code does later was not seen", []
     return "not vouched for: no row that the code before has made was replayed", []
@@ -327,7 +341,7 @@ def refusal(change: Change, found: Evidence) -> tuple[str, list[str]]:
 
 def entry(change: Change, lines: Sequence[str], device: torch.device) -> Equivalence:
     """Return what is written of a change that is vouched for."""
-    of, what, old, new = change
+    of, dataset, what, old, new = change
     here = provenance.machine(device)
     made = {"processor": here["processor"], "versions": here["versions"], "commit": here["commit"], "created": provenance.now()}
-    return Equivalence(of, what, old, new, tuple(lines), **made).sealed()
+    return Equivalence(of, dataset, what, old, new, tuple(lines), **made).sealed()

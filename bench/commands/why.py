@@ -39,14 +39,12 @@ def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
     records = store.records()
     rows = {name: stored_row(cell, records, name) for name in metrics}
     made = next((row for row in rows.values() if row), None)
-    fit = part("fit", cell.family, {}, made, "fit", cell.fit_ingredients, cell.vouched)
+    fit = part("fit", {}, made, "fit", cell.fit_ingredients, cell.vouched)
     if made is None and store.artefact("fits", cell.fit_key).exists():
         fit = replace(fit, verdict="begun or done for another row, goes on from its last checkpoint")
-    samples = part("samples", cell.family, fit.changed, made, "samples", cell.sample_ingredients, cell.vouched)
+    samples = part("samples", fit.changed, made, "samples", cell.sample_ingredients, cell.vouched)
     upstream = fit.changed | samples.changed
-    scores = [
-        part(name, name, upstream, row, "score", cell.score_ingredients(name, metrics[name]), cell.vouched) for name, row in rows.items()
-    ]
+    scores = [part(name, upstream, row, "score", cell.score_ingredients(name, metrics[name]), cell.vouched) for name, row in rows.items()]
     return [fit, samples, *scores]
 
 
@@ -55,13 +53,13 @@ def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
     return next((r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None)
 
 
-def part(name: str, of: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched) -> Part:
+def part(name: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched) -> Part:
     """Return a part with its verdict; `upstream` holds what has changed of the parts that it is made from."""
     now = json.loads(as_json(now))
     if row is None:
         return Part(name, "to be made: there is no row of it", {}, now, {})
     before = json.loads(row.ingredients).get(key, {})
-    found = {name: described(name, before.get(name), now.get(name)) for name in vouched.changed(of, before, now)}
+    found = {name: described(name, before.get(name), now.get(name)) for name in vouched.changed(before, now)}
     reasons = list(dict.fromkeys([*upstream.values(), *found.values()]))
     if reasons:
         verdict = f"made anew: changed {', '.join(reasons)}"

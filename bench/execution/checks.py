@@ -9,8 +9,9 @@ from typing import Any
 
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.models.base import Model
+from genmodel_bench.storage.arrays import seal
 from genmodel_bench.storage.atomic import write_atomically
-from genmodel_bench.storage.sealed import seal
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training.drawing import chosen_epoch
 from genmodel_bench.training.loop import snapshot_epochs
@@ -24,7 +25,7 @@ class Checks:
         self.cell, self.data, self.path, self.epochs = cell, data, path, epochs_of(cell)
         self.values = {epoch: value for epoch, value in read_checks(path).items() if epoch in self.epochs}
 
-    def make(self, model: Any, epoch: int) -> Check:
+    def make(self, model: Model, epoch: int) -> Check:
         """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators."""
         if epoch not in self.values:
             cell = self.cell

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -16,7 +15,7 @@ from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.execution.artefacts import Fit, cached_samples, highest, keep_samples, sample_paths, shared_by_fit
 from genmodel_bench.execution.checks import Checks, checks_of, epochs_of
 from genmodel_bench.inputs.samples import check_values
-from genmodel_bench.models.base import Shape
+from genmodel_bench.models.base import Model, Shape
 from genmodel_bench.storage import provenance, sealed
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
@@ -44,7 +43,7 @@ class Waiting:
 
 News = harness.Progress | harness.Epoch | Check | Notice | Waiting
 Listener = Callable[[News], None]
-Look = Callable[[Any, int], None]
+Look = Callable[[Model, int], None]
 
 
 def draws_of(
@@ -56,7 +55,7 @@ def draws_of(
     *,
     needs_model: bool,
     look: Look | None = None,
-) -> tuple[list[Tensor], Any, Fit]:
+) -> tuple[list[Tensor], Model | None, Fit]:
     """Return the cell's draws of samples, from the cache where it holds them, its model where it was made or is needed, and what it took.
 
     `look` is shown the model, in training, after each epoch whose weights are kept.
@@ -72,14 +71,18 @@ def draws_of(
     draws = []
     for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
         tell(harness.Progress("sampling", k, cell.draws))
-        draws.append(cached[k] or drawn(cell, model, k, data.shape, fit, path, device))
+        found = cached[k]
+        if found is None:
+            assert model is not None, "it was made for what is missing"
+            found = drawn(cell, model, k, data.shape, fit, path, device)
+        draws.append(found)
     samples = [found[0] for found in draws]
     trace = [*json.loads(draws[0][1].trace), *((f"draw {k}", sealed.tensors_digest({"": x})) for k, x in enumerate(samples))]
     # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
     return samples, model, replace(draws[0][1], trace=as_json(trace), **checks.columns)
 
 
-def drawn(cell: Cell, model: Any, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
+def drawn(cell: Cell, model: Model, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
     """Return draw k of the cell's samples from `model`, kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
     with provenance.Cost(device) as cost:
         samples = draw(model, cell.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
@@ -94,7 +97,7 @@ def drawn(cell: Cell, model: Any, k: int, shape: Shape, fit: Fit, path: Path, de
 
 def fitted(
     cell: Cell, data: Dataset, store: Store, checks: Checks, device: torch.device, tell: Listener, look: Look | None = None
-) -> tuple[Any, Fit]:
+) -> tuple[Model, Fit]:
     """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on.
 
     Adds the checks that are missing to `checks`.
@@ -105,8 +108,8 @@ def fitted(
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     trained = False
 
-    def train() -> tuple[Any, harness.Log]:
-        def snapshot(model: Any, epoch: int) -> None:
+    def train() -> tuple[Model, harness.Log]:
+        def snapshot(model: Model, epoch: int) -> None:
             tell(checks.make(model, epoch))
             if look:
                 look(model, epoch)

@@ -11,7 +11,7 @@ from genmodel_bench.training.seeding import metric_seed, seed_everything
 from torch import Tensor
 
 
-def subject_of(draws: Sequence[Tensor], model: Any, device: torch.device) -> Subject:
+def subject_of(draws: Sequence[Tensor], model: object, device: torch.device) -> Subject:
     """Return what metrics score: draws of samples (n, c, h, w), the first of which is the headline's, and the model where there is one."""
     first, *others = (samples.to(device) for samples in draws)
     return Subject(first, model, tuple(others))

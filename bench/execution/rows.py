@@ -51,6 +51,10 @@ def measured(row: Record) -> list[Any]:
     return [row.value, row.stderr, row.n, row.draw_sd, row.status, row.metric_settings]
 
 
+LONGEST = 2000
+"""Characters of what went wrong that are kept."""
+
+
 def failure(error: Exception) -> str:
     """Return an exception as the status of a row."""
     if isinstance(error, harness.Diverged):
@@ -65,4 +69,4 @@ def failure(error: Exception) -> str:
 def one_line(error: BaseException) -> str:
     """Return an error's text and notes as one line."""
     text = " ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
-    return printable(" ".join(text.split()))
+    return printable(" ".join(text.split()))[:LONGEST]

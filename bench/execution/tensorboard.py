@@ -15,6 +15,7 @@ from genmodel_bench.cells.cell import Cell
 from genmodel_bench.errors import BadOption
 from genmodel_bench.execution.artefacts import album_path
 from genmodel_bench.execution.draws import News
+from genmodel_bench.models.base import Model
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record
@@ -55,7 +56,7 @@ class Board:
         elif isinstance(news, Check):
             self.writer.add_scalar("validation/parzen", news.value, news.epoch)
 
-    def look(self, model: Any, epoch: int) -> None:
+    def look(self, model: Model, epoch: int) -> None:
         """Write a grid of the model's samples after an epoch, of the same random numbers each time. Seeds the generators."""
         seed_everything(check_seed(self.cell.seed, self.cell.dataset, self.cell.family))
         self.grid(model.sample(GRID), epoch)

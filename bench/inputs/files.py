@@ -194,11 +194,7 @@ def available_memory() -> int:
         free.append(int(fields["MemAvailable"].split()[0]) * 1024)
     except (OSError, KeyError, ValueError):  # no Linux
         free.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 2**32)
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            free.append(int(Path(file).read_text()))
-        except (OSError, ValueError):  # none, or "max"
-            continue
+    free += cgroup_memory(Path("/sys/fs/cgroup"))
     try:
         import resource
 
@@ -210,6 +206,25 @@ def available_memory() -> int:
     except (ImportError, OSError, KeyError):
         pass
     return min(free)
+
+
+def cgroup_memory(folder: Path) -> list[int]:
+    """Return the bytes that a control group at `folder` leaves, of version 2 or 1; nothing where it sets no limit.
+
+    What it holds of files may be dropped: it is not in use.
+    """
+    found = []
+    for limit, used, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            stat = dict(line.split() for line in (folder / used).with_name("memory.stat").read_text().splitlines())
+            taken = int((folder / used).read_text()) - int(stat.get(cached, 0))
+            found.append(max(0, int((folder / limit).read_text()) - max(0, taken)))
+        except (OSError, ValueError):  # no such group, or no limit: "max"
+            continue
+    return found
 
 
 def gib(n: int) -> str:

@@ -34,12 +34,13 @@ def code_digest(code: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Equivalence:
-    """What was vouched for: in results of `of`, a kind of model or a metric, the code `new` of a role gives the bits of the code `old`.
+    """What was vouched for: in results of `of`, a kind of model or a metric, on a data set, the code `new` of a role has the bits of `old`.
 
     `evidence` says what was made again and compared, in words.
     """
 
     of: str
+    dataset: str
     what: str
     old: str
     new: str
@@ -62,26 +63,31 @@ class Vouched:
     entries: tuple[Equivalence, ...] = ()
 
     @cached_property
-    def older(self) -> dict[tuple[str, str, str], str]:
-        """Return the old digest by what it is of, the role and the new digest."""
-        return {(e.of, e.what, e.new): e.old for e in self.entries}
+    def first(self) -> dict[tuple[str, str, str, str], str]:
+        """Return, by what a code is of, data set, role and digest, the first of all codes that were found to give the same bits."""
+        found: dict[tuple[str, str, str, str], str] = {}
+        for e in self.entries:  # in order: what is written later moves no key that there is
+            old, new = (found.get((e.of, e.dataset, e.what, digest), digest) for digest in (e.old, e.new))
+            for key, digest in list(found.items()):
+                if key[:3] == (e.of, e.dataset, e.what) and digest == new:
+                    found[key] = old
+            found |= {(e.of, e.dataset, e.what, digest): old for digest in (e.old, e.new, new)}
+        return found
 
-    def oldest(self, of: str, what: str, digest: str) -> str:
-        """Return the first code that gives the bits of this one."""
-        seen = {digest}
-        while (older := self.older.get((of, what, digest))) and older not in seen:
-            seen.add(older)
-            digest = older
-        return digest
+    def settled(self, ingredients: Mapping[str, Any]) -> Ingredients:
+        """Return the ingredients of a part as they enter keys: code by the first digest that gives its bits."""
+        of, dataset = str(ingredients.get("metric", ingredients.get("kind of model"))), str(ingredients.get("data set"))
 
-    def settled(self, of: str, ingredients: Mapping[str, Any]) -> Ingredients:
-        """Return ingredients of a part, of a kind of model or a metric, as they enter keys: of code the oldest digest."""
-        return {name: self.oldest(of, name, code_digest(value)) if name.startswith(CODE) else value for name, value in ingredients.items()}
+        def oldest(what: str, code: Mapping[str, str]) -> str:
+            digest = code_digest(code)
+            return self.first.get((of, dataset, what, digest), digest)
 
-    def changed(self, of: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+        return {name: oldest(name, value) if name.startswith(CODE) else value for name, value in ingredients.items()}
+
+    def changed(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         """Return the names of ingredients that differ, in the order of `now`, then those that are no more."""
         missing = object()
-        before, now = self.settled(of, before), self.settled(of, now)
+        before, now = self.settled(before), self.settled(now)
         return [name for name in [*now, *(k for k in before if k not in now)] if before.get(name, missing) != now.get(name, missing)]
 
 
@@ -102,9 +108,9 @@ def read_vouched(results: Path) -> Vouched:
 def _vouched(text: str) -> Vouched:
     try:
         entries = [Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in json.loads(text)]
-    except (ValueError, TypeError, KeyError):
+        return Vouched(tuple(entry for entry in entries if entry.seal == entry.sealed().seal))
+    except (ValueError, TypeError, KeyError, RecursionError):
         return Vouched()
-    return Vouched(tuple(entry for entry in entries if entry.seal == entry.sealed().seal))
 
 
 def equivalences_as_text(entries: Iterable[Equivalence]) -> str:
@@ -121,15 +127,13 @@ def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[s
 
 def fit_key_of(fit: Mapping[str, Any], vouched: Vouched) -> str:
     """Return the key of a training, from its ingredients."""
-    return content_digest("fit", vouched.settled(str(fit["kind of model"]), fit))
+    return content_digest("fit", vouched.settled(fit))
 
 
 def score_key_of(parts: Mapping[str, Mapping[str, Any]], vouched: Vouched) -> str:
     """Return the key of a metric's scores, from the ingredients of fit, samples and score; of somebody's samples there is no fit."""
-    fit, samples, score = parts.get("fit", {}), parts["samples"], parts["score"]
-    kind = str(fit.get("kind of model", ""))
-    made = [fit_key_of(fit, vouched)] if fit else []
-    return content_digest("score", *made, vouched.settled(kind, samples), vouched.settled(str(score["metric"]), score))
+    made = [fit_key_of(parts["fit"], vouched)] if "fit" in parts else []
+    return content_digest("score", *made, vouched.settled(parts["samples"]), vouched.settled(parts["score"]))
 
 
 @cache
@@ -142,13 +146,10 @@ def _parts(ingredients: str) -> dict[str, Ingredients]:
 def recipe_of(ingredients: str, vouched: Vouched) -> str:
     """Return the digest of what the samples of every seed depend on, from a row's ingredients: rows of one line of a table share it."""
     parts = _parts(ingredients)
-    fit, samples = parts.get("fit", {}), parts.get("samples", {})
-    kind = str(fit.get("kind of model", ""))
-    return content_digest(vouched.settled(kind, fit | {"seed": None}), vouched.settled(kind, samples))
+    return content_digest(vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(parts.get("samples", {})))
 
 
 @cache
 def metric_recipe_of(ingredients: str, vouched: Vouched) -> str:
     """Return the digest of what makes two scores of a metric comparable: its name, settings, code and the number of draws."""
-    score = _parts(ingredients).get("score", {})
-    return content_digest(vouched.settled(str(score.get("metric", "")), score))
+    return content_digest(vouched.settled(_parts(ingredients).get("score", {})))

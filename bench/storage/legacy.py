@@ -62,7 +62,13 @@ def options_of(variant: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def ingredients_of(row: Mapping[str, Any], parts: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ingredients of a row of the first form, by part, its code by role under the digests of that time."""
     fit, samples, score = ({**parts.get(part, {})} for part in ("fit", "samples", "score"))
-    metric = {"draws": row["draws"], "metric": row["metric"], **without_code(score), "code of the metric": code(score)}
+    metric = {
+        "data set": row["dataset"],
+        "draws": row["draws"],
+        "metric": row["metric"],
+        **without_code(score),
+        "code of the metric": code(score),
+    }
     if row["role"] == "samples":
         given = {
             "name": row["model"],
@@ -86,6 +92,8 @@ def ingredients_of(row: Mapping[str, Any], parts: Mapping[str, Any], options: Ma
             "code of the training loop": {name: digest for name, digest in modules.items() if name in LOOP},
         },
         "samples": {
+            "data set": row["dataset"],
+            "kind of model": fit["kind of model"],
             **{f"setting {name}": settings[name] for name in sampling if name in settings},
             "number of samples": row["samples"],
             "checkpoint": row["checkpoint"] or "last",

@@ -205,6 +205,8 @@ def inert(text: str) -> str:
 
 def read_rows(path: Path) -> list[dict[str, str]] | None:
     """Return the rows of a CSV as texts; None where it is not of our form. Raises BadRecords for a damaged one."""
+    csv.field_size_limit(2**31 - 1)  # a text of any length is read that could be written
+    header: list[str] = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.reader(file, strict=True)
@@ -213,6 +215,8 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
                 return None
             rows = list(reader)
     except (csv.Error, UnicodeError) as error:
+        if not header:
+            return None
         raise BadRecords(f"{path}: cannot be read as records ({error}); move it away") from error
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):

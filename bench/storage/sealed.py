@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from genmodel_bench.storage.arrays import header_of, seal
 from genmodel_bench.storage.atomic import write_atomically
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
@@ -58,15 +59,10 @@ def header(path: Path) -> dict[str, str]:
         raise Broken(f"{path}: is damaged ({error})") from error
 
 
-def seal(key: str, *content: str) -> str:
-    """Return the digest that binds content to its key."""
-    return hashlib.sha256("\0".join([key, *content]).encode()).hexdigest()[:16]
-
-
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """Return 16 hex digits of the SHA-256 of names, types, shapes and values of tensors on the CPU."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        digest.update(str((name, tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(header_of(name, str(tensor.dtype), tensor.shape))
         digest.update(tensor.contiguous().flatten().numpy().data)
     return digest.hexdigest()[:16]

@@ -45,6 +45,8 @@ class Store:
         write_atomically(self.cache / ".gitignore", b"*\n")
         for folder in (self.folder, self.cache):
             sweep(folder)
+        if self.superseded.exists():
+            read_records(self.superseded)
         others = {r.dataset_digest for r in self.records() if content is not None and r.dataset_digest != content}
         if others and not replace:
             text = f"the data at hand (content {content}) are not those of the rows in {self.path} ({', '.join(sorted(others))})"
@@ -97,7 +99,7 @@ def _outdated(old: Record, new: Iterable[Record]) -> bool:
         same_metric = old.metric == r.metric
         if old.dataset_digest != r.dataset_digest:
             return True
-        if same_metric and (old.model, old.cell) == (r.model, r.cell):
+        if same_metric and old.cell == r.cell and (old.doubt or old.model == r.model):
             return True
         if old.line == r.line:
             if old.doubt or old.recipe != r.recipe:
@@ -113,8 +115,7 @@ def believed(records: Sequence[Record], dataset: str, vouched: Vouched) -> list[
     A row may not be edited, of another data set than its folder, there twice, or made of other data or by another recipe than the newest
     row that it stands beside.
     """
-    found = [r.settled(vouched) for r in records]
-    found = [_doubted(r, not r.intact, "was edited since it was made") for r in found]
+    found = [r.settled(vouched) if r.intact else replace(r, doubt="was edited since it was made") for r in records]
     found = [_doubted(r, r.dataset != dataset, f"is of the data set {r.dataset}") for r in found]
     newest = sorted(range(len(found)), key=lambda i: (found[i].created, -i))  # of equals the first
     rules: tuple[tuple[str, Callable[[Record], object], Callable[[Record], object]], ...] = (
@@ -153,7 +154,11 @@ def passed_over(results: Path) -> dict[str, str]:
     """Return the folders with a runs.csv that is not read, and why: it is of another form, or its rows belong elsewhere."""
     found = {}
     for path in (path for path in sorted(results.glob("*/runs.csv")) if _store_at(path) is None):
-        rows = read_rows(path)
+        try:
+            rows = read_rows(path)
+        except OSError as error:
+            found[path.parent.name] = f"cannot be read ({error.strerror})"
+            continue
         of = ", ".join(dict.fromkeys(row["dataset"] for row in rows or []))
         if rows is None:
             found[path.parent.name] = "has not the columns of records"
@@ -164,7 +169,10 @@ def passed_over(results: Path) -> dict[str, str]:
 
 def _store_at(path: Path) -> Store | None:
     """Return the store that a runs.csv is of, or None where it is not ours or lies elsewhere than its rows belong."""
-    rows = read_rows(path)
+    try:
+        rows = read_rows(path)
+    except OSError:
+        return None
     names = [row["dataset"].removeprefix("'") for row in rows or []] or [unquote(path.parent.name)] * (rows == [])
     here = [name for name in names if folder_name(name) == path.parent.name]
     return Store(path.parent.parent, here[0]) if here else None

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from genmodel_bench.models.base import Model
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.atomic import write_atomically
-from torch import Tensor, nn
+from torch import Tensor
 
 KEPT = 2
 """Checkpoints kept of one fit: the last one and the one before it, should the last be damaged."""
@@ -75,7 +76,7 @@ def snapshot_key(folder: Path, epoch: int) -> str:
     return f"{folder.name}/{epoch}"
 
 
-def save_snapshot(folder: Path, epoch: int, model: nn.Module) -> None:
+def save_snapshot(folder: Path, epoch: int, model: Model) -> None:
     """Keep the weights and buffers of `model` as those after `epoch`."""
     sealed.save(snapshot_path(folder, epoch), snapshot_key(folder, epoch), model.state_dict())
 
@@ -106,15 +107,15 @@ class Checkpoints:
         """Write a checkpoint."""
         save(self.folder, position, state)
 
-    def keep(self, model: nn.Module, epoch: int) -> None:
+    def keep(self, model: Model, epoch: int) -> None:
         """Keep the weights and buffers of `model` as those after `epoch`."""
         save_snapshot(self.folder, epoch, model)
 
-    def digest(self, model: nn.Module, where: str = "") -> str:
+    def digest(self, model: Model, where: str = "") -> str:
         """Return the digest of the weights and buffers of `model`, as it stands in the header of those that are kept."""
         return weights_digest(model)
 
 
-def weights_digest(model: nn.Module) -> str:
+def weights_digest(model: Model) -> str:
     """Return the digest of the weights and buffers of a model."""
     return sealed.tensors_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()})

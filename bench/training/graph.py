@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
+from genmodel_bench.models.base import Model, Stage
 from genmodel_bench.training.seeding import generator_states, restore_generators
-from torch import Tensor, nn
+from torch import Tensor
 
 Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
 
@@ -15,7 +15,7 @@ WARM_UP = 3
 """Eager steps before the capture: libraries set up their workspaces in them, optimisers their state."""
 
 
-def captured(stage: Any, model: nn.Module, inputs: Tensor, labels: Tensor | None) -> Step:
+def captured(stage: Stage, model: Model, inputs: Tensor, labels: Tensor | None) -> Step:
     """Return `stage.step` as one replayed CUDA graph.
 
     Warming up and capturing take real steps; weights, buffers, optimisers and generators are put back afterwards. The values
@@ -48,12 +48,12 @@ def captured(stage: Any, model: nn.Module, inputs: Tensor, labels: Tensor | None
         if y is not None and y_batch is not None:
             y.copy_(y_batch)
         graph.replay()
-        return values  # type: ignore[no-any-return]  # a stage's own step
+        return values
 
     return replay
 
 
-def _state(model: nn.Module, stage: Any) -> Iterable[Tensor]:
+def _state(model: Model, stage: Stage) -> Iterable[Tensor]:
     """Yield every tensor that a step may change."""
     yield from model.parameters()
     yield from model.buffers()

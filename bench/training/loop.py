@@ -12,12 +12,17 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from genmodel_bench.training.graph import captured
 from genmodel_bench.training.seeding import generator_states, restore_generators, seed_everything
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:  # not for what they do: the loop depends on no code of the models' own
+    from genmodel_bench.models.base import Config, Model, Stage
+
+    Snapshot = Callable[[Model, int], None]
 
 CHECKPOINT_SECONDS = 30.0
 EARLY, PARTS = (1, 2, 5), 10
@@ -69,15 +74,14 @@ class Keeper(Protocol):
     def save(self, position: int, state: Mapping[str, Any]) -> None:
         """Keep a state of tensors and plain values; `position` grows with the steps."""
 
-    def keep(self, model: nn.Module, epoch: int) -> None:
+    def keep(self, model: Model, epoch: int) -> None:
         """Keep the weights after an epoch of the last stage."""
 
-    def digest(self, model: nn.Module, where: str) -> str:
+    def digest(self, model: Model, where: str) -> str:
         """Return a digest of the weights, at a point of the training that `where` names."""
 
 
 Watcher = Callable[[Progress | Epoch], None]
-Snapshot = Callable[[Any, int], None]
 
 
 def snapshot_epochs(epochs: int) -> list[int]:
@@ -87,7 +91,7 @@ def snapshot_epochs(epochs: int) -> list[int]:
 
 
 def fit(
-    config: Any,
+    config: Config,
     x: Tensor,
     y: Tensor | None = None,
     *,
@@ -95,17 +99,18 @@ def fit(
     keeper: Keeper | None = None,
     watch: Watcher = lambda progress: None,
     snapshot: Snapshot = lambda model, epoch: None,
-) -> tuple[Any, Log]:
+) -> tuple[Model, Log]:
     """Seed everything, build a Config's model for images x: (n, c, h, w) on their device, train it; return it and the log."""
     start = time.monotonic()
     seed_everything(seed)
-    model = config.build(tuple(x.shape[1:])).to(x.device)
+    c, h, w = x.shape[1:]
+    model = config.build((c, h, w)).to(x.device)
     log = train(model, x, y, keeper=keeper, watch=watch, snapshot=snapshot, start=start)
     return model, log
 
 
 def train(
-    model: Any,
+    model: Model,
     x: Tensor,
     y: Tensor | None = None,
     *,
@@ -141,8 +146,8 @@ class _Training:
 
     def __init__(
         self,
-        model: nn.Module,
-        stages: Sequence[Any],
+        model: Model,
+        stages: Sequence[Stage],
         x: Tensor,
         y: Tensor | None,
         keeper: Keeper | None,
@@ -181,7 +186,7 @@ class _Training:
             self.epoch = self.batch = self.step = 0
         self.save()
 
-    def run_stage(self, stage: Any) -> None:
+    def run_stage(self, stage: Stage) -> None:
         """Run the epochs of one stage that are left."""
         inputs = self.x if stage.inputs is None else stage.inputs(self.x)
         labels, size = self.y, stage.batch_size
@@ -202,7 +207,7 @@ class _Training:
                 self.after_batch(stage)
             self.end_epoch(stage, batches)
 
-    def rates(self, stage: Any, batches: int) -> list[Tensor]:
+    def rates(self, stage: Stage, batches: int) -> list[Tensor]:
         """Return each schedule's values over this epoch, on the device: one transfer an epoch."""
         first = self.step - self.batch
         return [torch.tensor([s.value(first + i, self.epoch) for i in range(batches)]).to(s.tensor) for s in stage.schedules]
@@ -215,14 +220,14 @@ class _Training:
             else:
                 self.sums[name] = value.clone()
 
-    def after_batch(self, stage: Any) -> None:
+    def after_batch(self, stage: Stage) -> None:
         """Tell the watcher, and write a checkpoint when it is time."""
         self.log.steps += 1
         self.watch(Progress(stage.name, self.log.steps, self.total))
         if self.keeper is not None and time.monotonic() - self.saved >= self.every:
             self.save()
 
-    def end_epoch(self, stage: Any, batches: int) -> None:
+    def end_epoch(self, stage: Stage, batches: int) -> None:
         """Log the epoch's means and stop at the first that is not finite."""
         means = {name: float(total) / batches for name, total in self.sums.items()}
         for name, mean in means.items():

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from genmodel_bench.metrics.windows import PAPER_SIGMAS, parzen_log_probs
+from genmodel_bench.models.base import Model
 from genmodel_bench.training.seeding import check_seed, seed_everything
 from torch import Tensor
 
@@ -38,7 +38,7 @@ def validation_score(samples: Tensor, valid: Tensor) -> float:
     return float(log_probs.mean(1).max())
 
 
-def checked(model: Any, epoch: int, valid: Tensor, *, base_seed: int, dataset: str, family: str) -> Check:
+def checked(model: Model, epoch: int, valid: Tensor, *, base_seed: int, dataset: str, family: str) -> Check:
     """Return the check of `model` after `epoch`, on validation images (n, c, h, w). Seeds the generators.
 
     Raises ValueError for samples that are not finite.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from genmodel_bench.report.tables.table import Key, in_order_of
+from genmodel_bench.storage.arrays import Arrays, kept_arrays
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import sure
-
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -72,40 +70,6 @@ def lines_of(records: Sequence[Record]) -> list[Line]:
         found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
     by_seed = {key: tuple(sorted(rows, key=lambda r: r.seed or 0)) for key, rows in found.items()}
     return [Line(key, by_seed[key]) for key in in_order_of(records) if key in by_seed]
-
-
-def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
-    """Return the arrays of an artefact that is kept under `key`, and what is said of them.
-
-    None where there are none, or none that are what was written under this key: `bench verify` tells.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError):
-        return None
-    if (header.get("key"), header.get("digest")) != (key, digest_of(arrays)):
-        return None
-    return arrays, json.loads(header.get("about") or "{}")
-
-
-def digest_of(arrays: Arrays) -> str:
-    """Return the digest under which `genmodel_bench.storage.sealed` keeps arrays; here it is computed without torch."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(str((name, Type(f"torch.{array.dtype}"), array.shape)).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
-
-
-class Type(str):
-    """The name of a type, as torch writes it: without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def scores_of(record: Record, cache: Path) -> Arrays | None:

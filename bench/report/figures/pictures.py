@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from genmodel_bench.report.figures.figure import BLUE, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at
-from genmodel_bench.report.figures.lines import Arrays, Line, album_of, digest_of, scores_of
+from genmodel_bench.report.figures.lines import Line, album_of, scores_of
 from genmodel_bench.report.figures.mosaic import Tile, draw_tiles
+from genmodel_bench.storage.arrays import Arrays, digest_of
 from genmodel_bench.storage.digest import content_digest
 
 ROWS, COLUMNS = 4, 5

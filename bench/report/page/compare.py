@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.figures.lines import kept_arrays, lines_of, scores_of
+from genmodel_bench.report.figures.lines import lines_of, scores_of
 from genmodel_bench.report.tables.table import Key
+from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import sure
 from numpy.typing import NDArray

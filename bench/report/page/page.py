@@ -11,7 +11,6 @@ import base64
 import hashlib
 import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -110,7 +109,7 @@ def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequenc
         "comparison": compared and embeddable(compared, rows),
         "sprite": base64.b64encode(compared.sprite).decode() if compared else "",
         "remarks": table.remarks,
-        "legend": legend(),
+        "legend": [(term, f"{text}.") for term, text in LEGEND],
         "footnotes": [(letter(i), without(dataset, note)) for i, note in enumerate(table.footnotes)],
         "created": max((r.created for r in records), default=""),
     }
@@ -174,13 +173,6 @@ def sortable(value: Any) -> str:
 def without(dataset: str, note: str) -> str:
     """Return a note without the name of the data set, which the whole page is about."""
     return note.removeprefix(f"{dataset}: ")
-
-
-def legend() -> list[tuple[str, str]]:
-    """Return the terms of the table's legend and what each means."""
-    names = sorted((re.escape(name) for name in (*COLUMNS, "valid last, valid best")), key=len, reverse=True)
-    parts = re.split(rf"(?:^|[.;] )({'|'.join(names)}): ", LEGEND)
-    return [(term, f"{text.rstrip('.')}.") for term, text in zip(parts[1::2], parts[2::2], strict=True)]
 
 
 def embedded(figures: Sequence[Figure]) -> list[Picture]:

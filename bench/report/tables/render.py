@@ -9,16 +9,27 @@ from genmodel_bench.report.tables.table import COLUMNS, Key, Table
 from genmodel_bench.storage.record import inert
 
 LEGEND = (
-    "nats: Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds. total ±: the root of "
-    "test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known without it (in the "
-    "CSV: where seed ± is empty). test ±: standard error over the test n images, or folds; draw ±: standard deviation over sample sets "
-    "drawn from one trained model; seed ±: standard deviation over training seeds. N: samples in a draw. σ: bandwidth chosen on validation "
-    "images. published: Goodfellow et al. (2014), Table 1; z: our mean minus theirs, over the root of the summed squared errors. NN ratio: "
-    "median distance from a sample to its nearest training image over the same for test images. copies %: samples equal to a training "
-    "image. epoch: whose weights were sampled, the last unless the name says otherwise, of how many epochs; valid last, valid best: what "
-    "validation images say of the last weights and of the best (Parzen with 1,000 samples). minutes: wall time of training one "
-    "seed; MiB: peak memory of its process or device."
+    ("nats", "Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds"),
+    (
+        "total ±",
+        "the root of test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known "
+        "without it (in the CSV: where seed ± is empty)",
+    ),
+    ("test ±", "standard error over the test n images, or folds"),
+    ("draw ±", "standard deviation over sample sets drawn from one trained model"),
+    ("seed ±", "standard deviation over training seeds"),
+    ("N", "samples in a draw"),
+    ("σ", "bandwidth chosen on validation images"),
+    ("published", "Goodfellow et al. (2014), Table 1"),
+    ("z", "our mean minus theirs, over the root of the summed squared errors"),
+    ("NN ratio", "median distance from a sample to its nearest training image over the same for test images"),
+    ("copies %", "samples equal to a training image"),
+    ("epoch", "whose weights were sampled, the last unless the name says otherwise, of how many epochs"),
+    ("valid last, valid best", "what validation images say of the last weights and of the best (Parzen with 1,000 samples)"),
+    ("minutes", "wall time of training one seed"),
+    ("MiB", "peak memory of its process or device"),
 )
+"""The terms of the table and what each means."""
 DASH = "–"
 HEADLINE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z", "NN ratio", "copies %")
 LEDGER = ("test ±", "test n", "draw ±", "draws", "seed ±", "seeds", "epoch", "epochs", "valid last", "valid best", "minutes", "MiB")
@@ -43,7 +54,12 @@ def to_markdown(table: Table) -> str:
     """Return pipe tables, the reference rows under a line of their own, the legend and the notes."""
     tables = f"\n\n{SECOND}\n\n".join(pipe_table(table, columns) for columns in halves(table))
     notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
-    return "\n\n".join([tables, *table.remarks, LEGEND, notes])
+    return "\n\n".join([tables, *table.remarks, legend_as_text(), notes])
+
+
+def legend_as_text() -> str:
+    """Return the legend as one paragraph."""
+    return " ".join(f"{term}: {text}." for term, text in LEGEND)
 
 
 def halves(table: Table) -> list[tuple[str, ...]]:
@@ -68,7 +84,7 @@ def to_latex(table: Table) -> str:
     They are set small, and shrunk to the line where they would still be wider.
     """
     footnotes = [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
-    notes = [escape_latex(note) for note in (*table.remarks, LEGEND, *footnotes)]
+    notes = [escape_latex(note) for note in (*table.remarks, legend_as_text(), *footnotes)]
     tabulars = [tabular(table, columns) for columns in halves(table)]
     return "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
 

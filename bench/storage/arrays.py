@@ -1,0 +1,50 @@
+"""How are arrays that were kept under a seal read without torch?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the arrays of an artefact that is kept under `key`, and what is said of them.
+
+    None where there are none, or none that are what was written under this key: `bench verify` tells.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError):
+        return None
+    if (header.get("key"), header.get("digest")) != (key, digest_of(arrays)):
+        return None
+    return arrays, json.loads(header.get("about") or "{}")
+
+
+def digest_of(arrays: Arrays) -> str:
+    """Return the digest under which `storage/sealed.py` keeps the tensors of these values."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(header_of(name, f"torch.{array.dtype}", array.shape))
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def header_of(name: str, dtype: str, shape: Sequence[int]) -> bytes:
+    """Return what a digest says of an array besides its values; `dtype` as torch names it, "torch.float32"."""
+    return f"({name!r}, {dtype}, {tuple(shape)!r})".encode()
+
+
+def seal(key: str, *content: str) -> str:
+    """Return the digest that binds content to its key."""
+    return hashlib.sha256("\0".join([key, *content]).encode()).hexdigest()[:16]
