@@ -248,7 +248,7 @@ def test_the_closures_are_small():
     }
 
 
-FILES = {  # fmt: skip
+FILES = {
     "local vs module attr": (
         {"m.py": "import a\ndef f(x): return x\ndef g(): return a.f(1)\ndef h(): return a.f(2)+f(2)\n", "a.py": "def f(x): return 2*x\n"},
         {"m.py": "import a\ndef f(x): return x\ndef g(): return f(1)\ndef h(): return a.f(2)+f(2)\n"},

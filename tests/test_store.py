@@ -227,6 +227,36 @@ def test_a_copied_folder_and_a_foreign_file_are_passed_over(tmp_path):
     }
 
 
+def test_foreign_files_of_every_kind_are_passed_over(tmp_path):
+    Store(tmp_path, "mnist").append([ROW])
+    for name, content in (
+        ("latin", "modèle,value\n".encode("latin-1")),
+        ("binary", b"\x80\x00\xff"),
+        ("quote", b'"a\nb'),
+        ("long", b"a" * 200_000),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "runs.csv").write_bytes(content)
+    (tmp_path / "folder" / "runs.csv").mkdir(parents=True)
+    assert read_results(tmp_path) == [ROW]
+    assert passed_over(tmp_path)["folder"] == "cannot be read (Is a directory)"
+    assert {text for name, text in passed_over(tmp_path).items() if name != "folder"} == {"has not the columns of records"}
+
+
+def test_a_text_of_any_length_is_read_back(tmp_path):
+    store = Store(tmp_path, "mnist")
+    store.append([row(status="failed: " + "x" * 200_000)])
+    assert len(store.records()[0].status) > 200_000
+
+
+def test_a_damaged_file_of_superseded_rows_is_told_before_the_work(tmp_path):
+    store = Store(tmp_path, "mnist")
+    store.append([ROW])
+    store.superseded.write_text("a,b\n")
+    with pytest.raises(BadRecords, match=r"runs-superseded\.csv: has not the columns"):
+        store.prepare()
+
+
 def test_columns_of_an_older_and_of_a_newer_version_are_read_and_kept(tmp_path):
     store = Store(tmp_path, "mnist")
     store.append([ROW, row(seed=1, value=226.0, cell="d")])

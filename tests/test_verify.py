@@ -229,9 +229,9 @@ def test_tables_figures_and_page_are_made_again_and_compared(tmp_path):
     painted.paste((255, 0, 0), (0, 0, 40, 40))
     painted.save(figure, pnginfo=texts)
     assert said_of_printed(tmp_path) == [
+        f"digits/figures/samples-mean_draws_2_N_150.png: is not as it was drawn{PRINTED}",
         f"digits/report.html: is not what its records give{PRINTED}",
         f"digits/table1.md: is not what its records give{PRINTED}",
-        f"digits/figures/samples-mean_draws_2_N_150.png: is not as it was drawn{PRINTED}",
     ]
     report(tmp_path)
     assert said_of_printed(tmp_path) == []
@@ -301,3 +301,46 @@ def test_another_processor_is_compared_within_noise(tmp_path):
     bad, good = found(tmp_path, cells=2)
     assert bad == []
     assert any("made again where bits may differ (processor): indistinguishable" in text for text in good)
+
+
+def test_figures_that_were_stripped_swapped_or_deleted_are_found(tmp_path):
+    quick(tmp_path, seeds=1)
+    report(tmp_path)
+    folder = tmp_path / "digits" / "figures"
+    red, first, second = (folder / f"{name}.png" for name in ("against-sigma", "samples-mean_draws_2_N_150", "distances"))
+    with Image.open(red) as image:
+        Image.new("RGB", image.size, "red").save(red)
+    assert said_of_printed(tmp_path)[0].startswith("digits/figures/against-sigma.png: is not as it was drawn")
+    report(tmp_path)
+    for suffix in (".png", ".pdf"):
+        swapped(first.with_suffix(suffix), second.with_suffix(suffix))
+    assert sum("is not what its records give" in text for text in said_of_printed(tmp_path) if "figures" in text) == 2
+    report(tmp_path)
+    red.unlink()
+    (tmp_path / "digits" / "table1.md").unlink()
+    found = said_of_printed(tmp_path)
+    assert f"digits/figures/against-sigma.png: is not there{PRINTED}" in found
+    assert f"digits/table1.md: is not there{PRINTED}" in found
+
+
+def test_an_edited_row_of_any_content_is_one_and_stops_nothing(tmp_path):
+    store = quick(tmp_path, seeds=1)
+    rows = store.records()
+    for ingredients in (
+        '{"fit": {}, "samples": {"code of the drawing": "text"}, "score": {}}',
+        '{"fit": {"code of the model": {"a": 1, "b": "x"}}}',
+        '{"fit": {"kind of model": null, "code of the model": [1]}}',
+    ):
+        store.path.write_text(to_csv([replace(rows[0], ingredients=ingredients), *rows[1:]]))
+        assert "was edited since it was made" in found(tmp_path)[0][0]
+    store.path.write_text(to_csv([replace(rows[0], seed=99_999_999_999), *rows[1:]]))
+    assert "was edited since it was made" in found(tmp_path)[0][0]
+
+
+def test_a_row_whose_model_was_renamed_is_healed_and_leaves_the_others(tmp_path):
+    store = quick(tmp_path, seeds=1)
+    rows = store.records()
+    store.path.write_text(to_csv([replace(r, model="vaeX") if r.quantity == "ratio" and r.model == "vae" else r for r in rows]))
+    quick(tmp_path, seeds=1)
+    assert sorted((r.model, r.quantity, r.doubt) for r in store.records()) == sorted((r.model, r.quantity, "") for r in rows)
+    assert found(tmp_path)[0] == []

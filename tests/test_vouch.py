@@ -173,3 +173,56 @@ def test_what_is_vouched_for_twice_still_counts_as_the_first(stored):
         assert said(results)[-1][0]
     assert len(read_vouched(results).entries) == 2
     assert run(results).reused
+
+
+def test_every_cell_of_digits_is_replayed_whatever_its_number_of_samples(stored):
+    results, edit = stored
+    data = load("digits")
+    (other,) = plan(data, ["plain"], seeds=1, samples=70, draws=2)
+    complete(other, Rig(data, Store(results, "digits"), METRICS, CPU))
+    edit(
+        "net",
+        "return clipped(self.mean + self.config.width * noise).float()",
+        "return clipped(self.mean + self.config.width * noise).float() * (1 - (n == 70) * 0.1)",
+    )
+    found = said(results)
+    assert sorted(good for good, _ in found) == [False, False, True]
+    assert sum("the bits part at draw 0" in text for _, text in found) == 1
+    assert not (results / "equivalent.json").exists()
+
+
+def test_a_data_set_that_was_not_replayed_is_not_vouched_for(stored, monkeypatch):
+    results, edit = stored
+    run(results, other_data("other"))
+    edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
+    real = load
+    monkeypatch.setattr(
+        "genmodel_bench.commands.vouch.load", lambda name, root: real("nowhere") if name == "other" else real(name, root=root)
+    )
+    found = said(results)
+    assert sorted(str(good) for good, _ in found) == ["False", "None", "True", "True"]
+    assert sum("plain.net.Config on other, code of the model: not vouched for" in text for _, text in found) == 1
+    assert [entry.dataset for entry in read_vouched(results).entries] == ["digits"]
+    assert run(results).reused
+    assert not run(results, other_data("other")).reused
+
+
+def test_two_codes_that_give_the_same_bits_as_a_third_are_both_kept(stored):
+    results, edit = stored
+    data = load("digits")
+    edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
+    (other,) = plan(data, ["plain"], seeds=1, samples=70, draws=2)
+    complete(other, Rig(data, Store(results, "digits"), METRICS, CPU))
+    edit("net", "1 * self.mean", "self.mean * 1")
+    assert [good for good, _ in said(results)] == [True, True, True]
+    vouched = read_vouched(results)
+    assert len(vouched.entries) == 2
+    for samples in (50, 70):
+        (cell,) = plan(data, ["plain"], seeds=1, samples=samples, draws=2, vouched=vouched)
+        assert complete(cell, Rig(data, Store(results, "digits"), METRICS, CPU)).reused
+
+
+def test_a_file_of_equivalences_that_is_none_counts_for_nothing(tmp_path):
+    for text in ("", "{}", "[1]", '[{"of": "a"}]', "[" * 100_000, '[{"processor": NaN}]'):
+        (tmp_path / "equivalent.json").write_text(text)
+        assert read_vouched(tmp_path).entries == ()

@@ -192,13 +192,17 @@ def other_scores(record: Record, store: Store) -> list[str] | None:
 def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
     """Yield a finding for each value that was measured with those that are there and is not: of a metric, or of a seed between others."""
     found: dict[tuple[str, ...], set[str]] = {}
+    recipes: dict[tuple[str, ...], str] = {}
     for r in records:
-        found.setdefault((r.dataset, r.name, str(r.samples), str(r.seed), r.metric, r.metric_recipe), set()).add(r.quantity)
+        group = (r.dataset, r.name, str(r.samples), str(r.seed), r.metric)
+        found.setdefault(group, set()).add(r.quantity)
+        recipes[group] = r.metric_recipe or recipes.get(group, "")
     usual: dict[tuple[str, str, str], set[str]] = {}
-    for (dataset, _, _, _, metric, recipe), quantities in found.items():
-        usual.setdefault((dataset, metric, recipe), set()).update(quantities - {""})
-    for (dataset, name, _, seed, metric, recipe), quantities in found.items():
-        lost = usual[dataset, metric, recipe] - quantities
+    for group, quantities in found.items():
+        usual.setdefault((group[0], group[4], recipes[group]), set()).update(quantities - {""})
+    for group, quantities in found.items():
+        dataset, name, _, seed, metric = group
+        lost = usual[dataset, metric, recipes[group]] - quantities
         if lost and quantities != {""}:
             yield Finding(f"{dataset} {name} seed {seed} {metric}", False, f"rows are missing: {', '.join(sorted(lost))}")
     for (dataset, name), seeds in seeds_of(records).items():
@@ -255,14 +259,14 @@ def printed(results: Path) -> Iterator[Finding]:
 def fault_of_print(path: Path, results: Path, copy: Path) -> str | None:
     """Return what is wrong with a table, figure or page, made again under `copy`; '' if nothing is, None if it need not be there."""
     there, again = results / path, copy / path
-    if not again.exists():
-        return "is of no row that is there"
     if not there.exists():
         return None if path.name == "report.html" else "is not there"  # a page of megabytes, which no clone has
+    texts = texts_of(there)
+    if path.suffix == ".png" and not is_as_drawn(there, texts):
+        return "is not as it was drawn"
+    if not again.exists():
+        return "is of no row that is there"
     if path.suffix == ".png":
-        texts = texts_of(there)
-        if not is_as_drawn(there, texts):
-            return "is not as it was drawn"
         return "" if texts == texts_of(again) else "is not what its records give"
     return "" if path.suffix == ".pdf" or there.read_bytes() == again.read_bytes() else "is not what its records give"
 
