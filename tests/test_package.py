@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,8 +19,10 @@ QUICK = ("run", "mean", "gaussian", "--seeds", "1", "--samples", "150", "--no-fi
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The sdist and the wheel that is built of it, as `python -m build` makes them."""
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True)
+    folder, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "clone"
+    others = shutil.ignore_patterns(".git", ".tox", ".cache", "build", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=others)  # setuptools builds in the folder itself: not in one that others use
+    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, source], check=True, capture_output=True)
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return sdist, wheel
 

@@ -53,7 +53,12 @@ from genmodel_bench.training.selection import checked
 
 ALWAYS = "digits"
 """The data set of which every cell is replayed."""
-MACHINE = {"device": "device", "processor": "processor", "versions": "versions of packages", "dtype": "number type"}
+MACHINE = {
+    "device": "another device",
+    "processor": "another processor",
+    "versions": "other versions of packages",
+    "dtype": "another number type",
+}
 """The columns that have to be the same for bits to be, and what they are called."""
 
 Change = tuple[str, str, str, str, str]
@@ -199,7 +204,7 @@ def replayed(case: Case, found: Evidence, *, within: float, data: Path | str | N
     here = provenance.machine(device) | {"dtype": "float32"}
     differs = [name for column, name in MACHINE.items() if getattr(first, column) not in ("", here[column])]
     if differs:
-        yield Said(case.name, None, f"not replayed: it was made with another {' and '.join(differs)}, where bits may differ")
+        yield Said(case.name, None, f"not replayed: it was made with {' and '.join(differs)}, where bits may differ")
         return
     whole = case.cell.dataset == ALWAYS or case.seconds <= within
     if not whole and not case.trace:
