@@ -47,6 +47,12 @@ def test_importing_the_front_does_not_import_torch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+def test_a_worker_does_not_wait_for_the_report_and_the_command_line():
+    code = "import sys, genmodel_bench.execution.pool as p; names = [n for n in sys.modules if n.startswith('genmodel_bench')]; "
+    code += "assert not [n for n in names if n.split('.')[1:2] in (['report'], ['commands'], ['cli'])], names"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_nothing_prints_below_the_command_line():
     for package, paths in FILES.items():
         for path in paths:
