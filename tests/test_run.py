@@ -16,7 +16,8 @@ from genmodel_bench.execution.draws import Notice
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.metrics import METRICS, Result, Score
 from genmodel_bench.models import MODELS, settings_for, vae
-from genmodel_bench.storage.record import read_records, to_csv
+from genmodel_bench.storage.reading import read_records
+from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import loop as harness
 from genmodel_bench.training.seeding import derive_seed, seed_everything

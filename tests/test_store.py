@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from genmodel_bench.errors import BadRecords, BenchError
 from genmodel_bench.storage.names import folder_name
-from genmodel_bench.storage.record import COLUMNS, EMPTY, OURS, Record, read_records, seal_of, texts_of, to_csv
+from genmodel_bench.storage.reading import read_records
+from genmodel_bench.storage.record import COLUMNS, EMPTY, OURS, Record, seal_of, texts_of, to_csv
 from genmodel_bench.storage.store import Store, passed_over, read_results
 
 ROW = Record(

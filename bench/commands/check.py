@@ -31,7 +31,8 @@ from genmodel_bench.execution.pool import Place, in_turn
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.provenance import resolve_device
-from genmodel_bench.storage.record import Record, as_json, read_records
+from genmodel_bench.storage.reading import read_records
+from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store, believed, default_results, sure
 
 ALPHA = 0.0025

@@ -194,7 +194,7 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
     found: dict[tuple[str, ...], set[str]] = {}
     recipes: dict[tuple[str, ...], str] = {}
     for r in records:
-        group = (r.dataset, r.name, str(r.samples), str(r.seed), r.metric)
+        group: tuple[str, ...] = (r.dataset, r.name, str(r.samples), str(r.seed), r.metric)
         found.setdefault(group, set()).add(r.quantity)
         recipes[group] = r.metric_recipe or recipes.get(group, "")
     usual: dict[tuple[str, str, str], set[str]] = {}

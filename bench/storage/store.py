@@ -18,7 +18,8 @@ from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.atomic import sweep, write_atomically
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.names import folder_name
-from genmodel_bench.storage.record import Record, read_records, read_rows, to_csv
+from genmodel_bench.storage.reading import read_records, read_rows
+from genmodel_bench.storage.record import Record, to_csv
 
 
 class Store:
