@@ -227,6 +227,25 @@ def test_a_file_that_moves_changes_nothing(project, tmp_path, monkeypatch):
     assert code_digest(after) == code_digest(before)
 
 
+def test_rings_of_imports_have_a_digest(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    files = {
+        "ring_a": "from ring_b import f\nfrom ring_b import *\n\ndef g(x):\n    return f(x)\n",
+        "ring_b": "from ring_a import f\nfrom ring_a import *\nimport ring_b\nRATE = 0.5\n",
+    }
+    found = []
+    for rate in ("0.5", "0.6", "0.5"):
+        for name, text in files.items():
+            (tmp_path / f"{name}.py").write_text(text.replace("0.5", rate))
+        for cached in (code_digests, source_of, digest._followed):
+            cached.cache_clear()
+        importlib.invalidate_caches()
+        found.append(code_digest(code_digests("ring_a")))
+    assert found[0] == found[2] != found[1]
+    source_of.cache_clear()
+    code_digests.cache_clear()
+
+
 def test_a_module_without_source_is_one_line():
     with pytest.raises(BenchError, match=r"'nowhere\.at\.all' has no source file to hash"):
         code_digests("nowhere.at.all")

@@ -120,15 +120,19 @@ class _Joined:
         """Return what a module says; one that is only handed on from is read when it is asked for."""
         return self.found[module] if module in self.found else source_of(module)
 
-    def taken(self, attribute: str, module: str) -> list[Any]:
-        """Return what stands for an attribute of a module: the module, and where it only hands the attribute on, what that stands for."""
+    def taken(self, attribute: str, module: str, by: frozenset[tuple[str, str]] = frozenset()) -> list[Any]:
+        """Return what stands for an attribute of a module: the module, and where it only hands the attribute on, what that stands for.
+
+        `by` holds what it was handed on by, which may be a ring.
+        """
         source = self.source(module)
         found: list[Any] = [attribute, self.deep(module)]
+        by |= {(attribute, module)}
         for name, origins in source.bindings:
             if (name == attribute and name not in source.defined) or attribute == "*":
                 for origin in origins:
-                    ring = origin.module in self.under_way
-                    there = self.taken(origin.attribute, origin.module) if origin.module and not ring else [origin.attribute]
+                    ring = origin.module in self.under_way or (origin.attribute, origin.module) in by
+                    there = self.taken(origin.attribute, origin.module, by) if origin.module and not ring else [origin.attribute]
                     found.append(json.dumps([name, origin.text, *there]))
         return found
 
