@@ -1,4 +1,4 @@
-"""What must a model offer, so that the harness can train it and the metrics can score it?"""
+"""What must a model offer, so that the training loop can train it and the metrics can score it?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Prior = Literal["uniform", "gaussian"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """A 0-d tensor that the harness sets to `value(step, epoch)` before each step, both counted from 0.
+    """A 0-d tensor that the training loop sets to `value(step, epoch)` before each step, both counted from 0.
 
     `tensor` lives on the model's device and is read by `step`: a rate that changes then needs
     neither a host synchronisation nor a new CUDA graph.
@@ -53,7 +53,7 @@ class Stage:
 class Model(Protocol):
     """An `nn.Module` with three verbs, called in this order: initialise, the stages' steps, sample.
 
-    Every random draw comes from torch's default generator of the model's device: the harness seeds it.
+    Every random draw comes from torch's default generator of the model's device, which is seeded outside.
     """
 
     # What is used of nn.Module.

@@ -45,7 +45,7 @@ from genmodel_bench.storage.ingredients import (
 )
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store, read_results, sure
-from genmodel_bench.training import loop as harness
+from genmodel_bench.training import loop
 from genmodel_bench.training.checkpoint import weights_digest
 from genmodel_bench.training.numerics import numerics
 from genmodel_bench.training.seeding import fit_seed
@@ -270,7 +270,7 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     try:
         with numerics(deterministic=cell.deterministic, precision=cell.precision):
-            harness.fit(cell.config, data.train, labels, seed=seed, keeper=tracer, watch=tracer.watch, snapshot=tracer.check)
+            loop.fit(cell.config, data.train, labels, seed=seed, keeper=tracer, watch=tracer.watch, snapshot=tracer.check)
     except Enough:
         pass
     return f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}, and {tracer.checks} checks of samples"
@@ -315,7 +315,7 @@ class Tracer:
                 raise Parted(f"in the samples after epoch {epoch}: {before} nats in the row, {now} now")
             self.checks += 1
 
-    def watch(self, news: harness.Progress | harness.Epoch) -> None:
+    def watch(self, news: loop.Progress | loop.Epoch) -> None:
         """Stop when the time is up and an epoch or a stage was compared."""
         if time.monotonic() > self.until and any(where != "initialise" for where in self.seen):
             raise Enough

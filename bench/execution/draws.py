@@ -19,7 +19,7 @@ from genmodel_bench.models.base import Model, Shape
 from genmodel_bench.storage import provenance, sealed
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
-from genmodel_bench.training import loop as harness
+from genmodel_bench.training import loop
 from genmodel_bench.training.checkpoint import Checkpoints, load_snapshot
 from genmodel_bench.training.drawing import draw, prepared
 from genmodel_bench.training.seeding import fit_seed
@@ -41,7 +41,7 @@ class Waiting:
     over: bool
 
 
-News = harness.Progress | harness.Epoch | Check | Notice | Waiting
+News = loop.Progress | loop.Epoch | Check | Notice | Waiting
 Listener = Callable[[News], None]
 Look = Callable[[Model, int], None]
 
@@ -70,7 +70,7 @@ def draws_of(
         cached = [cached_samples(path) for path in sample_paths(cell, fit.checkpoint_epoch, store)]
     draws = []
     for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
-        tell(harness.Progress("sampling", k, cell.draws))
+        tell(loop.Progress("sampling", k, cell.draws))
         found = cached[k]
         if found is None:
             assert model is not None, "it was made for what is missing"
@@ -108,18 +108,18 @@ def fitted(
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     trained = False
 
-    def train() -> tuple[Model, harness.Log]:
+    def train() -> tuple[Model, loop.Log]:
         def snapshot(model: Model, epoch: int) -> None:
             tell(checks.make(model, epoch))
             if look:
                 look(model, epoch)
 
-        def watch(news: harness.Progress | harness.Epoch) -> None:
+        def watch(news: loop.Progress | loop.Epoch) -> None:
             nonlocal trained
             trained = True
             tell(news)
 
-        return harness.fit(cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot)
+        return loop.fit(cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot)
 
     # Models of one family share a training: whoever comes second waits for the first and finds it done.
     with fit_lock(cell, store, tell), provenance.Cost(device) as cost:

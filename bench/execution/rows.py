@@ -16,7 +16,7 @@ from genmodel_bench.metrics.base import Metric, Subject
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
-from genmodel_bench.training import loop as harness
+from genmodel_bench.training import loop
 
 
 def score_records(
@@ -57,7 +57,7 @@ LONGEST = 2000
 
 def failure(error: Exception) -> str:
     """Return an exception as the status of a row."""
-    if isinstance(error, harness.Diverged):
+    if isinstance(error, loop.Diverged):
         kind = "diverged"
     elif isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
         kind = "oom"
