@@ -1,8 +1,9 @@
 """Which checkpoint of a training run is taken, and what did validation say of the others?
 
-Every family is treated alike: after the epochs at which the training loop keeps the weights, 1,000 samples are drawn from the model as it is,
-and the Parzen log-likelihood of the first 1,000 validation images under them is noted, with the best σ of the paper's grid. The same random
-numbers are used each time. 'last' takes the end of training, 'best' the epoch with the highest value. Test images play no part.
+Every family is treated alike: after the epochs at which the training loop keeps the weights, 1,000 samples are drawn from the model as
+it is, and the Parzen log-likelihood of the first 1,000 validation images under them is noted, with the best σ of the paper's grid. The
+same random numbers are used each time. 'last' takes the end of training, 'best' the epoch with the highest value. Test images play no
+part.
 
 'best' is not the default: with few samples the Parzen estimate prefers smooth ones, and may choose an early epoch whose samples are
 prototypes. On MNIST it took a VAE's first epoch, which scores lower with 10,000 samples than its last.
