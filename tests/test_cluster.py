@@ -26,6 +26,7 @@ from genmodel_bench.execution.listener import Silent
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.store import Store
+from genmodel_bench.training import checkpoint
 from genmodel_bench.training import loop as harness
 from patient import Patient
 
@@ -160,7 +161,7 @@ def test_a_node_that_is_lost_costs_no_row_and_no_cell_starts_anew(tmp_path, clus
     assert [each.count(1) for each in made] == [1, 1]  # but not the first ones
     here = alone(["patient", "mean"], tmp_path / "here", seeds=2)
     assert numbers(there) == numbers(here)
-    log = [harness.checkpoint.load_latest(path, torch.device("cpu"))["log"][0] for path in sorted(tmp_path.glob("*/.cache/fits/*/"))]
+    log = [checkpoint.load_latest(path, torch.device("cpu"))["log"][0] for path in sorted(tmp_path.glob("*/.cache/fits/*/"))]
     assert sorted(map(str, log[:2])) == sorted(map(str, log[2:]))
     assert [len(history) for history in log] == [8] * 4
 

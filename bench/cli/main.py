@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from genmodel_bench.errors import BenchError, printable
-from genmodel_bench.storage.store import default_results, passed_over
+from genmodel_bench.storage.names import default_results
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -173,6 +173,7 @@ def score(
 def report(results: Results = RESULTS) -> None:
     """Rebuild every table and figure from the records alone."""
     from genmodel_bench.report.rebuild import report as rebuild
+    from genmodel_bench.storage.store import passed_over
 
     written = rebuild(results)
     for folder, why_not in passed_over(results).items():

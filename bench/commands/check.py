@@ -30,10 +30,11 @@ from genmodel_bench.execution.listener import Silent, Watch
 from genmodel_bench.execution.pool import Place, in_turn
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
+from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, as_json
-from genmodel_bench.storage.store import Store, believed, default_results, sure
+from genmodel_bench.storage.store import Store, believed, sure
 
 ALPHA = 0.0025
 """The probability of a false alarm in each direction."""

@@ -22,8 +22,9 @@ from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS, settings_for
 from genmodel_bench.report.rebuild import report
 from genmodel_bench.storage.ingredients import Vouched, metric_recipe_of, read_vouched
+from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.record import Record, as_json, frame
-from genmodel_bench.storage.store import Store, default_results
+from genmodel_bench.storage.store import Store
 
 remember_code(MODELS.values(), METRICS.values())
 NOTHING_VOUCHED = Vouched()

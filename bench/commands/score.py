@@ -23,9 +23,10 @@ from genmodel_bench.models import MODELS
 from genmodel_bench.report.rebuild import report
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import read_vouched, score_key_of
+from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.provenance import machine, now, resolve_device
 from genmodel_bench.storage.record import Record, as_json
-from genmodel_bench.storage.store import Store, default_results
+from genmodel_bench.storage.store import Store
 from torch import Tensor
 
 

@@ -17,8 +17,9 @@ from genmodel_bench.report.page.page import page
 from genmodel_bench.report.tables.render import to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.record import Record
-from genmodel_bench.storage.store import Store, default_results, stores_of
+from genmodel_bench.storage.store import Store, stores_of
 
 ALONE = "digits"
 """The data set for trying things out: it stands in no table beside others, so that a first run in a clone changes no committed one."""

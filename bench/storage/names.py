@@ -1,9 +1,10 @@
-"""How does a name become part of a file's?"""
+"""How does a name become part of a file's, and which folder has the results of who names none?"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 
@@ -22,3 +23,12 @@ def file_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9]+=[A-Za-z0-9]+)*", name) and len(name) <= 100:
         return plain
     return f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def default_results() -> Path:
+    """Return the results folder of who names none: `results` in a clone of this project, `bench-results` in any other folder.
+
+    A project of somebody else may have a folder `results` of its own.
+    """
+    package = Path(__file__).resolve().parents[1]
+    return Path("results" if package == Path.cwd() / "bench" else "bench-results")

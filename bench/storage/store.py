@@ -136,15 +136,6 @@ def _doubted(r: Record, wrong: bool, doubt: str) -> Record:
     return replace(r, doubt=doubt) if wrong and not r.doubt else r
 
 
-def default_results() -> Path:
-    """Return the results folder of who names none: `results` in a clone of this project, `bench-results` in any other folder.
-
-    A project of somebody else may have a folder `results` of its own.
-    """
-    package = Path(__file__).resolve().parents[1]
-    return Path("results" if package == Path.cwd() / "bench" else "bench-results")
-
-
 def stores_of(results: Path) -> list[Store]:
     """Return the data sets that have records under a results folder. Raises BadRecords for a damaged file."""
     found = [_store_at(path) for path in sorted(results.glob("*/runs.csv"))]

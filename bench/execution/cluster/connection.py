@@ -24,7 +24,7 @@ ANSWER_SECONDS = 5.0
 CLIENT_PORT = 10001
 """Where Ray listens to those outside the cluster, unless told otherwise."""
 
-FAREWELL = 1.0
+FAREWELL = 3.0
 """Seconds in which an interrupted task may leave its machine tidy."""
 
 
