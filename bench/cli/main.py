@@ -309,9 +309,14 @@ class Interrupted(BaseException):
     """Ctrl-C, under a name that the command line's library does not answer to in its own way."""
 
 
+NOTED: list[int] = []
+"""Signals that came: what was under way, an import for example, may let another error out than the one that was raised in it."""
+
+
 def interrupt(number: int, frame: object) -> None:
     """Stop, on Ctrl-C, whatever runs in the main thread; the first one decides how this process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    NOTED.append(number)
     raise Interrupted
 
 
@@ -320,9 +325,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, interrupt)
     try:
         app()
-    except Interrupted:
-        typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
-        sys.exit(130)
-    except (BenchError, OSError) as error:
+    except BaseException as error:
+        if NOTED:
+            typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
+            sys.exit(130)
+        if not isinstance(error, (BenchError, OSError)):
+            raise
         typer.echo(f"bench: {printable(str(error))}", err=True)
         sys.exit(2)
