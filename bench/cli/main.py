@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -310,14 +312,32 @@ class Interrupted(BaseException):
 
 
 NOTED: list[int] = []
-"""Signals that came: what was under way, an import for example, may let another error out than the one that was raised in it."""
+"""Signals that came: a library may let another error out than the one that was raised in it."""
 
 
-def interrupt(number: int, frame: object) -> None:
+def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop, on Ctrl-C, whatever runs in the main thread; the first one decides how this process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     NOTED.append(number)
+    if is_importing(frame):  # some modules go on without what they could not import, and swallow what is raised here
+        say_interrupted()
+        sys.stdout.flush()
+        os._exit(130)
     raise Interrupted
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Return whether this frame, or one that called it, imports a module."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def say_interrupted() -> None:
+    """Tell, on stderr, that nothing is lost."""
+    typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
 
 
 def main() -> None:
@@ -327,7 +347,7 @@ def main() -> None:
         app()
     except BaseException as error:
         if NOTED:
-            typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
+            say_interrupted()
             sys.exit(130)
         if not isinstance(error, (BenchError, OSError)):
             raise
