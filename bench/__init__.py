@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from genmodel_bench.commands.run import run
     from genmodel_bench.commands.score import score
 
-__all__ = ["BadOption", "BadRecords", "BadSamples", "BenchError", "DataMissing", "UnknownName", "run", "score"]
+__all__ = [
+    "BadOption",
+    "BadRecords",
+    "BadSamples",
+    "BenchError",
+    "DataMissing",
+    "UnknownName",
+    "run",
+    "score",
+]
 
 
 _HOMES = {"run": "genmodel_bench.commands.run", "score": "genmodel_bench.commands.score"}

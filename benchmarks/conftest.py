@@ -15,13 +15,17 @@ from benchmarks.ratios import FEWEST, Turns, divide, plan, seconds, warm
 
 
 def pytest_addoption(parser):
-    parser.addoption("--quick", action="store_true", help="small sizes and few rounds, to try the benchmarks; never stored")
+    parser.addoption(
+        "--quick", action="store_true", help="small sizes and few rounds, to try the benchmarks; never stored"
+    )
 
 
 def is_part(config):
     """Return whether only some of the benchmarks were asked for."""
     o = config.option
-    return bool(o.keyword or o.deselect or getattr(o, "lf", False)) or any(".py" in argument for argument in config.args)
+    return bool(o.keyword or o.deselect or getattr(o, "lf", False)) or any(
+        ".py" in argument for argument in config.args
+    )
 
 
 def place_of(config):
@@ -80,7 +84,20 @@ def compare(benchmark, place):
     return partial(time_both, benchmark, place)
 
 
-def time_both(benchmark, place, title, ours, other, *, share=1.0, threads=None, budget=12.0, target=None, note="", **facts):
+def time_both(
+    benchmark,
+    place,
+    title,
+    ours,
+    other,
+    *,
+    share=1.0,
+    threads=None,
+    budget=12.0,
+    target=None,
+    note="",
+    **facts,
+):
     """Time two sides in turn; what is found stands in the benchmark's extra_info.
 
     `share` is the part of the work that the other side is given where all of it would take hours: its seconds are divided by it.

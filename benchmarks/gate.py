@@ -75,10 +75,17 @@ class Verdict:
 def compare(stored: Mapping[str, Sequence[Mapping[str, Any]]], run: Run) -> list[Verdict]:
     """Return the verdict on each benchmark of a run, and on each that is stored for its kind of machine."""
     usual = usual_spread(stored)
-    verdicts = [judge(stored.get(name, ()), measured, usual, versions_of(run)) for name, measured in run.benchmarks.items()]
+    verdicts = [
+        judge(stored.get(name, ()), measured, usual, versions_of(run))
+        for name, measured in run.benchmarks.items()
+    ]
     if run.place.get("part"):
         return verdicts
-    return verdicts + [Verdict(name, "missing", reason="stored, but not in this run") for name in stored if name not in run.benchmarks]
+    return verdicts + [
+        Verdict(name, "missing", reason="stored, but not in this run")
+        for name in stored
+        if name not in run.benchmarks
+    ]
 
 
 def versions_of(run: Run) -> str:
@@ -92,7 +99,12 @@ def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | Non
         return Verdict(now.name, "new", now=now.ratio, reason="nothing is stored of it")
     same = [r for r in before if r["what"] == now.what]
     if not same:
-        return Verdict(now.name, "not comparable", now=now.ratio, reason=f"stored is another comparison: {before[-1]['what']}")
+        return Verdict(
+            now.name,
+            "not comparable",
+            now=now.ratio,
+            reason=f"stored is another comparison: {before[-1]['what']}",
+        )
     logs = [math.log(r["ratio"]) for r in same]
     ordinary = median(r["error"] for r in same)
     between = math.hypot(UNKNOWN, ordinary) if usual is None else pooled(spread(logs), len(same), usual)
@@ -100,7 +112,11 @@ def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | Non
     limit = max(math.log(LEAST), TIMES * math.hypot(between * math.sqrt(1 + math.pi / 2 / len(same)), excess))
     change = math.log(now.ratio) - median(logs)
     finding: Finding = "unchanged" if abs(change) <= limit else "slower" if change > 0 else "faster"
-    others = "" if same[-1].get("versions", versions) == versions else "; stored with other versions of Python or packages"
+    others = (
+        ""
+        if same[-1].get("versions", versions) == versions
+        else "; stored with other versions of Python or packages"
+    )
     return Verdict(now.name, finding, math.exp(median(logs)), now.ratio, math.exp(limit), others)
 
 
@@ -145,10 +161,14 @@ def read_stored(path: Path) -> Stored:
     try:
         for runs in stored.values():
             for entries in runs.values():
-                if not entries or not all(r["ratio"] > 0 and r["error"] >= 0 and isinstance(r["what"], str) for r in entries):
+                if not entries or not all(
+                    r["ratio"] > 0 and r["error"] >= 0 and isinstance(r["what"], str) for r in entries
+                ):
                     raise ValueError("a ratio that is none")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BenchError(f"{path}: not stored ratios; take it from the repository again, or delete it to begin anew") from error
+        raise BenchError(
+            f"{path}: not stored ratios; take it from the repository again, or delete it to begin anew"
+        ) from error
     return stored  # type: ignore[no-any-return]  # its parts were looked at
 
 
@@ -161,7 +181,10 @@ def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
         return 0
     if kind not in stored:
         known = "; ".join(stored) or "nothing"
-        print(f"not comparable: no run is stored for {kind}, only for {known}" + ("" if keep else "; store this one with --store"))
+        print(
+            f"not comparable: no run is stored for {kind}, only for {known}"
+            + ("" if keep else "; store this one with --store")
+        )
     verdicts = compare(stored.get(kind, {}), run)
     order = ("slower", "faster", "not comparable", "missing", "new", "unchanged")
     for verdict in sorted(verdicts, key=lambda v: order.index(v.finding)):
@@ -173,13 +196,17 @@ def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
     print(f"{', '.join(counts)} on {kind}" + (f"; stored in {stored_at}" if keep else ""))
     blind = sum((v.limit or 0) > BLIND for v in verdicts)
     if blind:
-        print(f"{blind} of them were so noisy that {BLIND - 1:.0%} would not have shown: run again with nothing beside it")
+        print(
+            f"{blind} of them were so noisy that {BLIND - 1:.0%} would not have shown: run again with nothing beside it"
+        )
     return exit_code(verdicts)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the gate on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gate", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("new", type=Path, help="the JSON of a run: pytest's --benchmark-json")
     parser.add_argument("--store", action="store_true", help="add the run to the stored ones")
     parser.add_argument("--stored", type=Path, default=STORED, help="the stored ratios")

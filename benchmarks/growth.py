@@ -53,7 +53,9 @@ def in_process(size: Size, place: Place, *, budget: float) -> Grown:
     """Return what a fresh process finds of this size."""
     options = [f"--{name}={value}" for name, value in asdict(size).items() if value is not None]
     options += [f"--device={place.device}", f"--threads={place.threads}", f"--budget={budget}"]
-    done = subprocess.run([sys.executable, "-m", "benchmarks.growth", *options], cwd=HOME, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.growth", *options], cwd=HOME, capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(f"growth: {size} failed: {done.stderr.strip().splitlines()[-1]}")
     return Grown(**json.loads(done.stdout.splitlines()[-1]))
@@ -112,7 +114,13 @@ def write_centres(path: Path, N: int, d: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Measure the size of the command line and print it as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    options: list[tuple[str, Any]] = [("--N", int), ("--n", int), ("--d", int), ("--file", str), ("--device", torch.device)]
+    options: list[tuple[str, Any]] = [
+        ("--N", int),
+        ("--n", int),
+        ("--d", int),
+        ("--file", str),
+        ("--device", torch.device),
+    ]
     for name, kind in [*options, ("--threads", int), ("--budget", float)]:
         parser.add_argument(name, type=kind, required=name != "--file")
     a = parser.parse_args(argv)

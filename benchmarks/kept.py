@@ -63,7 +63,9 @@ def read_run(path: Path) -> Run:
             raise ValueError("the machine is not named")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise BenchError(f"{path}: not a run of the benchmarks ({what}); make one with `tox -e benchmark`") from error
+        raise BenchError(
+            f"{path}: not a run of the benchmarks ({what}); make one with `tox -e benchmark`"
+        ) from error
     return Run(place, {m.name: m for m in measured})
 
 

@@ -21,12 +21,19 @@ from torchvision.datasets import MNIST
 def torchvision_images(root: Path, n: int, *, workers: int) -> DataLoader[Any]:
     """Return shuffled minibatches of 100 of the first n images of torchvision's MNIST, each image decoded when its turn comes."""
     images = Subset(MNIST(root, train=True, transform=transforms.ToTensor()), range(n))
-    return DataLoader(images, batch_size=100, shuffle=True, num_workers=workers, pin_memory=torch.cuda.is_available())
+    return DataLoader(
+        images, batch_size=100, shuffle=True, num_workers=workers, pin_memory=torch.cuda.is_available()
+    )
 
 
 def tensor_images(x: Tensor) -> DataLoader[Any]:
     """Return shuffled minibatches of 100 of images that lie in memory as floats: (n, c, h, w)."""
-    return DataLoader(TensorDataset(x.cpu(), torch.zeros(len(x))), batch_size=100, shuffle=True, pin_memory=torch.cuda.is_available())
+    return DataLoader(
+        TensorDataset(x.cpu(), torch.zeros(len(x))),
+        batch_size=100,
+        shuffle=True,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 def train_gan(model: Any, loader: DataLoader[Any], device: torch.device, *, epochs: int) -> float:
@@ -42,7 +49,9 @@ def train_gan(model: Any, loader: DataLoader[Any], device: torch.device, *, epoc
             ones, zeros = torch.ones(len(x), device=device), torch.zeros(len(x), device=device)
             fake = torch.sigmoid(G(torch.randn(len(x), c.latent, device=device)))
             opt_d.zero_grad()
-            loss_d = binary_cross_entropy_with_logits(D(x), ones) + binary_cross_entropy_with_logits(D(fake.detach()), zeros)
+            loss_d = binary_cross_entropy_with_logits(D(x), ones) + binary_cross_entropy_with_logits(
+                D(fake.detach()), zeros
+            )
             loss_d.backward()
             opt_d.step()
             opt_g.zero_grad()

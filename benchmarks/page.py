@@ -97,8 +97,17 @@ def error_table(run: Run) -> str:
     rows = []
     for m in in_section(run, "error"):
         error = m.info["facts"]["error_nats"]
-        rows.append([m.info["ours"], m.info["size"], f"{error:.1e} {'✓' if error <= ERROR_TARGET else '✗'}", ratio_of(m)])
-    return markdown(["", "size", f"largest error, nats (at most {ERROR_TARGET})", "time / time in float64"], rows)
+        rows.append(
+            [
+                m.info["ours"],
+                m.info["size"],
+                f"{error:.1e} {'✓' if error <= ERROR_TARGET else '✗'}",
+                ratio_of(m),
+            ]
+        )
+    return markdown(
+        ["", "size", f"largest error, nats (at most {ERROR_TARGET})", "time / time in float64"], rows
+    )
 
 
 def rivals_table(run: Run) -> str:
@@ -108,7 +117,17 @@ def rivals_table(run: Run) -> str:
     rows = []
     for m in found:
         difference = f"{m.info['facts']['difference']:.1e}"
-        rows.append([m.info["other"], str(m.info["threads"]), theirs(m), ours(m), number(1 / m.ratio), difference, m.info["note"]])
+        rows.append(
+            [
+                m.info["other"],
+                str(m.info["threads"]),
+                theirs(m),
+                ours(m),
+                number(1 / m.ratio),
+                difference,
+                m.info["note"],
+            ]
+        )
     return markdown(header, rows)
 
 
@@ -118,7 +137,17 @@ def floor_table(run: Run, section: str) -> str:
     for m in in_section(run, section):
         work = m.info["facts"].get("work")
         extra = [] if section == "sampling" else [f"{work:.2f}"]
-        rows.append([named(m), m.info["size"], f"{m.info['facts']['flops'] / 1e9:.2f}", *extra, ours(m), theirs(m), ratio_of(m)])
+        rows.append(
+            [
+                named(m),
+                m.info["size"],
+                f"{m.info['facts']['flops'] / 1e9:.2f}",
+                *extra,
+                ours(m),
+                theirs(m),
+                ratio_of(m),
+            ]
+        )
     made = [] if section == "sampling" else ["made / needed"]
     return markdown(["", "size", "GFLOP needed", *made, "time", "matrix products", "ratio"], rows)
 
@@ -146,10 +175,31 @@ def seeds_table(run: Run) -> str:
     rows = []
     for m in in_section(run, "seeds"):
         facts = m.info["facts"]
-        cells = [median(m.info[side]) * facts["scale"] / facts["cells"] for side in ("our_seconds", "other_seconds")]
+        cells = [
+            median(m.info[side]) * facts["scale"] / facts["cells"]
+            for side in ("our_seconds", "other_seconds")
+        ]
         differences = [f"{facts[name]:.0e}" if facts[name] else "0" for name in ("after_one", "after_all")]
-        rows.append([named(m), m.info["size"], *(number(s) for s in cells), number(3600 / cells[0]), number(1 / m.ratio), *differences])
-    header = ["", "", "seconds per cell", "one after another", "cells per hour", "times faster", "Δ weight, 1 epoch", "all epochs"]
+        rows.append(
+            [
+                named(m),
+                m.info["size"],
+                *(number(s) for s in cells),
+                number(3600 / cells[0]),
+                number(1 / m.ratio),
+                *differences,
+            ]
+        )
+    header = [
+        "",
+        "",
+        "seconds per cell",
+        "one after another",
+        "cells per hour",
+        "times faster",
+        "Δ weight, 1 epoch",
+        "all epochs",
+    ]
     return markdown(header, rows)
 
 
@@ -167,11 +217,22 @@ def growth_table(run: Run) -> str:
         peak = m.info["facts"]["peak_mib"]
         memory = "" if peak is None else f"{number(peak)} {'✓' if peak <= MEMORY_TARGET else '✗'}"
         rows.append([m.info["facts"]["axis"], m.info["size"], ours(m), theirs(m), ratio_of(m), memory])
-    header = ["axis", "n × N × d", "time", "one `torch.mm` of the size", "ratio", f"MiB above the inputs (at most {MEMORY_TARGET})"]
+    header = [
+        "axis",
+        "n × N × d",
+        "time",
+        "one `torch.mm` of the size",
+        "ratio",
+        f"MiB above the inputs (at most {MEMORY_TARGET})",
+    ]
     fitted = [row for axis, upper in UPPER.items() if (row := exponents(found, axis, upper))]
     if not fitted:
         return markdown(header, rows)
-    return markdown(header, rows) + "\n\n" + markdown(["axis", "fitted over", "time", "the product's time", "memory"], fitted)
+    return (
+        markdown(header, rows)
+        + "\n\n"
+        + markdown(["axis", "fitted over", "time", "the product's time", "memory"], fitted)
+    )
 
 
 def exponents(found: Sequence[Measured], axis: str, upper: int) -> list[str]:
@@ -214,7 +275,9 @@ def filled(page: str, run: Run) -> str:
     marks = re.findall(r"<!-- table: (.*?) -->", page)
     if sorted(marks) != sorted(TABLES) or page.count("<!-- end -->") != len(marks):
         found, expected = ", ".join(marks), ", ".join(TABLES)
-        raise BenchError(f"performance.md: the marked tables are {found}; expected {expected}, each with its <!-- end -->")
+        raise BenchError(
+            f"performance.md: the marked tables are {found}; expected {expected}, each with its <!-- end -->"
+        )
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- table: {match[1]} -->\n\n{TABLES[match[1]](run)}\n\n<!-- end -->"
@@ -227,18 +290,28 @@ def write(new: Path, page: Path) -> None:
     run = read_run(new)
     empty = TABLES.keys() - of_run(run)
     if empty:
-        raise BenchError(f"{new}: nothing for the tables of {', '.join(sorted(empty))}; the page is left as it was; run all the benchmarks")
+        raise BenchError(
+            f"{new}: nothing for the tables of {', '.join(sorted(empty))}; the page is left as it was; run all the benchmarks"
+        )
     text = filled(page.read_text(), run)
-    content = read_json(new)  # what pytest-benchmark tells of the repository, and its own statistics, are left out
+    content = read_json(
+        new
+    )  # what pytest-benchmark tells of the repository, and its own statistics, are left out
     benchmarks = [{key: b[key] for key in ("name", "fullname", "extra_info")} for b in content["benchmarks"]]
-    kept = json.dumps({"machine_info": content["machine_info"], "benchmarks": benchmarks}, ensure_ascii=False, separators=(",", ":"))
+    kept = json.dumps(
+        {"machine_info": content["machine_info"], "benchmarks": benchmarks},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
     write_atomically(page.with_suffix(".json"), (kept + "\n").encode())
     write_atomically(page, text.encode())
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write, or print, the tables on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.page", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("new", type=Path, help="the JSON of a run: pytest's --benchmark-json")
     parser.add_argument("--dry-run", action="store_true", help="print the tables")
     a = parser.parse_args(argv)

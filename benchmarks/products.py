@@ -115,7 +115,9 @@ def flops(products: Sequence[Product]) -> int:
 
 def multiply(products: Sequence[Product], device: torch.device) -> Callable[[], None]:
     """Return a call that makes all `products` one after another, by torch.mm into memory it already has."""
-    made = {p: (torch.rand(p[0], p[1]), torch.rand(p[1], p[2]), torch.empty(p[0], p[2])) for p in set(products)}
+    made = {
+        p: (torch.rand(p[0], p[1]), torch.rand(p[1], p[2]), torch.empty(p[0], p[2])) for p in set(products)
+    }
     made = {p: tuple(part.to(device) for part in parts) for p, parts in made.items()}
 
     def run() -> None:

@@ -74,7 +74,9 @@ class Turns:
         self.round += 1
 
 
-def interleave(ours: Call, other: Call, rounds: int, *, wait: Callable[[], None] = lambda: None) -> tuple[list[float], list[float]]:
+def interleave(
+    ours: Call, other: Call, rounds: int, *, wait: Callable[[], None] = lambda: None
+) -> tuple[list[float], list[float]]:
     """Return the seconds of both sides by round, each of the two first in every other round."""
     turns, taken = Turns(lambda: seconds(other, wait=wait)), []
     for _ in range(rounds):

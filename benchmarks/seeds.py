@@ -38,7 +38,9 @@ class SideBySide:
     def __init__(self, jobs: int, threads: int, device: torch.device) -> None:
         self.jobs, self.device = jobs, str(device)
         share = max(1, threads // jobs)
-        self.pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(share,))
+        self.pool = ProcessPoolExecutor(
+            jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(share,)
+        )
 
     def __call__(self, config: Any, x: Tensor, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
         """Train the seeds, as many at a time as there are processes."""
@@ -59,10 +61,16 @@ def batched(config: vae.Config, x: Tensor, seeds: Sequence[int]) -> list[dict[st
     optimiser = torch.optim.Adam(weights.values(), lr=config.lr, fused=True)
     size = config.batch_size
     for _ in range(config.epochs):
-        orders = torch.stack([torch.randperm(len(x), generator=g, device=x.device) for g in generators])  # (seeds, n)
+        orders = torch.stack(
+            [torch.randperm(len(x), generator=g, device=x.device) for g in generators]
+        )  # (seeds, n)
         for i in range(len(x) // size):
-            minibatch = x[orders[:, i * size : (i + 1) * size]].flatten(2)  # (seeds, size, c, h, w) -> (seeds, size, d)
-            eps = torch.stack([torch.randn(size, config.latent, generator=g, device=x.device) for g in generators])
+            minibatch = x[orders[:, i * size : (i + 1) * size]].flatten(
+                2
+            )  # (seeds, size, c, h, w) -> (seeds, size, d)
+            eps = torch.stack(
+                [torch.randn(size, config.latent, generator=g, device=x.device) for g in generators]
+            )
             gradients, _ = slopes(weights, minibatch, eps)
             for name, p in weights.items():
                 p.grad = gradients[name]
@@ -95,5 +103,9 @@ def negative_bound(model: vae.VAE, weights: dict[str, Tensor], x: Tensor, eps: T
 
 def furthest(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]]) -> float:
     """Return the largest difference between two lists of weights."""
-    pairs = [(torch.as_tensor(w[name]).cpu(), torch.as_tensor(v[name]).cpu()) for w, v in zip(a, b, strict=True) for name in w]
+    pairs = [
+        (torch.as_tensor(w[name]).cpu(), torch.as_tensor(v[name]).cpu())
+        for w, v in zip(a, b, strict=True)
+        for name in w
+    ]
     return max(float((p - q).abs().max()) for p, q in pairs)

@@ -7,9 +7,29 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::mkldnn_convolution", "aten::convolution_backward")
-RANDOM = ("aten::bernoulli_", "aten::uniform_", "aten::normal_", "aten::native_dropout", "aten::random_", "aten::randperm")
-KINDS = ("matrix products", "update of the weights", "random numbers", "the rest, forward", "the rest, backward")
+PRODUCTS = (
+    "aten::mm",
+    "aten::addmm",
+    "aten::bmm",
+    "aten::baddbmm",
+    "aten::mkldnn_convolution",
+    "aten::convolution_backward",
+)
+RANDOM = (
+    "aten::bernoulli_",
+    "aten::uniform_",
+    "aten::normal_",
+    "aten::native_dropout",
+    "aten::random_",
+    "aten::randperm",
+)
+KINDS = (
+    "matrix products",
+    "update of the weights",
+    "random numbers",
+    "the rest, forward",
+    "the rest, backward",
+)
 
 
 def shares(step: Callable[[], Any], *, steps: int = 20, cuda: bool = False) -> dict[str, float]:

@@ -47,7 +47,14 @@ def test_growth(benchmark, place, file, axis, value):
     benchmark.group = "growth"
     found = benchmark.pedantic(in_process, args=(size, place), kwargs={"budget": 0 if place.quick else 4})
     words = f"{size.n:,} × {size.N:,} × {size.d:,}"
-    title = {"section": "growth", "ours": "`parzen_log_probs`, one σ", "other": "one `torch.mm` of the size", "size": words}
+    title = {
+        "section": "growth",
+        "ours": "`parzen_log_probs`, one σ",
+        "other": "one `torch.mm` of the size",
+        "size": words,
+    }
     facts = {"axis": axis, "value": value, "peak_mib": found.peak_mib}
-    record = {"threads": place.threads, "share": 1.0, "target": None, "note": "", "facts": facts} | asdict(found)
+    record = {"threads": place.threads, "share": 1.0, "target": None, "note": "", "facts": facts} | asdict(
+        found
+    )
     benchmark.extra_info.update(title | record | {"ratios": divide(found.our_seconds, found.other_seconds)})

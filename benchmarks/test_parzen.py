@@ -30,12 +30,23 @@ def floor(images):
 
 def test_one_sigma(compare, place, images, floor):
     title = Title(SECTION, "`parzen_log_prob`, one σ", FLOOR, size_of(*images))
-    compare(title, lambda: parzen_log_prob(*images, 0.2), floor, budget=25, target=2.0 if place.device.type == "cuda" else 1.3)
+    compare(
+        title,
+        lambda: parzen_log_prob(*images, 0.2),
+        floor,
+        budget=25,
+        target=2.0 if place.device.type == "cuda" else 1.3,
+    )
 
 
 def test_selection_of_sigma(compare, mnist, place, images, floor):
     valid = mnist.valid[: place.size(1000, 50)].flatten(1).to(place.device)
-    title = Title(SECTION, "`parzen_log_probs`, ten σ, as they are chosen on validation images", FLOOR, size_of(valid, images[1]))
+    title = Title(
+        SECTION,
+        "`parzen_log_probs`, ten σ, as they are chosen on validation images",
+        FLOOR,
+        size_of(valid, images[1]),
+    )
     compare(title, lambda: parzen_log_probs(valid, images[1], PAPER_SIGMAS), floor, target=0.35)
 
 
@@ -48,9 +59,18 @@ def test_nearest_neighbour(compare, images, floor):
 def test_error_in_float32(compare, place, mnist, side):
     """The error is that at the σ, of the paper's ten, and the image where it is largest."""
     n, N = place.size(200, 20), place.size(10_000, 300)
-    x, s = (interpolate(part, (side, side), mode="bilinear").flatten(1).to(place.device) for part in (mnist.test[:n], mnist.train[:N]))
-    found, exact = (parzen_log_probs(x, s, PAPER_SIGMAS).cpu(), torch.stack([scipy_float64(x, s, sigma) for sigma in PAPER_SIGMAS]))
+    x, s = (
+        interpolate(part, (side, side), mode="bilinear").flatten(1).to(place.device)
+        for part in (mnist.test[:n], mnist.train[:N])
+    )
+    found, exact = (
+        parzen_log_probs(x, s, PAPER_SIGMAS).cpu(),
+        torch.stack([scipy_float64(x, s, sigma) for sigma in PAPER_SIGMAS]),
+    )
     title = Title("error", "`parzen_log_probs`, ten σ, float32", "the same in float64", size_of(x, s))
     xs, ss = x.double(), s.double()
-    ours, theirs = (lambda: parzen_log_probs(x, s, PAPER_SIGMAS)), (lambda: parzen_log_probs(xs, ss, PAPER_SIGMAS))
+    ours, theirs = (
+        (lambda: parzen_log_probs(x, s, PAPER_SIGMAS)),
+        (lambda: parzen_log_probs(xs, ss, PAPER_SIGMAS)),
+    )
     compare(title, ours, theirs, budget=5, error_nats=float((found - exact).abs().max()))

@@ -29,28 +29,46 @@ def against(compare, images):
         x, s = images
         few = x[:points]
         difference = float((rival(few).cpu() - parzen_log_prob(few, s, SIGMA).cpu()).abs().max())
-        assert not agrees or difference < AGREED, f"{name}: {difference:.3f} nats from ours; a comparison of seconds would say nothing"
+        assert not agrees or difference < AGREED, (
+            f"{name}: {difference:.3f} nats from ours; a comparison of seconds would say nothing"
+        )
         title = Title("rivals", "`parzen_log_prob`", name, size_of(x, s))
         share = len(few) / len(x)
         part = f"timed on {len(few):,} points and scaled" if share < 1 else ""
         note = "; ".join(text for text in (part, note) if text)
         compare(
-            title, lambda: parzen_log_prob(x, s, SIGMA), lambda: rival(few), share=share, threads=threads, note=note, difference=difference
+            title,
+            lambda: parzen_log_prob(x, s, SIGMA),
+            lambda: rival(few),
+            share=share,
+            threads=threads,
+            note=note,
+            difference=difference,
         )
 
     return run
 
 
 def test_chunked(against, place, images):
-    against("torch: ‖x‖² + ‖s‖² − 2 x·s and logsumexp, in chunks", lambda x: rivals.chunked(x, images[1], SIGMA), place.size(10_000, 500))
+    against(
+        "torch: ‖x‖² + ‖s‖² − 2 x·s and logsumexp, in chunks",
+        lambda x: rivals.chunked(x, images[1], SIGMA),
+        place.size(10_000, 500),
+    )
 
 
 def test_cdist(against, place, images):
-    against("torch: `cdist` and logsumexp, in chunks", lambda x: rivals.cdist(x, images[1], SIGMA), place.size(10_000, 500))
+    against(
+        "torch: `cdist` and logsumexp, in chunks",
+        lambda x: rivals.cdist(x, images[1], SIGMA),
+        place.size(10_000, 500),
+    )
 
 
 def test_broadcasting(against, images):
-    against("torch: broadcasting, as the released script does", lambda x: rivals.released(x, images[1], SIGMA), 20)
+    against(
+        "torch: broadcasting, as the released script does", lambda x: rivals.released(x, images[1], SIGMA), 20
+    )
 
 
 @pytest.mark.filterwarnings("default")
@@ -63,7 +81,11 @@ def test_keops(against, place, images):
 def test_scipy(against, place, images):
     note = "one thread on both sides; SciPy computes in float64"
     against(
-        "SciPy: `cdist` and `logsumexp`", lambda x: rivals.scipy_float64(x, images[1], SIGMA), place.size(200, 20), threads=1, note=note
+        "SciPy: `cdist` and `logsumexp`",
+        lambda x: rivals.scipy_float64(x, images[1], SIGMA),
+        place.size(200, 20),
+        threads=1,
+        note=note,
     )
 
 

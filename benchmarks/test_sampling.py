@@ -13,7 +13,15 @@ from genmodel_bench.models import settings_for
 from benchmarks.conftest import Title
 from benchmarks.products import SAMPLES, flops, multiply
 
-DRAWS = {"gan-ns": 10_000, "vae": 10_000, "stacked-cae": 200, "dbn": 200, "rbm": 200, "deep-gsn": 200, "deep-gsn-chain": 1_000}
+DRAWS = {
+    "gan-ns": 10_000,
+    "vae": 10_000,
+    "stacked-cae": 200,
+    "dbn": 200,
+    "rbm": 200,
+    "deep-gsn": 200,
+    "deep-gsn-chain": 1_000,
+}
 CHAINS = ("stacked-cae", "dbn", "rbm", "deep-gsn")
 
 
@@ -28,7 +36,13 @@ def draw(compare, place, mnist):
         products = SAMPLES[type(config)](config, images[0].numel(), n)
         title = Title("sampling", f"`{name}`, {what}", "its matrix products", f"{n:,} images")
         with torch.no_grad():
-            compare(title, lambda: model.sample(n), multiply(products, place.device), budget=8, flops=flops(products))
+            compare(
+                title,
+                lambda: model.sample(n),
+                multiply(products, place.device),
+                budget=8,
+                flops=flops(products),
+            )
 
     return run
 
@@ -42,4 +56,9 @@ def test_draw(draw, place, name):
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains_of_1000_steps(draw, place, name):
     steps, chains = place.size(1000, 5), place.size(20, 10)
-    draw(name, replace(settings_for(name, "mnist"), sample_steps=steps), chains, what=f"{chains} chains of {steps:,} steps")
+    draw(
+        name,
+        replace(settings_for(name, "mnist"), sample_steps=steps),
+        chains,
+        what=f"{chains} chains of {steps:,} steps",
+    )

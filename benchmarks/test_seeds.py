@@ -30,11 +30,24 @@ def test_seeds(compare, place, small, way, count):
     try:
         # Rounding grows from step to step: one epoch says whether it is the same computation, all of them what is left of it.
         first = replace(config, epochs=1)
-        after = [seeds.furthest(seeds.one_after_another(c, x, some), ours(c, x, some)) for c in (first, config)]
+        after = [
+            seeds.furthest(seeds.one_after_another(c, x, some), ours(c, x, some)) for c in (first, config)
+        ]
         assert after[0] < 1e-4, "another computation, not another rounding"
-        facts = {"cells": len(some), "scale": registered / config.epochs, "after_one": after[0], "after_all": after[1]}
+        facts = {
+            "cells": len(some),
+            "scale": registered / config.epochs,
+            "after_one": after[0],
+            "after_all": after[1],
+        }
         title = Title("seeds", way, "one after another", f"{len(some)} seeds")
-        compare(title, partial(ours, config, x, some), partial(seeds.one_after_another, config, x, some), budget=20, **facts)
+        compare(
+            title,
+            partial(ours, config, x, some),
+            partial(seeds.one_after_another, config, x, some),
+            budget=20,
+            **facts,
+        )
     finally:
         if not batched:
             ours.pool.shutdown()

@@ -15,7 +15,9 @@ FLOORS = {"`python -c pass`": "pass", "`python -c 'import torch'`": "import torc
 
 
 def python(*arguments):
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=HOME, env=os.environ)
+    return lambda: subprocess.run(
+        [sys.executable, *arguments], check=True, capture_output=True, cwd=HOME, env=os.environ
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,4 +40,9 @@ def test_report(compare, place, results, floor):
     if place.quick and "torch" in floor:
         pytest.skip("a quick run")
     title = Title("start-up", "`bench report`, figures up to date", floor, "a process")
-    compare(title, python("-m", "bench", "report", "--results", str(results)), python("-c", FLOORS[floor]), budget=15)
+    compare(
+        title,
+        python("-m", "bench", "report", "--results", str(results)),
+        python("-c", FLOORS[floor]),
+        budget=15,
+    )

@@ -16,7 +16,11 @@ from benchmarks.place import replayed
 from benchmarks.products import STEPS, flops, multiply
 from benchmarks.shares import shares
 
-KINDS = [name for name in MODELS if not MODELS[name].REFERENCE and type(MODELS[name]) in STEPS and name != "deep-gsn-chain"]
+KINDS = [
+    name
+    for name in MODELS
+    if not MODELS[name].REFERENCE and type(MODELS[name]) in STEPS and name != "deep-gsn-chain"
+]
 """A model for each training that has a floor."""
 LOOPS = {"gan-ns": loops.train_gan, "vae": loops.train_vae}
 
@@ -44,7 +48,12 @@ def test_step(compare, place, images, name):
     shown = shares(lambda: stage.step(x, None), steps=place.size(20, 2), cuda=x.is_cuda)
     step = captured(stage, model, x, None) if x.is_cuda else stage.step
     floor = replayed(multiply(products, place.device), place.device)
-    title = Title("steps", f"`{name}`, one step", f"its {len(products)} matrix products", f"minibatches of {stage.batch_size}")
+    title = Title(
+        "steps",
+        f"`{name}`, one step",
+        f"its {len(products)} matrix products",
+        f"minibatches of {stage.batch_size}",
+    )
     made = counter.get_total_flops() / flops(products)
     compare(title, lambda: step(x, None), floor, budget=5, flops=flops(products), work=made, shares=shown)
 
@@ -59,10 +68,17 @@ def test_against_a_loop_by_hand(compare, place, mnist_root, images, name, loader
     ours, theirs = (built(name, shape, place.device) for _ in range(2))
     ours.config = config
     workers = 2 if "workers" in loader else 0
-    data = loops.tensor_images(images) if loader == "tensors" else loops.torchvision_images(mnist_root, len(images), workers=workers)
+    data = (
+        loops.tensor_images(images)
+        if loader == "tensors"
+        else loops.torchvision_images(mnist_root, len(images), workers=workers)
+    )
     steps = epochs * len(images) // 100
     title = Title(
-        "loops", f"`{name}` by `genmodel_bench.training.loop`", f"eager loop, DataLoader of {loader}", f"{steps:,} steps of 100 images"
+        "loops",
+        f"`{name}` by `genmodel_bench.training.loop`",
+        f"eager loop, DataLoader of {loader}",
+        f"{steps:,} steps of 100 images",
     )
     by_hand = partial(LOOPS[name], theirs, data, place.device, epochs=epochs)
     compare(title, partial(train, ours, images), by_hand, budget=15, steps=steps)

@@ -56,17 +56,33 @@ class Neighbours:
         ours_medians, held_medians = self.bootstrap(ours), self.bootstrap(held_out)
         ours_median, held_median = float(ours.median()), float(held_out.median())
         if held_median == 0:
-            raise ValueError("neighbours: half of the test images are copies of training images: the ratio is not defined")
+            raise ValueError(
+                "neighbours: half of the test images are copies of training images: the ratio is not defined"
+            )
 
         ratios = float((ours_medians / held_medians).std())
         over, unit = "samples and test examples", "pixel distance"
-        curves = {"distance of samples by share": by_share(ours), "distance of held-out images by share": by_share(held_out)}
+        curves = {
+            "distance of samples by share": by_share(ours),
+            "distance of held-out images by share": by_share(held_out),
+        }
         scores = {
-            "ratio": Score(ours_median / held_median, ratios, over, n, "ratio", "neither", self.warning(exact, near), curves=curves),
+            "ratio": Score(
+                ours_median / held_median,
+                ratios,
+                over,
+                n,
+                "ratio",
+                "neither",
+                self.warning(exact, near),
+                curves=curves,
+            ),
             "exact_copies": Score(exact, share_error(exact, n), "samples", n, "share", "lower"),
             "near_copies": Score(near, share_error(near, n), "samples", n, "share", "lower"),
             "generated_median": Score(ours_median, float(ours_medians.std()), "samples", n, unit, "neither"),
-            "held_out_median": Score(held_median, float(held_medians.std()), "test examples", m, unit, "neither"),
+            "held_out_median": Score(
+                held_median, float(held_medians.std()), "test examples", m, unit, "neither"
+            ),
         }
         first = subject.samples[:SHOWN]
         shifted, shifted_index = nearest_shifted(first, train)
@@ -90,7 +106,9 @@ class Neighbours:
     def bootstrap(self, values: Tensor) -> Tensor:
         """Return the median of each of `resamples` draws with replacement from values: (n,) -> (resamples,)."""
         n = len(values)
-        return torch.stack([values[torch.randint(n, (n,), device=values.device)].median() for _ in range(self.resamples)])
+        return torch.stack(
+            [values[torch.randint(n, (n,), device=values.device)].median() for _ in range(self.resamples)]
+        )
 
 
 def by_share(distances: Tensor) -> dict[str, float]:

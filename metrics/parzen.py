@@ -56,7 +56,10 @@ class Parzen:
         ranges = [(k * n, (k + 1) * n) for k in range(draws)] + [(0, size) for size in sizes]
         # of a fold the whole validation set chooses σ, as published
         limit = None if reference.folds else self.valid_images
-        splits = [self.score_split(s.valid[:limit], s.test, centres, ranges, draws) for s in reference.folds or [reference]]
+        splits = [
+            self.score_split(s.valid[:limit], s.test, centres, ranges, draws)
+            for s in reference.folds or [reference]
+        ]
         by_range = torch.stack([split.log_probs.mean(1) for split in splits]).mean(0)  # (ranges,)
         per_image = [split.log_probs[:draws].mean(0) for split in splits]  # (test images,) each
         fixed = [split.fixed for split in splits]
@@ -78,15 +81,22 @@ class Parzen:
                 "sigma_grid": [self.sigmas[0], self.sigmas[-1], len(self.sigmas)],
             },
             curves={
-                "samples": {str(size): float(value) for size, value in zip(sizes, by_range[draws:], strict=True)},
-                "sigma on validation": {f"{sigma:.6g}": float(value) for sigma, value in zip(self.sigmas, sigma_curve, strict=True)},
+                "samples": {
+                    str(size): float(value) for size, value in zip(sizes, by_range[draws:], strict=True)
+                },
+                "sigma on validation": {
+                    f"{sigma:.6g}": float(value)
+                    for sigma, value in zip(self.sigmas, sigma_curve, strict=True)
+                },
             },
         )
         at_fixed = Score(**mean_and_error(fixed, folded=folded))
         arrays = {"log_prob": torch.cat(per_image), "sigma_curve": sigma_curve}
         return Result({"log_likelihood": score, f"at_sigma_{self.fixed_sigma:g}": at_fixed}, arrays)
 
-    def score_split(self, valid: Tensor, test: Tensor, centres: Tensor, ranges: Sequence[Range], draws: int) -> SplitScores:
+    def score_split(
+        self, valid: Tensor, test: Tensor, centres: Tensor, ranges: Sequence[Range], draws: int
+    ) -> SplitScores:
         """Return what a split's images (n, c, h, w) say of the centres (m, d), for each range of them; the first `draws` are the draws.
 
         The ranges share the work: the centres are cut where any of them begins or ends.
@@ -94,12 +104,17 @@ class Parzen:
         cuts = sorted({bound for pair in ranges for bound in pair})
         pieces = list(zip(cuts[:-1], cuts[1:], strict=True))
         valid, test = valid.flatten(1), test.flatten(1)  # (n, c, h, w) -> (n, d)
-        on_valid = torch.stack([parzen_log_probs(valid, centres[lo:hi], self.sigmas) for lo, hi in pieces])  # (pieces, σ, n)
+        on_valid = torch.stack(
+            [parzen_log_probs(valid, centres[lo:hi], self.sigmas) for lo, hi in pieces]
+        )  # (pieces, σ, n)
         curves = torch.stack([pooled(on_valid, pieces, within).mean(1) for within in ranges])  # (ranges, σ)
         chosen = [self.sigmas[int(k)] for k in curves.argmax(1)]
         used = sorted({*chosen, self.fixed_sigma})
         on_test = torch.stack([parzen_log_probs(test, centres[lo:hi], used) for lo, hi in pieces])
-        log_probs = [pooled(on_test, pieces, within)[used.index(sigma)] for within, sigma in zip(ranges, chosen, strict=True)]
+        log_probs = [
+            pooled(on_test, pieces, within)[used.index(sigma)]
+            for within, sigma in zip(ranges, chosen, strict=True)
+        ]
         at_fixed = on_test[:, used.index(self.fixed_sigma), None]  # (pieces, 1, n)
         fixed = torch.cat([pooled(at_fixed, pieces, within) for within in ranges[:draws]]).mean(0)
         return SplitScores(chosen, torch.stack(log_probs), fixed, curves[:draws].mean(0), len(valid))
@@ -128,4 +143,11 @@ def mean_and_error(log_probs: Sequence[Tensor], *, folded: bool) -> dict[str, An
     values = torch.stack([log_prob.mean() for log_prob in log_probs]) if folded else log_probs[0]
     error = float(values.std(correction=1 if folded else 0)) / math.sqrt(len(values))
     over = "folds" if folded else "test examples"
-    return {"value": float(values.mean()), "stderr": error, "stderr_over": over, "n": len(values), "unit": "nats", "better": "higher"}
+    return {
+        "value": float(values.mean()),
+        "stderr": error,
+        "stderr_over": over,
+        "n": len(values),
+        "unit": "nats",
+        "better": "higher",
+    }

@@ -38,13 +38,17 @@ def parzen_log_probs(x: Tensor, centres: Tensor, sigmas: Sequence[float]) -> Ten
     bounded whatever n and N are. Raises ValueError for an empty set, a mismatch of d, or σ ≤ 0.
     """
     if len(x) == 0 or len(centres) == 0 or x.shape[1] != centres.shape[1]:
-        raise ValueError(f"parzen: expected (n, d) and (N, d) with n, N ≥ 1, got {tuple(x.shape)} and {tuple(centres.shape)}")
+        raise ValueError(
+            f"parzen: expected (n, d) and (N, d) with n, N ≥ 1, got {tuple(x.shape)} and {tuple(centres.shape)}"
+        )
     if not sigmas or min(sigmas) <= 0:
         raise ValueError(f"parzen: sigma must be positive, got {list(sigmas)}")
     total = torch.full((len(sigmas), len(x)), -torch.inf, dtype=torch.float64, device=x.device)
     spare = torch.empty(0)
     dtype = torch.float64 if x.shape[1] > SINGLE else x.dtype
-    scale = -0.5 / sigmas[-1] ** 2  # the blocks hold the exponents of the last σ, from which those of the others are made
+    scale = (
+        -0.5 / sigmas[-1] ** 2
+    )  # the blocks hold the exponents of the last σ, from which those of the others are made
     for rows, _, a, b in squared_distance_blocks(x, centres, scale=scale, dtype=dtype):
         # The closest centre carries the sum: with it taken out, no exponential overflows and the largest term is 1.
         closest = b.amax(1, keepdim=True)  # (rows, 1)

@@ -67,7 +67,14 @@ class GAN(nn.Module):
     """
 
     def __init__(
-        self, config: Any, shape: Shape, G: nn.Sequential, D: nn.Module, *, front: int = 0, first_D: nn.Module | None = None
+        self,
+        config: Any,
+        shape: Shape,
+        G: nn.Sequential,
+        D: nn.Module,
+        *,
+        front: int = 0,
+        first_D: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.config, self.shape, self.front = config, shape, front
@@ -142,7 +149,9 @@ def noise(G: nn.Sequential, n: int, prior: str) -> Tensor:
 class Players:
     """G and D in one stage, with their optimisers: how a minibatch updates them. `output` follows G's last layer."""
 
-    def __init__(self, config: Any, G: nn.Sequential, D: nn.Module, output: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, config: Any, G: nn.Sequential, D: nn.Module, output: Callable[[Tensor], Tensor]
+    ) -> None:
         self.config, self.G, self.D, self.output = config, G, D, output
         self.opt_g = Momentum(G.parameters(), lr=config.lr, momentum=config.momentum)
         self.opt_d = Momentum(D.parameters(), lr=config.lr, momentum=config.momentum)

@@ -64,7 +64,9 @@ class Config:
         if not self.hidden:
             raise ValueError("cae: hidden needs at least one layer, got ()")
         if self.starts < 1 or self.sample_steps < 1:
-            raise ValueError(f"cae: expected starts and sample_steps ≥ 1, got {self.starts} and {self.sample_steps}")
+            raise ValueError(
+                f"cae: expected starts and sample_steps ≥ 1, got {self.starts} and {self.sample_steps}"
+            )
 
     def build(self, shape: Shape) -> StackedCAE:
         """Return an untrained stack for images of `shape`: (c, h, w)."""
@@ -125,7 +127,12 @@ class StackedCAE(nn.Module):
         c = self.config
         optimiser = adam(self.layers[i].parameters(), lr=c.lr)
         return Stage(
-            f"cae{i + 1}", c.epochs, c.batch_size, partial(self.step, i, optimiser), [optimiser], inputs=partial(self.codes, layers=i)
+            f"cae{i + 1}",
+            c.epochs,
+            c.batch_size,
+            partial(self.step, i, optimiser),
+            [optimiser],
+            inputs=partial(self.codes, layers=i),
         )
 
     @torch.no_grad()

@@ -95,9 +95,13 @@ class Config:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"gan: k must be at least 1, got {self.k}")
-        sizes = {len(field) for field in (self.channels, self.kernels, self.pads, self.pools, self.pool_strides)}
+        sizes = {
+            len(field) for field in (self.channels, self.kernels, self.pads, self.pools, self.pool_strides)
+        }
         if len(sizes) != 1:
-            raise ValueError("gan: channels, kernels, pads, pools and pool_strides differ in length; expected one of each for every layer")
+            raise ValueError(
+                "gan: channels, kernels, pads, pools and pool_strides differ in length; expected one of each for every layer"
+            )
 
     def build(self, shape: Shape) -> GAN:
         """Return untrained nets for images of `shape`: (c, h, w)."""

@@ -72,7 +72,9 @@ class DBN(nn.Module):
         super().__init__()
         self.config, self.shape = config, shape
         sizes = [math.prod(shape), *config.hidden]
-        self.rbms = nn.ModuleList(RBM(a, b, chains=config.chains) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.rbms = nn.ModuleList(
+            RBM(a, b, chains=config.chains) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
@@ -83,7 +85,13 @@ class DBN(nn.Module):
         """Return one stage for each RBM, from the bottom up: its inputs are the codes of the layers below."""
         top = len(self.rbms) - 1
         return [
-            learning(f"rbm{i + 1}", rbm, self.config, persistent=self.config.persistent and i == top, inputs=partial(self.codes, layer=i))
+            learning(
+                f"rbm{i + 1}",
+                rbm,
+                self.config,
+                persistent=self.config.persistent and i == top,
+                inputs=partial(self.codes, layer=i),
+            )
             for i, rbm in enumerate(self.rbms)
         ]
 

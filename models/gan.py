@@ -132,13 +132,17 @@ class Config:
                 f"gan: expected an activation for each of the {len(self.generator)} hidden layers, got {len(self.activations)}"
             )
         if bool(self.front) != bool(self.pretrain_epochs):
-            raise ValueError(f"gan: front and pretrain_epochs go together, got {self.front} and {self.pretrain_epochs}")
+            raise ValueError(
+                f"gan: front and pretrain_epochs go together, got {self.front} and {self.pretrain_epochs}"
+            )
 
     def build(self, shape: Shape) -> GAN:
         """Return untrained nets for images of `shape`: (c, h, w)."""
         d = math.prod(shape)
         first = Discriminator(self, d) if self.front else None
-        return GAN(self, shape, generator(self, d), Discriminator(self, d), front=2 * len(self.front), first_D=first)
+        return GAN(
+            self, shape, generator(self, d), Discriminator(self, d), front=2 * len(self.front), first_D=first
+        )
 
 
 class Discriminator(nn.Module):
@@ -147,7 +151,9 @@ class Discriminator(nn.Module):
     def __init__(self, config: Config, d: int) -> None:
         super().__init__()
         sizes = [d, *config.discriminator]
-        self.hidden = nn.ModuleList(Maxout(a, b, pieces=config.pieces) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.hidden = nn.ModuleList(
+            Maxout(a, b, pieces=config.pieces) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
         self.out = nn.Linear(sizes[-1], 1)
         self.rates = [config.dropout_input] + [config.dropout_hidden] * len(config.discriminator)
         uniform_weights_(self, config.discriminator_range)

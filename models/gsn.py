@@ -63,7 +63,14 @@ class Config:
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("chain", "sample_steps")
     SETTINGS: ClassVar = {
-        "digits": {"hidden": (200, 200), "corruption": 0.2, "noise": 1.0, "epochs": 100, "batch_size": 50, "lr": 2.0},
+        "digits": {
+            "hidden": (200, 200),
+            "corruption": 0.2,
+            "noise": 1.0,
+            "epochs": 100,
+            "batch_size": 50,
+            "lr": 2.0,
+        },
         "olivetti": {"hidden": (1000, 1000), "epochs": 150, "batch_size": 20, "sample_steps": 20},
     }
 
@@ -71,7 +78,9 @@ class Config:
         if len(self.hidden) != 2:
             raise ValueError(f"gsn: expected two hidden layers, got {len(self.hidden)}")
         if self.walkbacks < 1 or self.sample_steps < 1:
-            raise ValueError(f"gsn: expected walkbacks and sample_steps ≥ 1, got {self.walkbacks} and {self.sample_steps}")
+            raise ValueError(
+                f"gsn: expected walkbacks and sample_steps ≥ 1, got {self.walkbacks} and {self.sample_steps}"
+            )
 
     def build(self, shape: Shape) -> GSN:
         """Return an untrained network for images of `shape`: (c, h, w)."""

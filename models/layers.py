@@ -55,7 +55,9 @@ def limit_norms_(module: nn.Module, norm: float) -> None:
 def sparse_weights_(layer: nn.Linear, count: int) -> None:
     """Give each unit of `layer` `count` incoming weights from N(0, 1), at random places, and 0 elsewhere, in place."""
     n_out, n_in = layer.weight.shape
-    places = torch.rand(n_out, n_in, device=layer.weight.device).argsort(1)[:, :count]  # (n_out, count), without repeats
+    places = torch.rand(n_out, n_in, device=layer.weight.device).argsort(1)[
+        :, :count
+    ]  # (n_out, count), without repeats
     layer.weight.zero_().scatter_(1, places, torch.randn(n_out, places.shape[1], device=layer.weight.device))
 
 

@@ -41,7 +41,9 @@ class Momentum(torch.optim.Optimizer):
         self.step()
 
 
-def adam(params: Iterable[Tensor], *, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
+def adam(
+    params: Iterable[Tensor], *, lr: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Adam:
     """Return torch's Adam in the form that is fast on every device and can be captured as a CUDA graph."""
     params = list(params)
     return torch.optim.Adam(params, lr=lr, betas=betas, fused=True, capturable=params[0].is_cuda)

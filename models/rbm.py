@@ -123,20 +123,26 @@ class RBM(nn.Module):
         )
 
 
-def learning(name: str, rbm: RBM, config: Any, *, persistent: bool, inputs: Callable[[Tensor], Tensor] | None = None) -> Stage:
+def learning(
+    name: str, rbm: RBM, config: Any, *, persistent: bool, inputs: Callable[[Tensor], Tensor] | None = None
+) -> Stage:
     """Return the stage in which `rbm` learns as `config` says, from what `inputs` makes of the images."""
     c = config
     optimiser = Momentum(rbm.parameters(), lr=c.lr, momentum=c.momentum)
     schedules = [
         Schedule(optimiser.lr, lambda step, epoch: c.lr * (1 - epoch / c.epochs)),
-        Schedule(optimiser.momentum, lambda step, epoch: c.momentum if epoch < c.warm_up else c.momentum_final),
+        Schedule(
+            optimiser.momentum, lambda step, epoch: c.momentum if epoch < c.warm_up else c.momentum_final
+        ),
     ]
     step = partial(update, rbm, optimiser, config, persistent)
     return Stage(name, c.epochs, c.batch_size, step, [optimiser], schedules, inputs)
 
 
 @torch.no_grad()
-def update(rbm: RBM, optimiser: Momentum, config: Any, persistent: bool, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+def update(
+    rbm: RBM, optimiser: Momentum, config: Any, persistent: bool, x: Tensor, y: Tensor | None
+) -> dict[str, Tensor]:
     """Update an RBM on its input x: (n, c, h, w) or (n, n_visible), by PCD or CD with weight decay; logs nats per image.
 
     The gap ⟨E⟩_data − ⟨E⟩_model is −⟨W, up_W⟩ − b·up_b − c·up_c: the energy is linear in W, b and c.

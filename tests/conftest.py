@@ -23,15 +23,26 @@ def digits() -> Dataset:
 def few(digits) -> Dataset:
     """200 training, 40 validation and 40 test images of digits: enough for a law, fast enough for every entry."""
     images = torch.cat([digits.train[:200], digits.valid[:40], digits.test[:40]])
-    labels = torch.cat([digits.labels["train"][:200], digits.labels["valid"][:40], digits.labels["test"][:40]])
-    return assemble("digits", images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)])
+    labels = torch.cat(
+        [digits.labels["train"][:200], digits.labels["valid"][:40], digits.labels["test"][:40]]
+    )
+    return assemble(
+        "digits", images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
+    )
 
 
 def tiny(config):
     """The same kind of model, trained for two epochs of small batches."""
     from dataclasses import fields, replace
 
-    small = {"epochs": 2, "batch_size": 20, "clusters": 30, "sample_steps": 5, "hidden": (16, 12), "chains": 20}
+    small = {
+        "epochs": 2,
+        "batch_size": 20,
+        "clusters": 30,
+        "sample_steps": 5,
+        "hidden": (16, 12),
+        "chains": 20,
+    }
     if isinstance(getattr(config, "hidden", ()), int):
         small["hidden"] = 16
     return replace(config, **{f.name: small[f.name] for f in fields(config) if f.name in small})

@@ -103,7 +103,9 @@ def project(tmp_path, monkeypatch):
         for name in [name for name in sys.modules if name.startswith("plain")]:
             del sys.modules[name]
         importlib.invalidate_caches()
-        return importlib.import_module("plain.net").Config, importlib.import_module("plain.measure").Brightness
+        return importlib.import_module("plain.net").Config, importlib.import_module(
+            "plain.measure"
+        ).Brightness
 
     yield edit
     forget_code()

@@ -30,8 +30,21 @@ def rows(model, seeds=(0,), *, role="model", offset=0, **changes):
         key = f"{role}-{abs(hash_of(model))}-{seed}"
         value = float(log_probs(offset + seed).mean())
         settings = json.dumps({"hidden": [16, 12], "lr": 0.05, "note": model})
-        made = replace(ROW, model=model, role=role, seed=seed, value=value, stderr=2.0, dataset_digest=DIGEST, score_key=key)
-        found.append(replace(made, model_settings=settings, device="cpu", commit="abc", score_seconds=1.0 + seed, **changes))
+        made = replace(
+            ROW,
+            model=model,
+            role=role,
+            seed=seed,
+            value=value,
+            stderr=2.0,
+            dataset_digest=DIGEST,
+            score_key=key,
+        )
+        found.append(
+            replace(
+                made, model_settings=settings, device="cpu", commit="abc", score_seconds=1.0 + seed, **changes
+            )
+        )
     return found
 
 
@@ -52,7 +65,9 @@ OFFSETS = {"vae": 4, "gan-ns": 2, "dbn": 1, STRANGER: 3, "data": 6}
 
 def sealed_at(path, arrays, about=""):
     """Write arrays as an artefact under its own name."""
-    sealed.save(path, path.stem, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, about)
+    sealed.save(
+        path, path.stem, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, about
+    )
 
 
 def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8):
@@ -114,4 +129,8 @@ class Reader(HTMLParser):
             element["text"] += data
 
     def all(self, tag, **attributes):
-        return [e for e in self.elements if e["tag"] == tag and all(e.get(name) == value for name, value in attributes.items())]
+        return [
+            e
+            for e in self.elements
+            if e["tag"] == tag and all(e.get(name) == value for name, value in attributes.items())
+        ]

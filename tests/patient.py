@@ -45,7 +45,11 @@ class Net(torch.nn.Module):
 
     def stages(self):
         self.optimiser = torch.optim.SGD(self.parameters(), lr=0.1)
-        return [Stage("waiting", self.config.epochs, self.config.batch_size, self.step, optimisers=[self.optimiser])]
+        return [
+            Stage(
+                "waiting", self.config.epochs, self.config.batch_size, self.step, optimisers=[self.optimiser]
+            )
+        ]
 
     def step(self, x, y):
         time.sleep(self.config.pause)

@@ -22,7 +22,9 @@ def oracle(x):
     if isinstance(x, np.ma.MaskedArray):
         return None
     x = x.numpy() if isinstance(x, torch.Tensor) else x
-    if x.shape[:1] == (0,) or x.shape not in [(len(x) if x.ndim else 0, *rest) for rest in ((20,), (4, 5), (1, 4, 5))]:
+    if x.shape[:1] == (0,) or x.shape not in [
+        (len(x) if x.ndim else 0, *rest) for rest in ((20,), (4, 5), (1, 4, 5))
+    ]:
         return None
     if x.dtype == np.uint8:
         return x.astype(np.float32).reshape(-1, *SHAPE) / np.float32(255) if x.max() > 1 else None

@@ -4,7 +4,15 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import tiny
-from genmodel_bench.execution.album import album_due, arithmetic, great_circle, kinds_of, make_album, straight, walks
+from genmodel_bench.execution.album import (
+    album_due,
+    arithmetic,
+    great_circle,
+    kinds_of,
+    make_album,
+    straight,
+    walks,
+)
 from genmodel_bench.execution.artefacts import album_path
 from genmodel_bench.execution.checks import epochs_of
 from genmodel_bench.execution.execute import Rig, complete, stored
@@ -24,7 +32,10 @@ def album(cell, store):
 
 
 def completed(few, tmp_path, name="vae", told=lambda news: None, **changes):
-    cell, store = replace(cell_of(few, name=name, taken="last", **changes), model=name), Store(tmp_path, "digits")
+    cell, store = (
+        replace(cell_of(few, name=name, taken="last", **changes), model=name),
+        Store(tmp_path, "digits"),
+    )
     rig = Rig(few, store, {"neighbours": METRICS["neighbours"]}, CPU)
     complete(cell, rig, tell=told)
     return cell, rig
@@ -37,7 +48,9 @@ def test_great_circles_keep_the_norm_of_orthogonal_codes_and_their_ends():
     torch.testing.assert_close(points.norm(dim=1), torch.full((7,), 3.0, dtype=torch.float64))
     torch.testing.assert_close(points[[0, -1]], torch.stack([a, b]))
     angles = torch.atan2(points[:, 1], points[:, 0])
-    torch.testing.assert_close(angles.diff(), torch.full((6,), torch.pi / 12, dtype=torch.float64))  # evenly spaced
+    torch.testing.assert_close(
+        angles.diff(), torch.full((6,), torch.pi / 12, dtype=torch.float64)
+    )  # evenly spaced
 
 
 def test_great_circles_between_parallel_codes_are_straight():
@@ -51,7 +64,9 @@ def test_straight_walks_are_evenly_spaced():
     torch.testing.assert_close(points, torch.tensor([[0.0, 0], [1, 2], [2, 4], [3, 6]]))
 
 
-@pytest.mark.parametrize("name", [name for name, config in MODELS.items() if isinstance(tiny(config).build((1, 8, 8)), Latent)])
+@pytest.mark.parametrize(
+    "name", [name for name, config in MODELS.items() if isinstance(tiny(config).build((1, 8, 8)), Latent)]
+)
 def test_samples_are_decoded_draws_of_the_prior(name, few):
     model = tiny(settings_for(name, "digits")).build(few.shape)
     model.initialise(few.train)
@@ -80,8 +95,12 @@ def test_the_film_follows_the_same_codes_through_training(few, tmp_path):
     assert images["film"].shape == (6, 8, 1, 8, 8)
     steps = (images["film"][1:] - images["film"][:-1]).flatten(2).norm(dim=2)
     apart = torch.cdist(images["film"][-1].flatten(1), images["film"][-1].flatten(1))
-    assert float(steps[-1].median()) < float(apart[apart > 0].median())  # nearer to itself an epoch ago than to the others
-    assert [(row["stage"], row["epoch"]) for row in about["history"]] == [("elbo", epoch) for epoch in range(1, 7)]
+    assert float(steps[-1].median()) < float(
+        apart[apart > 0].median()
+    )  # nearer to itself an epoch ago than to the others
+    assert [(row["stage"], row["epoch"]) for row in about["history"]] == [
+        ("elbo", epoch) for epoch in range(1, 7)
+    ]
 
 
 def test_each_column_of_the_film_is_drawn_from_the_weights_of_its_epoch(few, tmp_path):
@@ -110,7 +129,12 @@ def test_walks_go_the_way_of_their_prior(prior, way):
 def test_an_album_drawn_by_another_decoder_is_made_anew(few, tmp_path):
     cell, rig = completed(few, tmp_path)
     images, about, _ = sealed.load(album_path(cell, rig.store), cell.id)
-    sealed.save(album_path(cell, rig.store), cell.id, images, json.dumps(json.loads(about) | {"recipe": "of other code"}))
+    sealed.save(
+        album_path(cell, rig.store),
+        cell.id,
+        images,
+        json.dumps(json.loads(about) | {"recipe": "of other code"}),
+    )
     assert album_due(cell, few, rig.store) == 4
 
 
@@ -129,7 +153,9 @@ def test_walks_start_where_the_film_ends(few, tmp_path):
     assert images["walks"].shape == (4, 10, 1, 8, 8)
     # the film's last frames and the walks' ends are the same first draws of the prior
     ends = torch.cat([images["walks"][:, 0], images["walks"][:, -1]]).flatten(1)
-    torch.testing.assert_close(torch.cdist(images["film"][-1].flatten(1), ends).min(1).values, torch.zeros(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        torch.cdist(images["film"][-1].flatten(1), ends).min(1).values, torch.zeros(8), atol=1e-4, rtol=0
+    )
     assert about["prior"] == "gaussian"
 
 
@@ -210,7 +236,9 @@ def test_of_damaged_weights_there_is_no_album_and_a_word(few, tmp_path):
 def test_an_album_of_other_weights_is_made_anew(few, tmp_path):
     cell, rig = completed(few, tmp_path)
     images, about, _ = sealed.load(album_path(cell, rig.store), cell.id)
-    sealed.save(album_path(cell, rig.store), cell.id, images, json.dumps(json.loads(about) | {"weights": "others"}))
+    sealed.save(
+        album_path(cell, rig.store), cell.id, images, json.dumps(json.loads(about) | {"weights": "others"})
+    )
     assert album_due(cell, few, rig.store) == 4
     make_album(cell, few, rig.store, CPU)
     assert album_due(cell, few, rig.store) is None

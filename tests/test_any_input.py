@@ -22,9 +22,30 @@ ROOT = Path(__file__).parents[1]
 QUICK = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=list(HealthCheck))
 
 
-EDGES = [0.0, -0.0, 1.0, 5e-324, 1e-45, -1e-45, 1e-40, 0.5, 1 + 1e-12, 1.0000001, -1e-9, np.nan, np.inf, -np.inf, 255.0]
-ODD = [np.dtype(kind) for kind in ("O", "O,f4", "M8[s]", "m8", "S3", "U3", "V4", "?", "c8", "u1", "i4", np.longdouble)]
-KINDS = st.one_of(hnp.floating_dtypes(endianness="?"), hnp.scalar_dtypes(), hnp.array_dtypes(), st.sampled_from(ODD))
+EDGES = [
+    0.0,
+    -0.0,
+    1.0,
+    5e-324,
+    1e-45,
+    -1e-45,
+    1e-40,
+    0.5,
+    1 + 1e-12,
+    1.0000001,
+    -1e-9,
+    np.nan,
+    np.inf,
+    -np.inf,
+    255.0,
+]
+ODD = [
+    np.dtype(kind)
+    for kind in ("O", "O,f4", "M8[s]", "m8", "S3", "U3", "V4", "?", "c8", "u1", "i4", np.longdouble)
+]
+KINDS = st.one_of(
+    hnp.floating_dtypes(endianness="?"), hnp.scalar_dtypes(), hnp.array_dtypes(), st.sampled_from(ODD)
+)
 SHAPES = st.one_of(
     st.integers(0, 5).flatmap(lambda n: st.sampled_from([(n, 20), (n, 4, 5), (n, 1, 4, 5)])),
     hnp.array_shapes(min_dims=0, max_dims=5, min_side=0),
@@ -82,7 +103,11 @@ def test_any_array_is_read_right_or_refused_in_one_line(x, chunk):
 
 
 @QUICK
-@given(st.one_of(st.text(), st.binary().map(os.fsdecode), st.characters(categories=["Cs", "Cc", "Cf", "Zl", "Zp"])))
+@given(
+    st.one_of(
+        st.text(), st.binary().map(os.fsdecode), st.characters(categories=["Cs", "Cc", "Cf", "Zl", "Zp"])
+    )
+)
 def test_any_text_is_printable_on_one_line(text):
     once = printable(text)
     assert once.isprintable()
@@ -116,7 +141,9 @@ def trusted(kind, path):
             if kind == "npy":
                 return np.load(path, allow_pickle=False)
             if kind == "png":
-                return np.stack([np.asarray(Image.open(path.parent / f"{i}.png").convert("L")) for i in range(2)])
+                return np.stack(
+                    [np.asarray(Image.open(path.parent / f"{i}.png").convert("L")) for i in range(2)]
+                )
     except Exception:  # noqa: BLE001  # it may raise anything
         return None
 

@@ -117,9 +117,23 @@ def test_the_tables_of_the_page_are_those_of_the_run_kept_beside_it():
 def quick(tmp_path_factory):
     """The JSON of a quick run of all the benchmarks."""
     path = tmp_path_factory.mktemp("quick") / "new.json"
-    options = ["--quick", "--benchmark-enable", "--benchmark-only", f"--benchmark-json={path}", "-q", "-p", "no:cacheprovider"]
+    options = [
+        "--quick",
+        "--benchmark-enable",
+        "--benchmark-only",
+        f"--benchmark-json={path}",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    done = subprocess.run([sys.executable, "-m", "pytest", "benchmarks", *options], cwd=ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks", *options],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     return path
 

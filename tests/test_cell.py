@@ -77,7 +77,11 @@ def test_seeds_share_a_recipe_and_nothing_else_does():
 
 def test_options_name_what_differs():
     assert changed_options(gan.Config(), gan.Config()) == {}
-    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), precision="high") == {"epochs": 3, "lr": 0.2, "precision": "high"}
+    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), precision="high") == {
+        "epochs": 3,
+        "lr": 0.2,
+        "precision": "high",
+    }
     assert replace(CELL, options={"epochs": 3, "hidden": (16,)}).variant == "epochs=3, hidden=(16,)"
 
 

@@ -11,7 +11,9 @@ from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
 from test_report import ROW
 
-SETTINGS = json.dumps({"sigma": 0.2154, "samples": 10_000, "valid_images": 1000, "folds": 0, "sigma_grid": [0.1, 1.0, 10]})
+SETTINGS = json.dumps(
+    {"sigma": 0.2154, "samples": 10_000, "valid_images": 1000, "folds": 0, "sigma_grid": [0.1, 1.0, 10]}
+)
 
 
 def records(values, *, test=2.0, draw=0.2, **changes):
@@ -26,7 +28,9 @@ def rate(finding, *, before, now, seed_sd, shift, cases=4000, test=2.0, draw=0.2
     common = 200 + rng.normal(0, test, (cases, 1))  # the same test images on both sides
     old = common + rng.normal(0, seed_sd, (cases, before))
     new = common + shift * total + rng.normal(0, seed_sd, (cases, now))
-    findings = [judge(b, c, single=math.hypot(test, draw))[0] for b, c in zip(old.tolist(), new.tolist(), strict=True)]
+    findings = [
+        judge(b, c, single=math.hypot(test, draw))[0] for b, c in zip(old.tolist(), new.tolist(), strict=True)
+    ]
     return findings.count(finding) / cases
 
 
@@ -48,7 +52,9 @@ def test_reruns_raise_a_false_alarm_in_one_of_a_hundred_at_most(before, now, see
 
 def test_the_limit_is_students_where_there_are_seeds_and_the_error_over_images_where_there_are_few():
     many = compare(records([200, 201, 202, 203, 204]), records([200.5, 201.5, 202.5, 203.5, 204.5]))
-    assert many.threshold == pytest.approx(3.833 * math.sqrt(2.5) * math.sqrt(2 / 5), rel=1e-3)  # t of 8 degrees of freedom
+    assert many.threshold == pytest.approx(
+        3.833 * math.sqrt(2.5) * math.sqrt(2 / 5), rel=1e-3
+    )  # t of 8 degrees of freedom
     few = compare(records([200, 201]), records([200.5, 201.5]))
     assert few.threshold == pytest.approx(2.807 * math.hypot(2.0, 0.2), rel=1e-3)  # less than 14.1 · √½
 
@@ -110,7 +116,16 @@ def test_the_worst_finding_decides_the_exit_code():
 def baseline(tmp_path_factory):
     folder = tmp_path_factory.mktemp("check")
     options = ["vae.epochs=2", "vae.hidden=16,12"]
-    run(["vae", "mean"], device="cpu", seeds=2, samples=200, draws=2, options=options, results=folder, figures=False)
+    run(
+        ["vae", "mean"],
+        device="cpu",
+        seeds=2,
+        samples=200,
+        draws=2,
+        options=options,
+        results=folder,
+        figures=False,
+    )
     return folder
 
 
@@ -175,8 +190,13 @@ def test_an_edited_or_doubled_row_is_no_baseline(baseline, tmp_path):
     rows = Store(baseline, "digits").records()
     better = [replace(r, value=999.0) if r.model == "mean" and r.value is not None else r for r in rows]
     store.path.write_text(to_csv([*better, *(r for r in rows if r.model == "vae")]))
-    verdicts = {v.line: (v.finding, v.reason) for v in check(store.folder, results=baseline, device="cpu", fast=True)}
-    assert verdicts["mean (draws=2), N = 200"] == ("not comparable", "the baseline's row was edited since it was made")
+    verdicts = {
+        v.line: (v.finding, v.reason) for v in check(store.folder, results=baseline, device="cpu", fast=True)
+    }
+    assert verdicts["mean (draws=2), N = 200"] == (
+        "not comparable",
+        "the baseline's row was edited since it was made",
+    )
     vae = verdicts["vae (hidden=(16, 12), epochs=2, draws=2), N = 200"]
     assert vae == ("indistinguishable", "identical seed by seed")
 

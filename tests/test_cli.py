@@ -32,7 +32,13 @@ def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
     first = bench("run", "vae", "mean", *TINY, "--figures", "--results", tmp_path)
     assert "vae (epochs=2)" in first.stdout
     folder = tmp_path / "digits"
-    for name in ("runs.csv", "table1.csv", "table1.md", "table1.tex", "figures/samples-vae_epochs_2_N_150.png"):
+    for name in (
+        "runs.csv",
+        "table1.csv",
+        "table1.md",
+        "table1.tex",
+        "figures/samples-vae_epochs_2_N_150.png",
+    ):
         assert (folder / name).stat().st_size > 100, name
     rows = (folder / "runs.csv").read_bytes()
     second = bench("run", "vae", "mean", *TINY, "--results", tmp_path)
@@ -40,7 +46,11 @@ def test_run_writes_the_tables_and_runs_again_from_the_cache(tmp_path):
     assert (folder / "runs.csv").read_bytes() == rows
 
     dry = bench("run", "vae", "mean", "gan-ns", *TINY, "--results", tmp_path, "--dry-run")
-    assert [line.rpartition(": ")[2] for line in dry.stdout.splitlines()] == ["finished", "finished", "to be trained"]
+    assert [line.rpartition(": ")[2] for line in dry.stdout.splitlines()] == [
+        "finished",
+        "finished",
+        "to be trained",
+    ]
 
     before = {path: path.read_bytes() for path in folder.glob("table1.*")}
     for path in before:
@@ -70,8 +80,13 @@ def test_check_says_by_its_exit_code_what_it_found(tmp_path):
             writer.writerows(rows)
 
     rewrite()
-    found = json.loads(bench("check", "--baseline", path.parent, "--results", tmp_path, "--json", code=3).stdout)
-    assert {v["line"]: v["finding"] for v in found} == {"vae (epochs=2), N = 150": "indistinguishable", "mean, N = 150": "regressed"}
+    found = json.loads(
+        bench("check", "--baseline", path.parent, "--results", tmp_path, "--json", code=3).stdout
+    )
+    assert {v["line"]: v["finding"] for v in found} == {
+        "vae (epochs=2), N = 150": "indistinguishable",
+        "mean, N = 150": "regressed",
+    }
     for row in rows:
         row["dataset_digest"] = "0123456789abcdef"
     rewrite()
@@ -83,13 +98,27 @@ def test_check_says_by_its_exit_code_what_it_found(tmp_path):
 def test_score_prints_one_json_object(tmp_path):
     samples = np.random.default_rng(0).random((150, 64), dtype=np.float32)
     np.save(tmp_path / "noise.npy", samples)
-    done = bench("score", tmp_path / "noise.npy", "--dataset", "digits", "--json", "--results", tmp_path / "r", "--device", "cpu")
+    done = bench(
+        "score",
+        tmp_path / "noise.npy",
+        "--dataset",
+        "digits",
+        "--json",
+        "--results",
+        tmp_path / "r",
+        "--device",
+        "cpu",
+    )
     found = json.loads(done.stdout)
     assert set(found) == {"name", "dataset", "n", "metrics"}
     assert (found["name"], found["dataset"], found["n"]) == ("noise", "digits", 150)
     assert {"value", "stderr", "sigma", "status"} <= set(found["metrics"]["parzen"])
-    assert {"value", "exact_copies", "near_copies", "generated_median", "held_out_median"} <= set(found["metrics"]["neighbours"])
-    plain = bench("score", tmp_path / "noise.npy", "--dataset", "digits", "--results", tmp_path / "r", "--device", "cpu")
+    assert {"value", "exact_copies", "near_copies", "generated_median", "held_out_median"} <= set(
+        found["metrics"]["neighbours"]
+    )
+    plain = bench(
+        "score", tmp_path / "noise.npy", "--dataset", "digits", "--results", tmp_path / "r", "--device", "cpu"
+    )
     assert f"{found['metrics']['parzen']['value']:.2f}" in plain.stdout
 
 
@@ -98,7 +127,10 @@ def test_score_prints_one_json_object(tmp_path):
     [
         (["run"], "expected names of models or --all"),
         (["run", "vae", "--all"], "expected names of models or --all"),
-        (["run", "gan-nss"], "unknown model 'gan-nss'; did you mean 'gan-ns'? known: dbn, stacked-cae, deep-gsn"),
+        (
+            ["run", "gan-nss"],
+            "unknown model 'gan-nss'; did you mean 'gan-ns'? known: dbn, stacked-cae, deep-gsn",
+        ),
         (["run", "vae", "--set", "vae.latnt=3"], "vae: no option 'latnt'; did you mean 'latent'?"),
         (["run", "vae", "--dataset", "mnst"], "unknown data set 'mnst'; did you mean 'mnist'?"),
         (["run", "vae", "--device", "cuda:99"], "torch sees"),
@@ -120,16 +152,16 @@ def test_a_diverged_row_is_exit_code_one(tmp_path):
 
 def test_list_names_every_entry():
     models = bench("list", "models").stdout
-    assert all(name in models for name in ("gan-ns", "gan-mm", "vae", "dbn", "data", "kmeans", "gaussian", "mean"))
+    assert all(
+        name in models for name in ("gan-ns", "gan-mm", "vae", "dbn", "data", "kmeans", "gaussian", "mean")
+    )
     assert "parzen" in bench("list", "metrics").stdout
     assert "folder:PATH" in bench("list", "datasets").stdout
 
 
 def test_help_imports_no_torch():
     # The half second itself is a benchmark; what makes it possible is a law.
-    code = (
-        "import sys; sys.argv = ['bench', '--help']\ntry:\n    from genmodel_bench.cli.main import main; main()\nexcept SystemExit: pass\n"
-    )
+    code = "import sys; sys.argv = ['bench', '--help']\ntry:\n    from genmodel_bench.cli.main import main; main()\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
 
@@ -143,8 +175,26 @@ def test_folders_that_cannot_be_are_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_ends_nothing(tmp_path):
-    args = ["run", "mean", "gaussian", "--seeds", "1", "--samples", "150", "--device", "cpu", "--results", str(tmp_path)]
-    run = subprocess.Popen([sys.executable, "-m", "bench", *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    args = [
+        "run",
+        "mean",
+        "gaussian",
+        "--seeds",
+        "1",
+        "--samples",
+        "150",
+        "--device",
+        "cpu",
+        "--results",
+        str(tmp_path),
+    ]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bench", *args],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     run.stdout.close()
     error = run.stderr.read()
     assert (run.wait(), error) == (0, "")
@@ -175,14 +225,19 @@ def test_ctrl_c_at_the_start_is_one_line(tmp_path, moment):
     os.killpg(run.pid, signal.SIGINT)
     _, error = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+    assert (
+        error.strip()
+        == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+    )
 
 
 def started(tmp_path, *args):
     """Start a long run in a process group of its own, and wait until it trains."""
     command = [sys.executable, "-m", "bench", "run", "mean", "gan-ns", "--device", "cpu", "--samples", "150"]
     args = [*command, *args, "--results", str(tmp_path)]
-    run = subprocess.Popen(args, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    run = subprocess.Popen(
+        args, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     for _ in range(600):
         time.sleep(0.1)
         if list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")):
@@ -219,7 +274,10 @@ def test_ctrl_c_ends_the_run_with_one_line_and_what_is_finished_is_kept(tmp_path
     os.killpg(run.pid, signal.SIGINT)
     _, error = run.communicate(timeout=60)  # the training that it ends had not come to a quarter
     assert run.returncode == 130
-    assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+    assert (
+        error.strip()
+        == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+    )
     assert gone(run.pid)
     rows = list(csv.DictReader((tmp_path / "digits" / "runs.csv").read_text().splitlines()))
     assert {row["model"] for row in rows} == {"mean"}
@@ -238,7 +296,23 @@ def test_workers_end_when_their_parent_is_killed(tmp_path, how):
 
 @pytest.mark.slow
 def test_a_cell_that_takes_too_long_is_a_row_and_exit_code_one(tmp_path):
-    done = bench("run", "gan-ns", "mean", "--seeds", "1", "--samples", "150", "--timeout", "4", "--results", tmp_path, code=1)
+    done = bench(
+        "run",
+        "gan-ns",
+        "mean",
+        "--seeds",
+        "1",
+        "--samples",
+        "150",
+        "--timeout",
+        "4",
+        "--results",
+        tmp_path,
+        code=1,
+    )
     assert "timeout: stopped after 4 s" in done.stdout
     rows = list(csv.DictReader((tmp_path / "digits" / "runs.csv").read_text().splitlines()))
-    assert {(row["model"], row["status"].partition(":")[0]) for row in rows} == {("gan-ns", "timeout"), ("mean", "ok")}
+    assert {(row["model"], row["status"].partition(":")[0]) for row in rows} == {
+        ("gan-ns", "timeout"),
+        ("mean", "ok"),
+    }

@@ -36,7 +36,9 @@ NUMBERS = 7
 STEPS = 44
 """Steps of a patient model on digits: 4 epochs of 11 batches."""
 # Ray 2.60 leaves files and sockets to the garbage collector when a driver leaves.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,10 @@ def cluster():
         from ray.cluster_utils import Cluster
 
         patience = {"health_check_timeout_ms": 60_000}  # a machine that is busy with other tests is not lost
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": patience})
+        nodes = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": patience},
+        )
         yield nodes
         nodes.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +103,11 @@ def patient(tmp_path, monkeypatch):
 
 
 def quick(models, results, **kwargs):
-    return run(list(models), results=results, **{"device": "cpu", "seeds": 1, "samples": 150, "figures": False, **kwargs})
+    return run(
+        list(models),
+        results=results,
+        **{"device": "cpu", "seeds": 1, "samples": 150, "figures": False, **kwargs},
+    )
 
 
 def alone(models, results, **kwargs):
@@ -112,7 +121,10 @@ def alone(models, results, **kwargs):
 
 
 def numbers(records):
-    return {(r.model, r.seed, r.metric, r.quantity): (r.value, r.stderr, r.weights, r.threads) for r in records.itertuples()}
+    return {
+        (r.model, r.seed, r.metric, r.quantity): (r.value, r.stderr, r.weights, r.threads)
+        for r in records.itertuples()
+    }
 
 
 class Listening(Silent):
@@ -129,7 +141,10 @@ class Listening(Silent):
     def news(self, cell, news):
         if isinstance(news, Notice):
             self.notices.append(news.text)
-        if self.trainings and len({path.parent for path in self.store.cache.glob("fits/*/*.pt")}) == self.trainings:
+        if (
+            self.trainings
+            and len({path.parent for path in self.store.cache.glob("fits/*/*.pt")}) == self.trainings
+        ):
             self.trainings = 0
             self.then()
 
@@ -148,8 +163,12 @@ def test_a_node_that_is_lost_costs_no_row_and_no_cell_starts_anew(tmp_path, clus
     doomed = node(num_cpus=1)
     store = Store(tmp_path / "ray", "digits")
     watch = Listening(lambda: cluster.remove_node(doomed, allow_graceful=False), store=store, trainings=2)
-    there = quick(["patient", "mean"], tmp_path / "ray", seeds=2, executor="ray", address=cluster.address, watch=watch)
-    assert watch.notices == ["its machine was lost; it is sent out again, with the last checkpoint that came from there"]
+    there = quick(
+        ["patient", "mean"], tmp_path / "ray", seeds=2, executor="ray", address=cluster.address, watch=watch
+    )
+    assert watch.notices == [
+        "its machine was lost; it is sent out again, with the last checkpoint that came from there"
+    ]
     rows = store.records()
     counted = Counter((r.model, r.seed, r.metric, r.quantity) for r in rows)
     assert set(counted.values()) == {1}
@@ -161,13 +180,18 @@ def test_a_node_that_is_lost_costs_no_row_and_no_cell_starts_anew(tmp_path, clus
     assert [each.count(1) for each in made] == [1, 1]  # but not the first ones
     here = alone(["patient", "mean"], tmp_path / "here", seeds=2)
     assert numbers(there) == numbers(here)
-    log = [checkpoint.load_latest(path, torch.device("cpu"))["log"][0] for path in sorted(tmp_path.glob("*/.cache/fits/*/"))]
+    log = [
+        checkpoint.load_latest(path, torch.device("cpu"))["log"][0]
+        for path in sorted(tmp_path.glob("*/.cache/fits/*/"))
+    ]
     assert sorted(map(str, log[:2])) == sorted(map(str, log[2:]))
     assert [len(history) for history in log] == [8] * 4
 
 
 @pytest.mark.slow
-def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(tmp_path, cluster, node, patient, digits):
+def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(
+    tmp_path, cluster, node, patient, digits
+):
     register, steps = patient
     register("patient", pause=0.02)
     register("twin", pause=0.02, bright=0.9)
@@ -177,7 +201,9 @@ def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(tmp_
     with ExitStack() as elsewhere:
         elsewhere.enter_context(cell_lock(mean, store, wait=False))
         watch = Listening(elsewhere.close)
-        first = quick(["mean", "patient", "twin"], tmp_path, executor="ray", address=cluster.address, watch=watch)
+        first = quick(
+            ["mean", "patient", "twin"], tmp_path, executor="ray", address=cluster.address, watch=watch
+        )
     assert [len(each) for each in steps().values()] == [STEPS]
     assert first["value"].notna().all()
     assert watch.order[0] != "mean"  # another run was at it
@@ -185,7 +211,9 @@ def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(tmp_
     second = quick(["mean", "patient", "twin"], tmp_path, executor="ray", address="127.0.0.1:9")
     assert numbers(second) == numbers(first)  # no cluster was asked
     fewer = {"neighbours": METRICS["neighbours"]}
-    forced = quick(["patient", "twin"], tmp_path, executor="ray", address=cluster.address, force=True, metrics=fewer)
+    forced = quick(
+        ["patient", "twin"], tmp_path, executor="ray", address=cluster.address, force=True, metrics=fewer
+    )
     assert [len(each) for each in steps().values()] == [2 * STEPS]
     assert numbers(forced).items() <= numbers(first).items()
     assert len(store.records()) == 3 * NUMBERS
@@ -197,7 +225,15 @@ def test_four_cells_share_a_gpu_of_which_each_has_a_quarter(tmp_path, cluster, n
     register()
     node(num_cpus=8, num_gpus=1)
     watch = Listening()
-    records = quick(["patient"], tmp_path, seeds=6, executor="ray", address=cluster.address, gpus_per_cell=0.25, watch=watch)
+    records = quick(
+        ["patient"],
+        tmp_path,
+        seeds=6,
+        executor="ray",
+        address=cluster.address,
+        gpus_per_cell=0.25,
+        watch=watch,
+    )
     assert watch.most == 4
     assert records["device"].str.startswith("cpu").all()
     assert len(Store(tmp_path, "digits").records()) == 6 * NUMBERS
@@ -210,10 +246,19 @@ def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cl
     register("hangs", end="hang")
     node(num_cpus=2)
     watch = Listening()
-    records = quick(["exits", "hangs", "mean"], tmp_path, executor="ray", address=cluster.address, timeout=40.0, watch=watch)
+    records = quick(
+        ["exits", "hangs", "mean"],
+        tmp_path,
+        executor="ray",
+        address=cluster.address,
+        timeout=40.0,
+        watch=watch,
+    )
     status = records.groupby("model")["status"].first()
     assert status["exits"] == "failed: its process was lost (WorkerCrashedError), the last of 4 times"
-    assert status["hangs"].startswith("timeout: stopped after 40 s; the next run goes on from its last checkpoint")
+    assert status["hangs"].startswith(
+        "timeout: stopped after 40 s; the next run goes on from its last checkpoint"
+    )
     assert status["mean"] == "ok"
     assert len(watch.notices) == 3
     # Who comes next to a machine deletes what was left there, and what was its own.
@@ -228,7 +273,10 @@ def marked(mark):
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if mark.encode() in path.read_bytes() and "Z" not in (path.parent / "stat").read_text().rpartition(")")[2].split()[:1]:
+            if (
+                mark.encode() in path.read_bytes()
+                and "Z" not in (path.parent / "stat").read_text().rpartition(")")[2].split()[:1]
+            ):
                 found.append((path.parent / "cmdline").read_bytes())
         except OSError:
             pass
@@ -241,7 +289,19 @@ def test_ctrl_c_leaves_no_process_and_the_checks_that_arrived(tmp_path):
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         mark = {"BENCH_TEST_MARK": folder}
         environment = {**os.environ, "RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", **mark}
-        command = [sys.executable, "-m", "bench", "run", "gan-ns", "--seeds", "2", "--device", "cpu", "--executor", "ray"]
+        command = [
+            sys.executable,
+            "-m",
+            "bench",
+            "run",
+            "gan-ns",
+            "--seeds",
+            "2",
+            "--device",
+            "cpu",
+            "--executor",
+            "ray",
+        ]
         process = subprocess.Popen(
             [*command, "--results", str(tmp_path)],
             cwd=TESTS.parent,
@@ -258,7 +318,10 @@ def test_ctrl_c_leaves_no_process_and_the_checks_that_arrived(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         out, error = process.communicate(timeout=60)
         assert process.returncode == 130, out + error
-        assert error.strip() == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+        assert (
+            error.strip()
+            == "bench: interrupted; what is finished is kept, and the same command goes on from here"
+        )
         assert list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")), out
         for _ in range(50):
             if not marked(folder):
@@ -272,14 +335,29 @@ def test_ctrl_c_leaves_no_process_and_the_checks_that_arrived(tmp_path):
     [
         ({"address": "auto"}, "--address: got auto, but this run is of one machine; add --executor ray"),
         ({"cpus_per_cell": 2}, "--cpus-per-cell: got 2, but this run is of one machine; add --executor ray"),
-        ({"gpus_per_cell": 0.25}, "--gpus-per-cell: got 0.25, but this run is of one machine; add --executor ray"),
+        (
+            {"gpus_per_cell": 0.25},
+            "--gpus-per-cell: got 0.25, but this run is of one machine; add --executor ray",
+        ),
         ({"executor": "rai"}, "--executor: got 'rai', expected local or ray"),
-        ({"executor": "ray", "tensorboard": True}, "--tensorboard: writes on this machine while others train; leave it out"),
+        (
+            {"executor": "ray", "tensorboard": True},
+            "--tensorboard: writes on this machine while others train; leave it out",
+        ),
         ({"executor": "ray", "timeout": 0.0}, "--timeout: got 0.0, expected seconds above 0"),
         ({"executor": "ray", "cpus_per_cell": 0}, "--cpus-per-cell: got 0, expected at least 1"),
-        ({"executor": "ray", "gpus_per_cell": 1.5}, "--gpus-per-cell: got 1.5, expected a share of one, as 0.25, or a whole number"),
-        ({"executor": "ray", "gpus_per_cell": float("nan")}, "--gpus-per-cell: got nan, expected a share of one"),
-        ({"executor": "ray", "device": "cuda"}, "--device cuda: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell"),
+        (
+            {"executor": "ray", "gpus_per_cell": 1.5},
+            "--gpus-per-cell: got 1.5, expected a share of one, as 0.25, or a whole number",
+        ),
+        (
+            {"executor": "ray", "gpus_per_cell": float("nan")},
+            "--gpus-per-cell: got nan, expected a share of one",
+        ),
+        (
+            {"executor": "ray", "device": "cuda"},
+            "--device cuda: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_one_line_and_leaves_nothing(tmp_path, asked, message):
@@ -295,7 +373,9 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
         quick(["mean"], tmp_path, executor="ray")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nowhere", "ftp://127.0.0.1:9", "127.0.0.1:x"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nowhere", "ftp://127.0.0.1:9", "127.0.0.1:x"]
+)
 def test_an_address_where_no_cluster_is_is_one_line(tmp_path, address):
     pytest.importorskip("ray")
     with pytest.raises(BadOption, match=rf"^--address: (nothing answers at {address} |got '{address}')"):

@@ -60,7 +60,10 @@ def test_images_worth_seeing_are_those_at_both_ends():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize(("shape", "size", "mode"), [((1, 6, 5), (6, 5), "L"), ((3, 6, 5), (6, 5), "RGB"), ((3, 128, 64), (64, 32), "RGB")])
+@pytest.mark.parametrize(
+    ("shape", "size", "mode"),
+    [((1, 6, 5), (6, 5), "L"), ((3, 6, 5), (6, 5), "RGB"), ((3, 128, 64), (64, 32), "RGB")],
+)
 def test_grey_colour_and_large_images_are_shown(tmp_path, dtype, shape, size, mode):
     keep(tmp_path, shape=shape, dtype=dtype)
     compared = comparison(RECORDS, tmp_path)

@@ -23,7 +23,13 @@ from genmodel_bench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["vae", "rbm", "deep-gsn", "deep-gsn-chain", "data", "mean"]
-OPTIONS = ["vae.epochs=10", "rbm.epochs=10", "deep-gsn.epochs=3", "deep-gsn-chain.epochs=3", "deep-gsn-chain.sample_steps=5"]
+OPTIONS = [
+    "vae.epochs=10",
+    "rbm.epochs=10",
+    "deep-gsn.epochs=3",
+    "deep-gsn-chain.epochs=3",
+    "deep-gsn-chain.sample_steps=5",
+]
 
 
 def started(results, *args):
@@ -45,7 +51,12 @@ def started(results, *args):
     ]
     environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*command, "--results", str(results), *args], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--results", str(results), *args],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -80,7 +91,9 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
     code = "import sys, time; from filelock import FileLock\n"
     code += "held = [FileLock(p) for p in sys.argv[1:]]; [lock.acquire() for lock in held]; print('held', flush=True); time.sleep(600)"
-    holder = subprocess.Popen([sys.executable, "-c", code, *map(str, paths)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, paths)], stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(TimeoutError):
         FileLock(paths[0]).acquire(timeout=0)
@@ -95,10 +108,19 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
 def test_temporary_files_of_dead_processes_are_swept_away_and_others_stay(tmp_path):
     store = Store(tmp_path, "digits")
     store.prepare()
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True).stdout.strip()
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    ).stdout.strip()
     host = os.uname().nodename
-    gone = [store.cache / "fits" / "k" / f"a.pt.{host}.{dead}.tmp", store.folder / f"runs.csv.{host}.{dead}.tmp"]
-    stay = [store.folder / f"runs.csv.{host}.{os.getpid()}.tmp", store.folder / f"runs.csv.elsewhere.{dead}.tmp", store.folder / "mine.tmp"]
+    gone = [
+        store.cache / "fits" / "k" / f"a.pt.{host}.{dead}.tmp",
+        store.folder / f"runs.csv.{host}.{dead}.tmp",
+    ]
+    stay = [
+        store.folder / f"runs.csv.{host}.{os.getpid()}.tmp",
+        store.folder / f"runs.csv.elsewhere.{dead}.tmp",
+        store.folder / "mine.tmp",
+    ]
     for path in [*gone, *stay]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
@@ -109,7 +131,15 @@ def test_temporary_files_of_dead_processes_are_swept_away_and_others_stay(tmp_pa
 
 def test_threads_of_one_process_take_turns(tmp_path):
     def quick(results, model):
-        return run([model], results=results, device="cpu", seeds=1, samples=150, options=[f"{model}.epochs=5"], figures=False)
+        return run(
+            [model],
+            results=results,
+            device="cpu",
+            seeds=1,
+            samples=150,
+            options=[f"{model}.epochs=5"],
+            figures=False,
+        )
 
     alone = {model: quick(tmp_path / "alone", model) for model in ("vae", "rbm")}
     with ThreadPoolExecutor(2) as pool:
@@ -164,7 +194,10 @@ def copy(tmp_path):
         text = path.read_text()
         assert text.count("    def sample(self, n: int) -> Tensor:\n") == 1
         path.write_text(
-            text.replace("    def sample(self, n: int) -> Tensor:\n", "    def sample(self, n: int) -> Tensor:\n        n + 0\n")
+            text.replace(
+                "    def sample(self, n: int) -> Tensor:\n",
+                "    def sample(self, n: int) -> Tensor:\n        n + 0\n",
+            )
         )
         return process
 
@@ -179,7 +212,9 @@ def test_an_edit_while_a_run_goes_on_is_not_taken_for_what_ran(copy):
     assert out.count("[trained") == 2
     why, _ = start("why", "rbm").communicate(timeout=60)
     assert "fit: made anew: changed code of the model (genmodel_bench.models.rbm)" in why, why
-    out, _ = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60").communicate(timeout=120)
+    out, _ = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60").communicate(
+        timeout=120
+    )
     assert (out.count("[trained"), out.count("[reused]")) == (1, 1)
 
 
@@ -196,5 +231,8 @@ def test_a_new_worker_that_finds_other_code_ends_the_run_with_one_line(copy):
             os.kill(int(path.parent.name), signal.SIGKILL)
     out, error = process.communicate(timeout=120)
     assert process.returncode == 2, out
-    assert error.strip() == "bench: run: the code was changed while it ran; what is finished is kept, start the same command again"
+    assert (
+        error.strip()
+        == "bench: run: the code was changed while it ran; what is finished is kept, start the same command again"
+    )
     assert "failed: its process was killed by SIGKILL" in out

@@ -14,8 +14,12 @@ from PIL import Image
 from scipy.io import savemat
 
 ROOT = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
-needs_mnist = pytest.mark.skipif(not (ROOT / "MNIST" / "raw").is_dir(), reason="no MNIST files under BENCH_DATA")
-needs_olivetti = pytest.mark.skipif(not (ROOT / "olivetti_py3.pkz").is_file(), reason="no Olivetti file under BENCH_DATA")
+needs_mnist = pytest.mark.skipif(
+    not (ROOT / "MNIST" / "raw").is_dir(), reason="no MNIST files under BENCH_DATA"
+)
+needs_olivetti = pytest.mark.skipif(
+    not (ROOT / "olivetti_py3.pkz").is_file(), reason="no Olivetti file under BENCH_DATA"
+)
 
 
 def check(data):
@@ -106,10 +110,16 @@ def write_tfd(folder, *, n=120, size=48, name="TFD_48x48.mat", **changes):
         codes[(16 * f + 16 + np.arange(10)) % 80] = 2
         folds[40:, f] = codes
     labels = np.where(np.arange(n) < 40, -1, rng.integers(1, 8, n)).astype(np.int16)
-    content = {"images": rng.integers(0, 256, (n, size, size), dtype=np.uint8), "folds": folds, "labs_ex": labels[:, None]}
+    content = {
+        "images": rng.integers(0, 256, (n, size, size), dtype=np.uint8),
+        "folds": folds,
+        "labs_ex": labels[:, None],
+    }
     content["labs_id"] = labels[:, None]
     (folder / "tfd").mkdir(exist_ok=True)
-    savemat(folder / "tfd" / name, {key: value for key, value in (content | changes).items() if value is not None})
+    savemat(
+        folder / "tfd" / name, {key: value for key, value in (content | changes).items() if value is not None}
+    )
     return content
 
 
@@ -122,7 +132,9 @@ def test_tfd_is_read_from_the_users_file_with_its_folds(tmp_path):
     assert [len(data.train), len(data.valid), len(data.test)] == [36, 4, 80]
     torch.testing.assert_close(data.train[:, 0], torch.from_numpy(content["images"][:36]).float() / 255)
     assert [(len(fold.valid), len(fold.test)) for fold in data.folds] == [(10, 16)] * 5
-    torch.testing.assert_close(data.folds[2].test[:, 0], torch.from_numpy(content["images"][72:88]).float() / 255)
+    torch.testing.assert_close(
+        data.folds[2].test[:, 0], torch.from_numpy(content["images"][72:88]).float() / 255
+    )
     check_folds(data)
 
 
@@ -138,7 +150,9 @@ def test_large_tfd_images_are_made_48_pixels_wide(tmp_path):
     data = load("tfd", root=tmp_path)
     assert data.shape == (1, 48, 48)
     means = torch.from_numpy(content["images"][:36]).float().mean((1, 2)) / 255
-    torch.testing.assert_close(data.train.mean((1, 2, 3)), means, atol=5e-3, rtol=0)  # of noise: the border counts a little less
+    torch.testing.assert_close(
+        data.train.mean((1, 2, 3)), means, atol=5e-3, rtol=0
+    )  # of noise: the border counts a little less
 
 
 @pytest.mark.filterwarnings("ignore:.*MD5")
@@ -147,7 +161,10 @@ def test_large_tfd_images_are_made_48_pixels_wide(tmp_path):
     [
         ({"folds": None}, "holds no 'folds'; expected the keys images, folds, labs_ex"),
         ({"images": np.zeros((120, 48, 48))}, "images are float64, expected uint8"),
-        ({"folds": np.zeros((120, 4), dtype=np.uint8)}, r"expected images .n, h, w., folds .n, 5. and labs_ex .n., got .*folds .120, 4."),
+        (
+            {"folds": np.zeros((120, 4), dtype=np.uint8)},
+            r"expected images .n, h, w., folds .n, 5. and labs_ex .n., got .*folds .120, 4.",
+        ),
         ({"folds": np.eye(120, 5, dtype=np.uint8)}, "an image is unlabelled in one fold and used in another"),
         ({"folds": np.ones((120, 5), dtype=np.uint8)}, "a fold, or the unlabelled part, is empty"),
     ],
@@ -184,7 +201,10 @@ def test_folder_of_images(tmp_path, mode, channels):
     check(data)
     assert data.shape == (channels, 4, 5)
     assert [len(data.train), len(data.valid), len(data.test)] == [24, 3, 3]
-    first = np.asarray(Image.open(tmp_path / "000.png").convert("RGB" if channels == 3 else "L"), np.float32) / 255
+    first = (
+        np.asarray(Image.open(tmp_path / "000.png").convert("RGB" if channels == 3 else "L"), np.float32)
+        / 255
+    )
     pixels = torch.from_numpy(first.reshape(4, 5, channels)).permute(2, 0, 1)
     everything = torch.cat([data.train, data.valid, data.test])
     assert (everything == pixels).flatten(1).all(1).any()
@@ -208,7 +228,9 @@ def test_grey_pictures_of_any_mode_are_grey(tmp_path):
 def test_pixels_of_unknown_range_are_refused(tmp_path):
     write_folder(tmp_path, 20)
     Image.fromarray(np.random.rand(4, 5).astype(np.float32)).save(tmp_path / "100.tiff")
-    with pytest.raises(BenchError, match=r"100\.tiff: cannot be read as an image \(its pixels are of kind 'F'"):
+    with pytest.raises(
+        BenchError, match=r"100\.tiff: cannot be read as an image \(its pixels are of kind 'F'"
+    ):
         load(f"folder:{tmp_path}")
 
 
@@ -217,7 +239,9 @@ def test_a_home_of_nobody_is_one_line():
         load("folder:~nobody-at-all/x")
 
 
-@pytest.mark.parametrize(("name", "file"), [("olivetti", "olivetti_py3.pkz"), ("mnist", "MNIST/raw/train-images-idx3-ubyte")])
+@pytest.mark.parametrize(
+    ("name", "file"), [("olivetti", "olivetti_py3.pkz"), ("mnist", "MNIST/raw/train-images-idx3-ubyte")]
+)
 def test_a_damaged_file_is_one_line(name, file, tmp_path, monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", offline)
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -259,18 +283,38 @@ def test_nothing_there_and_no_network_is_one_line(name, tmp_path, monkeypatch):
     text = str(error.value)
     assert "\n" not in text
     asked_for = ["on request", "'olivetti' runs the same code"]
-    for part in (f"{name}: ", str(tmp_path), *(asked_for if name == "tfd" else ["--data DIR or BENCH_DATA", "'digits' needs nothing"])):
+    for part in (
+        f"{name}: ",
+        str(tmp_path),
+        *(asked_for if name == "tfd" else ["--data DIR or BENCH_DATA", "'digits' needs nothing"]),
+    ):
         assert part in text
 
 
 @pytest.mark.filterwarnings("ignore:.*MD5")
 def test_tfd_runs_from_the_users_file_to_the_table_with_folds(tmp_path):
     write_tfd(tmp_path)
-    small = ["generator=12,10", "front=9,8", "discriminator=6,6", "output_sparse=4", "pretrain_epochs=2", "epochs=2", "batch_size=12"]
+    small = [
+        "generator=12,10",
+        "front=9,8",
+        "discriminator=6,6",
+        "output_sparse=4",
+        "pretrain_epochs=2",
+        "epochs=2",
+        "batch_size=12",
+    ]
     options = [f"gan-ns.{option}" for option in small]
     results = tmp_path / "results"
     records = run(
-        ["gan-ns", "mean"], dataset="tfd", data=tmp_path, results=results, seeds=1, samples=150, draws=2, device="cpu", options=options
+        ["gan-ns", "mean"],
+        dataset="tfd",
+        data=tmp_path,
+        results=results,
+        seeds=1,
+        samples=150,
+        draws=2,
+        device="cpu",
+        options=options,
     )
     parzen = records[records["quantity"] == "log_likelihood"]
     assert list(parzen["stderr_over"]) == ["folds"] * 2

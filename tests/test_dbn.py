@@ -71,7 +71,10 @@ def test_the_energy_gap_is_that_of_the_data_and_the_equilibrium(rbm, persistent)
     energy = -((v @ rbm.W) @ h.T + (v @ rbm.b)[:, None] + h @ rbm.c)  # (16, 8)
     given = p / p.sum(1, keepdim=True)
     of_data = (given * energy).sum(1)[[10, 7]].mean()  # 1010 and 0111
-    exact, spread = of_data - (p * energy).sum(), ((p * energy.square()).sum() - (p * energy).sum() ** 2).sqrt()
+    exact, spread = (
+        of_data - (p * energy).sum(),
+        ((p * energy.square()).sum() - (p * energy).sum() ** 2).sqrt(),
+    )
     rbm.chains = torch.rand(40_000, 3, dtype=torch.float64).round()
     optimiser = Momentum(rbm.parameters(), lr=0.0, momentum=0.0)
     found = update(rbm, optimiser, dbn.Config(gibbs_steps=60), persistent, data, None)["energy_gap"]
@@ -92,8 +95,19 @@ def test_persistent_chains_move_and_stay_binary(rbm):
 def test_an_rbm_learns_a_small_distribution():
     # Four 6-pixel patterns: the trained machine must hold most of its mass on them, by enumeration.
     torch.manual_seed(0)
-    patterns = torch.tensor([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1.0]])
-    config = dbn.Config(hidden=(12,), epochs=150, batch_size=40, lr=0.2, warm_up=150, weight_decay=0.0, chains=40, sample_steps=50)
+    patterns = torch.tensor(
+        [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1.0]]
+    )
+    config = dbn.Config(
+        hidden=(12,),
+        epochs=150,
+        batch_size=40,
+        lr=0.2,
+        warm_up=150,
+        weight_decay=0.0,
+        chains=40,
+        sample_steps=50,
+    )
     model = config.build((1, 1, 6))
     harness.train(model, patterns.repeat(50, 1).view(200, 1, 1, 6))
     (rbm,) = model.rbms

@@ -75,7 +75,9 @@ def test_every_model_trains_on_deterministic_algorithms_alone(name, few):
 
 def test_every_record_says_how_it_was_made(tmp_path):
     usual = run(["mean"], results=tmp_path, device="cpu", seeds=1, samples=150, figures=False)
-    told = run(["mean"], results=tmp_path, device="cpu", seeds=1, samples=150, deterministic=True, figures=False)
+    told = run(
+        ["mean"], results=tmp_path, device="cpu", seeds=1, samples=150, deterministic=True, figures=False
+    )
     assert usual["deterministic"].eq(False).all()
     assert told["deterministic"].eq(True).all()
     assert told["variant"].eq("deterministic=True").all()
@@ -88,7 +90,16 @@ def test_every_record_says_how_it_was_made(tmp_path):
 
 
 def test_a_deterministic_row_is_checked_and_verified_as_it_was_made(tmp_path):
-    run(["vae"], results=tmp_path, device="cpu", seeds=1, samples=150, options=["vae.epochs=2"], deterministic=True, figures=False)
+    run(
+        ["vae"],
+        results=tmp_path,
+        device="cpu",
+        seeds=1,
+        samples=150,
+        options=["vae.epochs=2"],
+        deterministic=True,
+        figures=False,
+    )
     (verdict,) = check(tmp_path / "digits", results=tmp_path, device="cpu", retrain=True)
     assert (verdict.finding, verdict.reason) == ("indistinguishable", "identical seed by seed")
     *_, made_again = verify(tmp_path, cells=1, device="cpu")
@@ -100,5 +111,7 @@ def test_an_algorithm_that_is_not_deterministic_is_a_failed_row(tmp_path, monkey
     from test_failures import BrokenConfig
 
     monkeypatch.setitem(MODELS, "broken", BrokenConfig("order"))
-    records = run(["broken"], results=tmp_path, device="cpu", seeds=1, samples=150, deterministic=True, figures=False)
+    records = run(
+        ["broken"], results=tmp_path, device="cpu", seeds=1, samples=150, deterministic=True, figures=False
+    )
     assert records["status"].str.contains("does not have a deterministic implementation").all()

@@ -62,7 +62,10 @@ class Net(torch.nn.Module):
 '''
 HARMLESS = {
     "a comment": ("self.k = k", "self.k = k  # the size"),
-    "layout": ("return total * self.rate + self.k", "return (\n            total * self.rate + self.k\n        )"),
+    "layout": (
+        "return total * self.rate + self.k",
+        "return (\n            total * self.rate + self.k\n        )",
+    ),
     "a docstring": ('"""A net."""', '"""A net of one layer."""'),
     "a docstring that goes": ('        """Make it."""\n', ""),
     "an annotation": ("k: int", "k: float"),
@@ -71,7 +74,10 @@ HARMLESS = {
     "the text of an error": ("net: k is {k}, expected more", "net: got {k}; give more"),
     "the text of an assertion": ('"too many"', '"far too many"'),
     "the text of a warning": ('"large"', '"very large"'),
-    "a Protocol": ("class Net", 'class Other(Protocol):\n    def go(self) -> None:\n        """Go."""\n\n\nclass Net'),
+    "a Protocol": (
+        "class Net",
+        'class Other(Protocol):\n    def go(self) -> None:\n        """Go."""\n\n\nclass Net',
+    ),
     "a method of a Protocol": ('"""Do it."""', '"""Do it."""\n\n    def undo(self) -> int:\n        ...'),
     "settings by data set": ('"width": 4', '"width": 5'),
     "the name of its kind": ('KIND = "net"', 'KIND = "net of one layer"'),
@@ -84,7 +90,10 @@ HARMFUL = {
     "a number": ("0.5", "0.6"),
     "an operator": ("total * self.rate", "total - self.rate"),
     "the type of a literal": ("self.rate = 0.5", "self.rate = True"),
-    "another function under the same name": ("torch.nn.functional import softplus", "torch.nn.functional import relu as softplus"),
+    "another function under the same name": (
+        "torch.nn.functional import softplus",
+        "torch.nn.functional import relu as softplus",
+    ),
     "the kind of an error": ("raise ValueError", "raise RuntimeError"),
     "what is asserted": ("k < 100", "k < 200"),
     "a default": ("width: int = 3", "width: int = 4"),
@@ -93,7 +102,10 @@ HARMFUL = {
     "a base": ("torch.nn.Module", "torch.nn.Sequential"),
     "a Protocol that does something": ('"""Do it."""', '"""Do it."""\n        return 3'),
     "a condition": ("k < 1:", "k <= 1:"),
-    "a value that an error carries": ('raise ValueError(f"net: k is {k}, expected more")', "raise ValueError(k)"),
+    "a value that an error carries": (
+        'raise ValueError(f"net: k is {k}, expected more")',
+        "raise ValueError(k)",
+    ),
     "what bears the name of a setting elsewhere": ("self.rate = 0.5", "SETTINGS = 0.5"),
     "a decorator": ("    def step", "    @torch.no_grad()\n    def step"),
 }
@@ -190,7 +202,13 @@ def project(tmp_path, monkeypatch):
 
 
 def test_a_module_outside_the_project_is_followed_and_what_only_annotations_name_is_not(project):
-    assert set(project()) == {"plain", "plain.model", "plain.part", "plain.quiet", "imports"}  # twin is named by an annotation
+    assert set(project()) == {
+        "plain",
+        "plain.model",
+        "plain.part",
+        "plain.quiet",
+        "imports",
+    }  # twin is named by an annotation
 
 
 def test_code_of_the_module_and_of_its_imports_counts(project):
@@ -207,7 +225,9 @@ def test_another_function_of_the_same_name_in_another_module_is_another_code(pro
     project("model", "part.p(x)", "part.p(x) + twin.t(x)")
     before = project()
     after = project("model", "from plain.part import f", "from plain.twin import f")
-    assert {name: value for name, value in before.items() if name != "imports"} == {k: v for k, v in after.items() if k != "imports"}
+    assert {name: value for name, value in before.items() if name != "imports"} == {
+        k: v for k, v in after.items() if k != "imports"
+    }
     assert code_digest(before) != code_digest(after)
     assert changed_modules(before, after) == ["imports"]
     first = project("model", "f(x) + part.p(x) + twin.t(x)", "f(x) + part.f(x)")
@@ -222,7 +242,11 @@ def test_a_file_that_moves_changes_nothing(project, tmp_path, monkeypatch):
     (folder / "parts" / "__init__.py").write_text("")
     (folder / "part.py").rename(folder / "parts" / "first.py")
     project("model", "from plain.part import f", "from plain.parts.first import f")
-    after = project("model", "from plain import part, twin", "from plain import twin\nfrom plain.parts import first as part")
+    after = project(
+        "model",
+        "from plain import part, twin",
+        "from plain import twin\nfrom plain.parts import first as part",
+    )
     assert "plain.parts.first" in after
     assert code_digest(after) == code_digest(before)
 
@@ -252,13 +276,19 @@ def test_a_module_without_source_is_one_line():
 
 
 def test_what_is_installed_is_not_followed():
-    assert all(name.startswith(("genmodel_bench.models", "imports")) for name in code_digests("genmodel_bench.models.references"))
+    assert all(
+        name.startswith(("genmodel_bench.models", "imports"))
+        for name in code_digests("genmodel_bench.models.references")
+    )
 
 
 def test_the_closures_are_small():
     from genmodel_bench.cells.cell import ROLES
 
-    held = {role: {name.rpartition(".")[2] for name in code_digests(*modules)} - {"imports"} for role, modules in ROLES.items()}
+    held = {
+        role: {name.rpartition(".")[2] for name in code_digests(*modules)} - {"imports"}
+        for role, modules in ROLES.items()
+    }
     assert held == {
         "training loop": {"loop", "graph", "seeding", "numerics"},
         "drawing": {"drawing", "seeding", "numerics"},
@@ -269,7 +299,10 @@ def test_the_closures_are_small():
 
 FILES = {
     "local vs module attr": (
-        {"m.py": "import a\ndef f(x): return x\ndef g(): return a.f(1)\ndef h(): return a.f(2)+f(2)\n", "a.py": "def f(x): return 2*x\n"},
+        {
+            "m.py": "import a\ndef f(x): return x\ndef g(): return a.f(1)\ndef h(): return a.f(2)+f(2)\n",
+            "a.py": "def f(x): return 2*x\n",
+        },
         {"m.py": "import a\ndef f(x): return x\ndef g(): return f(1)\ndef h(): return a.f(2)+f(2)\n"},
         True,
     ),
@@ -330,8 +363,12 @@ FILES = {
         True,
     ),
     "raise carries value": (
-        {"m.py": "class Done(Exception): pass\ndef g():\n try:\n  raise Done(0.1)\n except Done as e:\n  return e.args[0]\n"},
-        {"m.py": "class Done(Exception): pass\ndef g():\n try:\n  raise Done(0.9)\n except Done as e:\n  return e.args[0]\n"},
+        {
+            "m.py": "class Done(Exception): pass\ndef g():\n try:\n  raise Done(0.1)\n except Done as e:\n  return e.args[0]\n"
+        },
+        {
+            "m.py": "class Done(Exception): pass\ndef g():\n try:\n  raise Done(0.9)\n except Done as e:\n  return e.args[0]\n"
+        },
         True,
     ),
     "module const KIND": (
@@ -355,8 +392,12 @@ FILES = {
         True,
     ),
     "protocol default": (
-        {"m.py": "from typing import Protocol\nclass P(Protocol):\n scale: float=0.5\nclass N(P):\n def s(self): return self.scale\n"},
-        {"m.py": "from typing import Protocol\nclass P(Protocol):\n scale: float=0.7\nclass N(P):\n def s(self): return self.scale\n"},
+        {
+            "m.py": "from typing import Protocol\nclass P(Protocol):\n scale: float=0.5\nclass N(P):\n def s(self): return self.scale\n"
+        },
+        {
+            "m.py": "from typing import Protocol\nclass P(Protocol):\n scale: float=0.7\nclass N(P):\n def s(self): return self.scale\n"
+        },
         True,
     ),
     "own warn function": (
@@ -414,12 +455,18 @@ FILES = {
         True,
     ),
     "import star shadows def order": (
-        {"m.py": "from a import *\ndef f(x): return x\ndef g(): return f(1)\n", "a.py": "def f(x): return 2*x\n"},
+        {
+            "m.py": "from a import *\ndef f(x): return x\ndef g(): return f(1)\n",
+            "a.py": "def f(x): return 2*x\n",
+        },
         {"m.py": "def f(x): return x\nfrom a import *\ndef g(): return f(1)\n"},
         True,
     ),
     "followed import shadows def order": (
-        {"m.py": "from a import f\ndef f(x): return x\ndef g(): return f(1)\n", "a.py": "def f(x): return 2*x\n"},
+        {
+            "m.py": "from a import f\ndef f(x): return x\ndef g(): return f(1)\n",
+            "a.py": "def f(x): return 2*x\n",
+        },
         {"m.py": "def f(x): return x\nfrom a import f\ndef g(): return f(1)\n"},
         True,
     ),
@@ -469,7 +516,9 @@ FILES = {
     ),
     "harmless quoted TYPE_CHECKING": (
         {"m.py": "def g(x): return x\n", "a.py": "A=1\n"},
-        {"m.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from a import A\ndef g(x: 'A'): return x\n"},
+        {
+            "m.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from a import A\ndef g(x: 'A'): return x\n"
+        },
         False,
     ),
     "harmless unused alias rename": (
@@ -478,7 +527,11 @@ FILES = {
         False,
     ),
     "dynamic attr on followed module": (
-        {"m.py": "import a\nclass N:\n def s(self): return a.f(1)\n", "a.py": "from b import f\n", "b.py": "def f(x): return x\n"},
+        {
+            "m.py": "import a\nclass N:\n def s(self): return a.f(1)\n",
+            "a.py": "from b import f\n",
+            "b.py": "def f(x): return x\n",
+        },
         {"b.py": "def f(x): return 2*x\n"},
         True,
     ),

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from genmodel_bench.report.figures.charts import against_samples, against_sigma, charts_of, distances, looks_of, validation
+from genmodel_bench.report.figures.charts import (
+    against_samples,
+    against_sigma,
+    charts_of,
+    distances,
+    looks_of,
+    validation,
+)
 from genmodel_bench.report.figures.figure import BLACK, BLUE, ONE_COLUMN, TWO_COLUMNS, paper
 from genmodel_bench.report.figures.learning import boundaries, learning, panels_of
 from genmodel_bench.report.figures.lines import Line, lines_of
@@ -20,17 +27,22 @@ WIDTHS = [ONE_COLUMN, TWO_COLUMNS]
 def curves_in(canvas, panel=0):
     """The curves of a panel: {label: (x, y)}."""
     return {
-        line.get_label().strip(): tuple(np.asarray(part).tolist() for part in line.get_data()) for line in canvas.axes[panel].get_lines()
+        line.get_label().strip(): tuple(np.asarray(part).tolist() for part in line.get_data())
+        for line in canvas.axes[panel].get_lines()
     }
 
 
 def line_curves(name, metric="parzen"):
-    lines = lines_of([*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)])
+    lines = lines_of(
+        [*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)]
+    )
     return {line: line.curve(name, metric) for line in lines}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(("name", "draw"), [("sigma on validation", against_sigma), ("samples", against_samples)])
+@pytest.mark.parametrize(
+    ("name", "draw"), [("sigma on validation", against_sigma), ("samples", against_samples)]
+)
 def test_curves_are_drawn_as_they_were_recorded(name, draw, width):
     drawn = curves_in(draw(line_curves(name), width).canvas)
     recorded = {float(x): y for x, y in CURVES[name].items()}
@@ -39,16 +51,26 @@ def test_curves_are_drawn_as_they_were_recorded(name, draw, width):
 
 
 def test_validation_is_drawn_against_the_share_of_training():
-    assert curves_in(validation(line_curves("validation by epoch"), ONE_COLUMN).canvas)["vae"] == ([0.5, 1.0], [0.0, 4.0])
+    assert curves_in(validation(line_curves("validation by epoch"), ONE_COLUMN).canvas)["vae"] == (
+        [0.5, 1.0],
+        [0.0, 4.0],
+    )
 
 
 def test_distances_are_drawn_as_shares_below_each_of_them():
     lines = line_curves("distance of samples by share", "neighbours")
     first, *others = lines
     further = {key: 2 * value for key, value in SHARES.items()}
-    text = json.dumps({"distance of samples by share": SHARES, "distance of held-out images by share": further})
-    moved = replace(first, records=tuple(replace(r, curves=text) if r.metric == "neighbours" else r for r in first.records))
-    drawn = curves_in(distances({moved: lines[first], **{line: lines[line] for line in others}}, ONE_COLUMN).canvas)
+    text = json.dumps(
+        {"distance of samples by share": SHARES, "distance of held-out images by share": further}
+    )
+    moved = replace(
+        first,
+        records=tuple(replace(r, curves=text) if r.metric == "neighbours" else r for r in first.records),
+    )
+    drawn = curves_in(
+        distances({moved: lines[first], **{line: lines[line] for line in others}}, ONE_COLUMN).canvas
+    )
     shares = [float(share) for share in SHARES]
     assert drawn[first.name] == (list(SHARES.values()), shares)
     assert drawn["held-out images"] == (list(further.values()), shares)
@@ -59,7 +81,10 @@ def test_learning_curves_are_what_was_logged():
     history = [{"stage": "a", "epoch": 1, "loss_d": 0.7, "d_real": 0.6, "d_fake": 0.3, "loss_g": 1.0}]
     history += [{"stage": "a", "epoch": 2, "loss_d": 0.6, "d_real": 0.7, "d_fake": 0.2, "loss_g": 2.0}]
     canvas = learning(line, history).canvas
-    data = [[tuple(map(tuple, x.get_data())) for x in axes.get_lines() if len(x.get_data()[0])] for axes in canvas.axes]
+    data = [
+        [tuple(map(tuple, x.get_data())) for x in axes.get_lines() if len(x.get_data()[0])]
+        for axes in canvas.axes
+    ]
     assert data[0] == [((1, 2), (0.7, 0.6)), ((1, 2), (1.0, 2.0))]
     assert data[1][:2] == [((1, 2), (0.6, 0.7)), ((1, 2), (0.3, 0.2))]
     assert data[2] == [((1, 2), (0, 4))]
@@ -80,7 +105,9 @@ def test_the_caption_of_learning_says_of_which_seeds_it_is():
 def laid(monkeypatch):
     """The rows of tiles that the next picture is made of."""
     rows = []
-    monkeypatch.setattr("genmodel_bench.report.figures.pictures.draw_tiles", lambda tiles, **named: rows.extend(tiles))
+    monkeypatch.setattr(
+        "genmodel_bench.report.figures.pictures.draw_tiles", lambda tiles, **named: rows.extend(tiles)
+    )
     return rows
 
 
@@ -123,7 +150,11 @@ def test_walks_are_drawn_row_by_row(laid):
     straight, around = (walks("x", album, {"prior": prior}).caption for prior in ("uniform", "gaussian"))
     assert "straight lines, as in the paper" in straight
     assert "great circles" in around
-    assert all(np.array_equal(tile.image, album["walks"][i, j]) for i, row in enumerate(laid[:4]) for j, tile in enumerate(row))
+    assert all(
+        np.array_equal(tile.image, album["walks"][i, j])
+        for i, row in enumerate(laid[:4])
+        for j, tile in enumerate(row)
+    )
 
 
 @pytest.mark.parametrize("name", [r"$\frac{$", "_hidden", "x" * 200, "模型 😀", "a & <b>", "%s {0}"])
@@ -154,13 +185,17 @@ def test_the_sheet_shows_the_images_in_their_places():
 
 def test_figure_2_has_four_rows_of_five_draws_and_the_neighbours_of_each_rows_last(monkeypatch):
     laid = []
-    monkeypatch.setattr("genmodel_bench.report.figures.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
+    monkeypatch.setattr(
+        "genmodel_bench.report.figures.pictures.draw_tiles", lambda rows, **named: laid.extend(rows)
+    )
     arrays = shown(100)
     arrays["shown_shifted_neighbours"][:3] = 0
     drawn = samples("x", arrays)
     assert [len(row) for row in laid] == [7] * 4
     for i, row in enumerate(laid):
-        assert all(np.array_equal(tile.image, arrays["shown_samples"][5 * i + j]) for j, tile in enumerate(row[:5]))
+        assert all(
+            np.array_equal(tile.image, arrays["shown_samples"][5 * i + j]) for j, tile in enumerate(row[:5])
+        )
         assert np.array_equal(row[5].image, arrays["shown_neighbours"][5 * i + 4])
         assert np.array_equal(row[6].image, arrays["shown_shifted_neighbours"][5 * i + 4])
         assert [bool(tile.frame) for tile in row] == [False] * 5 + [True] * 2
@@ -176,7 +211,9 @@ def test_of_copies_no_distance_is_said_to_fall():
 
 def test_fewer_than_a_row_of_samples_are_shown_with_the_neighbours_of_the_last(monkeypatch):
     laid = []
-    monkeypatch.setattr("genmodel_bench.report.figures.pictures.draw_tiles", lambda rows, **named: laid.extend(rows))
+    monkeypatch.setattr(
+        "genmodel_bench.report.figures.pictures.draw_tiles", lambda rows, **named: laid.extend(rows)
+    )
     arrays = shown(3)
     samples("x", arrays)
     assert [len(row) for row in laid] == [5]
@@ -190,7 +227,9 @@ def test_colour_images_keep_their_colours():
 
 
 def test_tiles_are_square_pixels_in_the_drawing():
-    canvas = draw_tiles([[Tile(np.zeros((1, 10, 20), np.float32))] * 4] * 3, width=3.0, titles=["a"] * 4, left=["b"] * 3)
+    canvas = draw_tiles(
+        [[Tile(np.zeros((1, 10, 20), np.float32))] * 4] * 3, width=3.0, titles=["a"] * 4, left=["b"] * 3
+    )
     width, height = canvas.get_size_inches()
     box = canvas.axes[0].get_position()
     sheet = canvas.axes[0].images[0].get_array().shape
@@ -198,7 +237,9 @@ def test_tiles_are_square_pixels_in_the_drawing():
 
 
 def test_charts_show_every_line_and_real_data_in_black(tmp_path):
-    lines = lines_of([*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)])
+    lines = lines_of(
+        [*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)]
+    )
     looks = looks_of(lines)
     assert looks[next(line for line in lines if line.key[1] == "data")]["color"] == BLACK
     assert len({(look["color"], look["linestyle"]) for look in looks.values()}) == 3
@@ -216,6 +257,10 @@ def test_many_lines_look_different():
 def test_learning_is_grouped_by_unit_and_parted_by_stage():
     gan = [{"stage": "a", "epoch": 1, "loss_d": 1, "d_real": 0.5, "d_fake": 0.5, "loss_g": 1}]
     assert panels_of(gan) == [["loss_d", "loss_g"], ["d_real", "d_fake"]]
-    two = [{"stage": "one", "epoch": 1, "error": 1}, {"stage": "one", "epoch": 2, "error": 1}, {"stage": "two", "epoch": 1, "kl": 1}]
+    two = [
+        {"stage": "one", "epoch": 1, "error": 1},
+        {"stage": "one", "epoch": 2, "error": 1},
+        {"stage": "two", "epoch": 1, "kl": 1},
+    ]
     assert panels_of(two) == [["error"], ["kl"]]
     assert boundaries(two) == [2.5]

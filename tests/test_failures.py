@@ -86,7 +86,9 @@ def test_a_failure_is_a_row_and_never_a_value_and_the_others_go_on(tmp_path, mon
 def test_a_failure_is_tried_again(tmp_path, monkeypatch):
     trained = []
     real = harness.train
-    monkeypatch.setattr(harness, "train", lambda model, *args, **kwargs: trained.append(model) or real(model, *args, **kwargs))
+    monkeypatch.setattr(
+        harness, "train", lambda model, *args, **kwargs: trained.append(model) or real(model, *args, **kwargs)
+    )
     monkeypatch.setitem(MODELS, "broken", BrokenConfig())
     quick(tmp_path, ["broken"])
     quick(tmp_path, ["broken"])
@@ -136,7 +138,12 @@ def small_disk(tmp_path):
     """A folder on a file system of its own that is full soon."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], capture_output=True).returncode == 0
+    mounted = (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], capture_output=True
+        ).returncode
+        == 0
+    )
     if not mounted:
         pytest.skip("needs the right to mount a small disk")
     return folder
@@ -146,7 +153,9 @@ def small_disk(tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_no_torn_file(tmp_path, jobs):
     folder = small_disk(tmp_path)
     try:
-        with pytest.raises((BenchError, NoRoom), match=r"the disk is full; make room, the same command goes on") as error:
+        with pytest.raises(
+            (BenchError, NoRoom), match=r"the disk is full; make room, the same command goes on"
+        ) as error:
             quick(folder, ["mean", "vae"], options=["vae.epochs=2"], jobs=jobs)
         assert "\n" not in str(error.value)
         assert not list(folder.rglob("*.tmp"))
@@ -168,7 +177,12 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path):
     )
     script = tmp_path / "run.py"
     script.write_text(code)
-    done = subprocess.run([sys.executable, script, tmp_path / "r"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "r"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
     assert done.returncode == 2, done.stderr
     assert "the file may not become as large; make room" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -178,8 +192,15 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path):
 @pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_so_and_leaves_no_rows(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text("import sys\nfrom bench import run\nrun(['mean'], jobs=1, seeds=1, device='cpu', results=sys.argv[1])\n")
-    done = subprocess.run([sys.executable, script, tmp_path / "r"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    script.write_text(
+        "import sys\nfrom bench import run\nrun(['mean'], jobs=1, seeds=1, device='cpu', results=sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "r"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
     assert done.returncode == 1
     assert "under `if __name__ == '__main__':`" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "r" / "digits" / "runs.csv").exists()

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.report.figures.charts import charts_of
-from genmodel_bench.report.figures.figure import OF, ONE_COLUMN, TWO_COLUMNS, Drawn, figure_at, paper, sweep, texts_of
+from genmodel_bench.report.figures.figure import (
+    OF,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    Drawn,
+    figure_at,
+    paper,
+    sweep,
+    texts_of,
+)
 from genmodel_bench.report.figures.lines import lines_of
 from genmodel_bench.report.rebuild import figures_of as figures_in
 from genmodel_bench.report.rebuild import report
@@ -36,20 +45,43 @@ DISTANCES = {"distance of samples by share": SHARES, "distance of held-out image
 
 def rows_of(model, *, seed=0, role="model", lift=0.0, **changes):
     curves = {name: {key: value + lift for key, value in curve.items()} for name, curve in CURVES.items()}
-    row = replace(PARZEN, model=model, role=role, seed=seed, cell=f"c-{model}-{seed}", curves=json.dumps(curves), **changes)
-    near = replace(row, metric="neighbours", quantity="ratio", score_key=f"s-{model}-{seed}", curves=json.dumps(DISTANCES))
+    row = replace(
+        PARZEN,
+        model=model,
+        role=role,
+        seed=seed,
+        cell=f"c-{model}-{seed}",
+        curves=json.dumps(curves),
+        **changes,
+    )
+    near = replace(
+        row,
+        metric="neighbours",
+        quantity="ratio",
+        score_key=f"s-{model}-{seed}",
+        curves=json.dumps(DISTANCES),
+    )
     return [row, near]
 
 
 def shown(n=20, size=8):
     rng = np.random.default_rng(0)
-    arrays = {name: rng.random((n, 1, size, size), dtype=np.float32) for name in ("shown_samples", "shown_neighbours")}
+    arrays = {
+        name: rng.random((n, 1, size, size), dtype=np.float32)
+        for name in ("shown_samples", "shown_neighbours")
+    }
     arrays["shown_shifted_neighbours"] = arrays["shown_neighbours"].copy()
-    return arrays | {"distance": np.ones(n, np.float32), "shown_shifted_distance": np.full(n, 0.5, np.float32)}
+    return arrays | {
+        "distance": np.ones(n, np.float32),
+        "shown_shifted_distance": np.full(n, 0.5, np.float32),
+    }
 
 
 def album_at(cache, record, film=None, **about):
-    images = {"film": np.zeros((2, 8, 1, 8, 8), np.float32) if film is None else film, "walks": np.zeros((4, 10, 1, 8, 8), np.float32)}
+    images = {
+        "film": np.zeros((2, 8, 1, 8, 8), np.float32) if film is None else film,
+        "walks": np.zeros((4, 10, 1, 8, 8), np.float32),
+    }
     text = {
         "epochs": [1, 2],
         "prior": "uniform",
@@ -58,8 +90,13 @@ def album_at(cache, record, film=None, **about):
         "kinds": [],
         **about,
     }
-    history = [{"stage": "adversarial", "epoch": e, "loss_d": 1.0, "loss_g": 2.0, "d_real": 0.6, "d_fake": 0.4} for e in (1, 2)]
-    sealed_at(cache / "albums" / f"{record.cell}.safetensors", images, json.dumps({"history": history, **text}))
+    history = [
+        {"stage": "adversarial", "epoch": e, "loss_d": 1.0, "loss_g": 2.0, "d_real": 0.6, "d_fake": 0.4}
+        for e in (1, 2)
+    ]
+    sealed_at(
+        cache / "albums" / f"{record.cell}.safetensors", images, json.dumps({"history": history, **text})
+    )
 
 
 def scores_at(cache, record):
@@ -101,18 +138,25 @@ def test_every_figure_is_drawn_as_png_and_pdf_with_words_for_who_cannot_see_it(r
         with Image.open(figure.path) as image:
             width = image.width / image.info["dpi"][0]
         # tiles keep their size where there are few of them
-        assert width == pytest.approx(TWO_COLUMNS if figure.wide else ONE_COLUMN, abs=0.03) or figure.section in ("film", "learning")
+        assert width == pytest.approx(
+            TWO_COLUMNS if figure.wide else ONE_COLUMN, abs=0.03
+        ) or figure.section in ("film", "learning")
 
 
 def test_the_same_records_give_the_same_bytes_and_are_drawn_once(results):
     figures = figures_of(results)
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (results / "mnist" / "figures").iterdir()}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in (results / "mnist" / "figures").iterdir()
+    }
     assert figures_of(results) == figures
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     for path in before:
         path.unlink()
     figures_of(results)
-    assert {path: path.read_bytes() for path in before} == {path: content for path, (content, _) in before.items()}
+    assert {path: path.read_bytes() for path in before} == {
+        path: content for path, (content, _) in before.items()
+    }
 
 
 def test_without_artefacts_figures_stay_as_long_as_the_records_say_the_same(results):
@@ -120,7 +164,13 @@ def test_without_artefacts_figures_stay_as_long_as_the_records_say_the_same(resu
     shutil.rmtree(results / ".cache")
     assert figures_of(results) == figures
     store = Store(results, "mnist")
-    store.append([replace(r, weights="w1", score_key="s1", seal="").sealed() for r in store.records() if r.model == "gan-ns"])
+    store.append(
+        [
+            replace(r, weights="w1", score_key="s1", seal="").sealed()
+            for r in store.records()
+            if r.model == "gan-ns"
+        ]
+    )
     assert names(figures_of(results)) == CHARTS
     assert {path.stem for path in (results / "mnist" / "figures").iterdir()} == CHARTS
 
@@ -147,7 +197,9 @@ def test_figures_of_rows_that_are_no_more_are_deleted_and_a_strangers_stay(resul
 @pytest.mark.skipif(shutil.which("pdffonts") is None, reason="no poppler here")
 def test_fonts_are_embedded_as_truetype(results):
     for figure in figures_of(results):
-        fonts = subprocess.run(["pdffonts", figure.path.with_suffix(".pdf")], check=True, capture_output=True, text=True).stdout
+        fonts = subprocess.run(
+            ["pdffonts", figure.path.with_suffix(".pdf")], check=True, capture_output=True, text=True
+        ).stdout
         for line in fonts.splitlines()[2:]:
             assert re.search(r"TrueType +\S+ +yes", line)  # of that type, and embedded
 
@@ -187,7 +239,11 @@ def test_a_figure_says_of_itself_what_it_is_of(tmp_path):
 
 
 def test_an_artefacts_digest_is_the_one_it_was_sealed_under(tmp_path):
-    arrays = shown() | {"index": np.arange(5), "wide": np.zeros((2, 0), np.float64), "bytes": np.ones((3, 2), np.uint8)}
+    arrays = shown() | {
+        "index": np.arange(5),
+        "wide": np.zeros((2, 0), np.float64),
+        "bytes": np.ones((3, 2), np.uint8),
+    }
     sealed_at(tmp_path / "k.safetensors", arrays, '{"a": 1}')
     found, about = kept_arrays(tmp_path / "k.safetensors", "k")
     assert about == {"a": 1}
@@ -266,7 +322,13 @@ def test_odd_curves_are_refused_in_one_line(curves, results):
 
 
 @pytest.mark.parametrize(
-    "curves", [{}, {"samples": {}}, {"validation by epoch": {"0": 1.0}}, {"distance of samples by share": {"0": 1.0, "1": 2.0}}]
+    "curves",
+    [
+        {},
+        {"samples": {}},
+        {"validation by epoch": {"0": 1.0}},
+        {"distance of samples by share": {"0": 1.0, "1": 2.0}},
+    ],
 )
 def test_curves_of_few_points_are_drawn(curves, results):
     store = Store(results, "mnist")
@@ -294,7 +356,18 @@ def test_drawing_for_print_leaves_matplotlib_as_it_was():
 
 
 def test_file_names_are_harmless():
-    strange = ("../../x", "/etc/passwd", "a b (c=1)", "<script>", "", "my model", "my_model", "модель", "模型", "gan-ns")
+    strange = (
+        "../../x",
+        "/etc/passwd",
+        "a b (c=1)",
+        "<script>",
+        "",
+        "my model",
+        "my_model",
+        "модель",
+        "模型",
+        "gan-ns",
+    )
     for name in strange:
         assert re.fullmatch(r"[A-Za-z0-9_-]+", file_name(name))
     assert len({file_name(name) for name in strange}) == len(strange)

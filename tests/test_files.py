@@ -41,7 +41,11 @@ def lying_pt(path):
     with zipfile.ZipFile(path) as archive:
         records = {info.filename: archive.read(info) for info in archive.infolist()}
     key = next(name for name in records if name.endswith("data.pkl"))
-    records[key] = records[key].replace(b"M\xf0\x00", b"J\xff\xff\xff\x7f").replace(b"K\x0cK\x14", b"J\xff\xff\xff\x04K\x14")
+    records[key] = (
+        records[key]
+        .replace(b"M\xf0\x00", b"J\xff\xff\xff\x7f")
+        .replace(b"K\x0cK\x14", b"J\xff\xff\xff\x04K\x14")
+    )
     npz(path, records, compress=zipfile.ZIP_STORED)
 
 
@@ -89,28 +93,61 @@ FILES = {
     "nothing.npz": (lambda p: npz(p, {}), "one named 'samples'; got none"),
     "text.npy": (lambda p: p.write_text("hello\nworld"), "cannot be read as .npy"),
     "pickle.npy": (lambda p: np.save(p, np.array([{}] * 12), allow_pickle=True), "it holds Python objects"),
-    "pickle.npz": (lambda p: np.savez(p, np.array([{}] * 12)), "member 'arr_0': cannot be read without running code"),
+    "pickle.npz": (
+        lambda p: np.savez(p, np.array([{}] * 12)),
+        "member 'arr_0': cannot be read without running code",
+    ),
     "cut.npy": (lambda p: p.write_bytes(array_bytes(grey())[:-1]), "declares 12 rows but holds 11"),
-    "much.npy": (lambda p: p.write_bytes(header(shape=(10**15, 20)) + bytes(80)), "declares 1000000000000000 rows but holds 1"),
+    "much.npy": (
+        lambda p: p.write_bytes(header(shape=(10**15, 20)) + bytes(80)),
+        "declares 1000000000000000 rows but holds 1",
+    ),
     "endless.npy": (lambda p: p.write_bytes(header(shape=(10**3000, 20)) + bytes(80)), "rows but holds 1"),
     "negative.npy": (lambda p: p.write_bytes(header(shape=(-3, 20)) + bytes(960)), "holds no samples"),
-    "nested.npy": (lambda p: p.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 9000) + b"(" * 9000), "cannot be read as .npy"),
-    "long.npy": (lambda p: p.write_bytes(b"\x93NUMPY\x02\x00" + b"\xff\xff\xff\x7f" + b" " * 50_000), "cannot be read as .npy"),
+    "nested.npy": (
+        lambda p: p.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 9000) + b"(" * 9000),
+        "cannot be read as .npy",
+    ),
+    "long.npy": (
+        lambda p: p.write_bytes(b"\x93NUMPY\x02\x00" + b"\xff\xff\xff\x7f" + b" " * 50_000),
+        "cannot be read as .npy",
+    ),
     "version.npy": (lambda p: p.write_bytes(b"\x93NUMPY\x09\x00" + bytes(50)), "version (9, 0)"),
     "names.npy": (lambda p: np.save(p, np.zeros(12, [("a\nb", "f4")])), "dtype [('a\\nb', '<f4')]"),
     "one.npy": (lambda p: np.save(p, np.float32(0.5)), "shape (), expected"),
     "none.npy": (lambda p: np.save(p, grey(0)), "holds no samples"),
-    "channels.npy": (lambda p: np.save(p, np.zeros((12, 3, 4, 5), np.float32)), "shape (12, 3, 4, 5), expected"),
-    "nan.npy": (lambda p: np.save(p, infinite(grey(), 7, np.nan)), "1 of 12 rows are not finite (first: row 7)"),
-    "range.npy": (lambda p: np.save(p, infinite(grey().astype(float), 5, 1 + 1e-12)), "(first: row 5, values span [0.00"),
-    "bomb.npz": (lambda p: npz(p, {"x.npy": header(shape=(20_000_000,)) + bytes(80_000_000)}), "shape (20000000,), expected"),
-    "head.npz": (lambda p: npz(p, {"x.npy": b"\x93NUMPY\x02\x00\xff\xff\xff\x04" + b" " * 90_000_000}), "cannot be read as .npz"),
-    "short.npz": (lambda p: npz(p, {"x.npy": header(shape=(99, 20)) + bytes(960)}), "declares 99 rows but holds 12"),
+    "channels.npy": (
+        lambda p: np.save(p, np.zeros((12, 3, 4, 5), np.float32)),
+        "shape (12, 3, 4, 5), expected",
+    ),
+    "nan.npy": (
+        lambda p: np.save(p, infinite(grey(), 7, np.nan)),
+        "1 of 12 rows are not finite (first: row 7)",
+    ),
+    "range.npy": (
+        lambda p: np.save(p, infinite(grey().astype(float), 5, 1 + 1e-12)),
+        "(first: row 5, values span [0.00",
+    ),
+    "bomb.npz": (
+        lambda p: npz(p, {"x.npy": header(shape=(20_000_000,)) + bytes(80_000_000)}),
+        "shape (20000000,), expected",
+    ),
+    "head.npz": (
+        lambda p: npz(p, {"x.npy": b"\x93NUMPY\x02\x00\xff\xff\xff\x04" + b" " * 90_000_000}),
+        "cannot be read as .npz",
+    ),
+    "short.npz": (
+        lambda p: npz(p, {"x.npy": header(shape=(99, 20)) + bytes(960)}),
+        "declares 99 rows but holds 12",
+    ),
     "spoilt.npz": (spoilt_npz, "Bad CRC-32 for file 'x.npy'"),
     "many.npz": (lambda p: np.savez(p, **{f"a{i}\n": grey() for i in range(9)}), "got 'a0\\n', 'a1\\n', "),
     "code.pt": (lambda p: pt_of(p, {"samples": Path}), "cannot be read as .pt of plain tensors"),
     "list.pt": (lambda p: pt_of(p, [torch.zeros(12, 20)]), "expected an array, got list"),
-    "expanded.pt": (lambda p: pt_of(p, torch.zeros(1, 20).expand(10**14, 20)), "repeats a few stored numbers"),
+    "expanded.pt": (
+        lambda p: pt_of(p, torch.zeros(1, 20).expand(10**14, 20)),
+        "repeats a few stored numbers",
+    ),
     "lying.pt": (lying_pt, "cannot be read as .pt"),
     "legacy.pt": (legacy_pt, "older than torch 1.6"),
     "bomb.pt": (bomb_pt, "its records are compressed"),
@@ -124,7 +161,10 @@ FILES = {
     "broken.npy": (lambda p: p.symlink_to("a\nb"), "is a link to a\\nb, which does not exist"),
     "new\nline\x1b[31m.npy": (lambda p: p.touch(), "new\\nline\\x1b[31m.npy: is empty"),
     os.fsdecode(b"bytes\xff.npy"): (lambda p: p.touch(), "bytes\\udcff.npy: is empty"),
-    os.fsdecode(b"bytes\xff.pt"): (lambda p: pt_of(p.with_name("a"), torch.zeros(12, 20)) or p.with_name("a").rename(p), "not UTF-8"),
+    os.fsdecode(b"bytes\xff.pt"): (
+        lambda p: pt_of(p.with_name("a"), torch.zeros(12, 20)) or p.with_name("a").rename(p),
+        "not UTF-8",
+    ),
     "a" * 300 + ".npy": (lambda p: None, "cannot be opened (File name too long)"),
     "null\0.npy": (lambda p: None, "cannot be opened"),
 }

@@ -7,7 +7,15 @@ from genmodel_bench.models import adversarial, gan, settings_for
 from genmodel_bench.models.contrast import Contrast
 from genmodel_bench.models.layers import Maxout
 
-SMALL = gan.Config(latent=4, generator=(8,), activations=("relu",), discriminator=(6,), pieces=2, batch_size=10, discriminator_range=0.3)
+SMALL = gan.Config(
+    latent=4,
+    generator=(8,),
+    activations=("relu",),
+    discriminator=(6,),
+    pieces=2,
+    batch_size=10,
+    discriminator_range=0.3,
+)
 
 
 def built(config=SMALL):
@@ -17,7 +25,9 @@ def built(config=SMALL):
     return model, stage
 
 
-@pytest.mark.parametrize(("loss", "value"), [(adversarial.non_saturating_loss, 0.3133), (adversarial.minimax_loss, -1.3133)])
+@pytest.mark.parametrize(
+    ("loss", "value"), [(adversarial.non_saturating_loss, 0.3133), (adversarial.minimax_loss, -1.3133)]
+)
 def test_generator_losses_at_logit_one(loss, value):
     assert float(loss(torch.tensor([1.0]))) == pytest.approx(value, abs=5e-5)
 
@@ -46,7 +56,9 @@ def test_discriminator_loss_is_half_the_cross_entropy():
 
 
 def test_optimal_discriminator_loss_at_equality_is_half_log_four():
-    assert float(adversarial.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(0.5 * math.log(4))
+    assert float(adversarial.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(
+        0.5 * math.log(4)
+    )
 
 
 def stepped(config):
@@ -82,10 +94,16 @@ def test_alternating_update_shows_the_generator_the_new_discriminator():
         fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
     loss = adversarial.discriminator_loss(*model.D(torch.cat([x.flatten(1), fake])).chunk(2))
     with torch.no_grad():
-        for p, g in zip(model.D.parameters(), torch.autograd.grad(loss, list(model.D.parameters())), strict=True):
+        for p, g in zip(
+            model.D.parameters(), torch.autograd.grad(loss, list(model.D.parameters())), strict=True
+        ):
             p -= 0.1 * g
-    loss = adversarial.non_saturating_loss(model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform")))))
-    for (k, p), g in zip(model.G.named_parameters(), torch.autograd.grad(loss, list(model.G.parameters())), strict=True):
+    loss = adversarial.non_saturating_loss(
+        model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform"))))
+    )
+    for (k, p), g in zip(
+        model.G.named_parameters(), torch.autograd.grad(loss, list(model.G.parameters())), strict=True
+    ):
         torch.testing.assert_close(new[f"G.{k}"], p - 0.1 * g, msg=k)
 
 
@@ -164,9 +182,18 @@ TFD = replace(
 
 def test_tfd_setting_is_the_released_one():
     config = settings_for("gan-ns", "tfd")
-    assert (config.prior, config.generator, config.activations) == ("gaussian", (8000, 8000), ("relu", "sigmoid"))
+    assert (config.prior, config.generator, config.activations) == (
+        "gaussian",
+        (8000, 8000),
+        ("relu", "sigmoid"),
+    )
     assert (config.front, config.pretrain_epochs, config.epochs) == ((8000, 100), 50, 22)
-    assert (config.discriminator, config.max_norm, config.lr, config.sigmoid_bias) == ((1200, 1200), 1.9365, 0.05, -2.0)
+    assert (config.discriminator, config.max_norm, config.lr, config.sigmoid_bias) == (
+        (1200, 1200),
+        1.9365,
+        0.05,
+        -2.0,
+    )
 
 
 def test_pretraining_trains_the_last_layers_alone_and_then_all_against_a_fresh_discriminator():
@@ -175,7 +202,13 @@ def test_pretraining_trains_the_last_layers_alone_and_then_all_against_a_fresh_d
     first, last = model.stages()
     assert [(s.name, s.epochs) for s in (first, last)] == [("pretraining", 50), ("adversarial", 22)]
     linear = [layer for layer in model.G if isinstance(layer, torch.nn.Linear)]
-    assert [(layer.in_features, layer.out_features) for layer in linear] == [(100, 25), (25, 10), (10, 30), (30, 20), (20, 16)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [
+        (100, 25),
+        (25, 10),
+        (10, 30),
+        (30, 20),
+        (20, 16),
+    ]
     assert [type(layer).__name__ for layer in model.G[1::2]] == ["ReLU", "Sigmoid", "ReLU", "Sigmoid"]
 
     def moved(stage):
@@ -205,7 +238,9 @@ def test_sparse_weights_biases_and_norms_are_those_asked_for():
 
 
 def test_cifar_setting_trains_on_normalised_images_and_samples_in_the_unit_interval():
-    config = replace(settings_for("gan-ns", "cifar10"), generator=(30, 20), discriminator=(12, 12), batch_size=10)
+    config = replace(
+        settings_for("gan-ns", "cifar10"), generator=(30, 20), discriminator=(12, 12), batch_size=10
+    )
     assert settings_for("gan-ns", "cifar10").generator == (8000, 8000)
     model = config.build((3, 5, 5))
     x = torch.rand(40, 3, 5, 5)
@@ -231,29 +266,45 @@ def test_contrast_is_restored_at_the_mean_of_the_training_images():
     norms = (flat - flat.mean(1, keepdim=True)).norm(dim=1)
     expected = flat.mean() + (flat - flat.mean(1, keepdim=True)) * (norms.mean() / norms)[:, None]
     torch.testing.assert_close(back, expected.clamp(0, 1), atol=1e-5, rtol=0)
-    assert torch.equal(contrast.normalise(torch.full((1, 3, 4, 4), 0.3)).abs() < 1e-4, torch.ones(1, 48, dtype=torch.bool))
+    assert torch.equal(
+        contrast.normalise(torch.full((1, 3, 4, 4), 0.3)).abs() < 1e-4, torch.ones(1, 48, dtype=torch.bool)
+    )
 
 
 def test_convolutional_nets_have_the_released_shapes():
     model = settings_for("gan-conv", "cifar10").build((3, 32, 32))
     deconvolution = model.G[5]
-    assert (deconvolution.in_channels, deconvolution.out_channels, deconvolution.kernel_size, deconvolution.stride) == (
+    assert (
+        deconvolution.in_channels,
+        deconvolution.out_channels,
+        deconvolution.kernel_size,
+        deconvolution.stride,
+    ) == (
         80,
         3,
         (5, 5),
         (3, 3),
     )
     assert model.G[2].out_features == 80 * 10 * 10
-    assert [layer.weight.shape for layer in model.D.convolutions] == [(64, 3, 8, 8), (64, 32, 8, 8), (384, 32, 5, 5)]
+    assert [layer.weight.shape for layer in model.D.convolutions] == [
+        (64, 3, 8, 8),
+        (64, 32, 8, 8),
+        (384, 32, 5, 5),
+    ]
     # 32 → 33 → 16 → 15 → 7 → 9 → 5: the odd ones only with ceil-mode pooling
     assert model.D.hidden.linear.weight.shape == (2500, 192 * 5 * 5)
     assert model.G(torch.randn(2, 100)).shape == (2, 3 * 32 * 32)
 
 
 def test_maxout_convolution_is_the_maximum_over_its_pieces():
-    model = replace(settings_for("gan-conv", "digits"), channels=(2,), kernels=(3,), pads=(1,), pools=(1,), pool_strides=(1,)).build(
-        (1, 4, 4)
-    )
+    model = replace(
+        settings_for("gan-conv", "digits"),
+        channels=(2,),
+        kernels=(3,),
+        pads=(1,),
+        pools=(1,),
+        pool_strides=(1,),
+    ).build((1, 4, 4))
     D = model.D
     D.config = replace(D.config, dropout_input=0.0, dropout_hidden=0.0)
     x = torch.rand(5, 1, 4, 4)

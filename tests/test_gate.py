@@ -43,7 +43,9 @@ def stored_runs(rng, runs=RUNS, noise=1.0):
 def test_noise_raises_a_false_alarm_in_at_most_one_run_of_a_hundred(runs):
     """A run is 40 benchmarks, and any of them that is called slower is a false alarm."""
     rng = np.random.default_rng(0)
-    alarms = sum(gate.exit_code(gate.compare(stored_runs(rng, runs), simulated(rng))) == 3 for _ in range(TRIALS))
+    alarms = sum(
+        gate.exit_code(gate.compare(stored_runs(rng, runs), simulated(rng))) == 3 for _ in range(TRIALS)
+    )
     assert alarms <= 0.01 * TRIALS
 
 
@@ -55,7 +57,10 @@ def test_a_slowdown_of_30_percent_is_caught_in_99_of_100():
 
 def test_a_noisier_machine_has_wider_limits():
     rng = np.random.default_rng(2)
-    quiet, noisy = (np.median([v.limit for v in gate.compare(stored_runs(rng, noise=noise), simulated(rng))]) for noise in (1, 5))
+    quiet, noisy = (
+        np.median([v.limit for v in gate.compare(stored_runs(rng, noise=noise), simulated(rng))])
+        for noise in (1, 5)
+    )
     assert noisy > quiet + 0.1
 
 
@@ -77,7 +82,12 @@ def test_new_missing_and_another_comparison_are_told_apart():
     stored = gate.store({}, run_of({"a": [1.0, 1.1], "gone": [1.0, 1.0], "other": [1.0, 1.0]}), [])[KIND]
     stored["other"][0]["what"] = "of another size"
     verdicts = gate.compare(stored, run_of({"a": [1.0, 1.1], "b": [2.0, 2.1], "other": [1.0, 1.0]}))
-    assert {v.name: v.finding for v in verdicts} == {"a": "unchanged", "b": "new", "gone": "missing", "other": "not comparable"}
+    assert {v.name: v.finding for v in verdicts} == {
+        "a": "unchanged",
+        "b": "new",
+        "gone": "missing",
+        "other": "not comparable",
+    }
     assert gate.exit_code(verdicts) == 4
 
 
@@ -94,7 +104,9 @@ def as_json(run):
     """A run as pytest-benchmark writes it."""
     info = {"ours": "f", "other": "g", "size": "1", "threads": 2}
     found = [(m.name, info | {"ratios": m.ratios}) for m in run.benchmarks.values()]
-    benchmarks = [{"name": name, "fullname": f"benchmarks/{name}", "extra_info": extra} for name, extra in found]
+    benchmarks = [
+        {"name": name, "fullname": f"benchmarks/{name}", "extra_info": extra} for name, extra in found
+    ]
     return json.dumps({"machine_info": run.place, "benchmarks": benchmarks})
 
 
@@ -139,7 +151,9 @@ def test_a_quick_run_is_neither_compared_nor_stored(command, tmp_path):
     assert code == 0 and "nothing is compared" in printed and not (tmp_path / "ratios.json").exists()
 
 
-HALF = '{"machine_info": {"kind": "x", "quick": false, "part": false}, "benchmarks": [{"extra_info": {"a": 1}}]}'
+HALF = (
+    '{"machine_info": {"kind": "x", "quick": false, "part": false}, "benchmarks": [{"extra_info": {"a": 1}}]}'
+)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", HALF])

@@ -51,7 +51,13 @@ def test_a_killed_run_ends_with_the_same_bits(name, stop, few, tmp_path):
 @pytest.mark.parametrize("stop", [3, 19, 20, 21, 45])
 def test_a_killed_run_of_two_stages_ends_with_the_same_bits(stop, few, tmp_path):
     # TFD's scheme: 2 epochs of pretraining, then layers in front and a fresh discriminator; 10 minibatches an epoch
-    scheme = {"generator": (12, 10), "front": (14, 8), "discriminator": (6, 6), "output_sparse": 4, "pretrain_epochs": 2}
+    scheme = {
+        "generator": (12, 10),
+        "front": (14, 8),
+        "discriminator": (6, 6),
+        "output_sparse": 4,
+        "pretrain_epochs": 2,
+    }
     config = replace(settings_for("gan-ns", "tfd"), **scheme, epochs=3, batch_size=20)
 
     def fit(folder=None, stop=None):
@@ -99,8 +105,17 @@ def test_the_watcher_hears_each_epochs_means_as_they_are_logged(few, tmp_path):
     heard = []
     torch.manual_seed(0)
     model = replace(tiny(settings_for("stacked-cae", "digits")), epochs=3).build(few.shape)
-    log = harness.train(model, few.train, watch=lambda news: heard.extend([news] * isinstance(news, harness.Epoch)))
-    assert [(e.stage, e.epoch) for e in heard] == [("cae1", 1), ("cae1", 2), ("cae1", 3), ("cae2", 1), ("cae2", 2), ("cae2", 3)]
+    log = harness.train(
+        model, few.train, watch=lambda news: heard.extend([news] * isinstance(news, harness.Epoch))
+    )
+    assert [(e.stage, e.epoch) for e in heard] == [
+        ("cae1", 1),
+        ("cae1", 2),
+        ("cae1", 3),
+        ("cae2", 1),
+        ("cae2", 2),
+        ("cae2", 3),
+    ]
     assert [{"stage": e.stage, "epoch": e.epoch, **e.means} for e in heard] == log.history
 
 
@@ -205,7 +220,14 @@ class Recorder(nn.Module):
         pass
 
     def stages(self):
-        return [Stage("look", *self.args, self.step, schedules=[Schedule(self.rate, lambda step, epoch: step + 100 * epoch)])]
+        return [
+            Stage(
+                "look",
+                *self.args,
+                self.step,
+                schedules=[Schedule(self.rate, lambda step, epoch: step + 100 * epoch)],
+            )
+        ]
 
     def step(self, x, y):
         self.batches.append(x.flatten().clone())

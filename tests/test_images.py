@@ -48,7 +48,11 @@ def translucent(mode):
 
 
 def sixteen_bit_colour(path):
-    chunks = [b"IHDR" + struct.pack(">IIBBBBB", 5, 4, 16, 2, 0, 0, 0), b"IDAT" + zlib.compress(bytes(4 * (1 + 30))), b"IEND"]
+    chunks = [
+        b"IHDR" + struct.pack(">IIBBBBB", 5, 4, 16, 2, 0, 0, 0),
+        b"IDAT" + zlib.compress(bytes(4 * (1 + 30))),
+        b"IEND",
+    ]
     parts = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
@@ -66,7 +70,10 @@ IMAGES = {
     "e.png": (translucent("RGBA"), "has transparent pixels"),
     "f.png": (translucent("LA"), "has transparent pixels"),
     "g.png": (lambda p: Image.new("P", (5, 4)).save(p, transparency=0), "has transparent pixels"),
-    "h.png": (lambda p: Image.fromarray(np.zeros((4, 5), np.uint16)).save(p, transparency=0), "has transparent pixels"),
+    "h.png": (
+        lambda p: Image.fromarray(np.zeros((4, 5), np.uint16)).save(p, transparency=0),
+        "has transparent pixels",
+    ),
     "i.png": (sixteen_bit_colour, "has 16 bits per colour"),
     "j.gif": (animated, "holds several frames"),
     "k.png": (animated, "holds several frames"),
@@ -76,7 +83,10 @@ IMAGES = {
     "o.png": (os.mkfifo, "is a pipe, socket or device"),
     "p.png": (lambda p: p.symlink_to(p), "Too many levels of symbolic links"),
     "q.png": (lambda p: p.symlink_to("absent"), "is a link to absent, which does not exist"),
-    "r.png": (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 4\n"), "cannot be read as an image"),
+    "r.png": (
+        lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 4\n"),
+        "cannot be read as an image",
+    ),
     "s\n{0}.png": (lambda p: p.touch(), "s\\n{0}.png: cannot be read as an image"),
     "!{x}.png": (lambda p: Image.new("L", (9, 9)).save(p), "9×9"),
 }
@@ -98,7 +108,11 @@ def test_a_bad_image_is_one_line(name, tmp_path):
 
 def test_a_bad_image_folder_is_one_line(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
-    for name, gist in [("loop", "cannot be listed (Too many levels"), ("absent\n", "no such folder"), ("nul\0", "cannot be listed")]:
+    for name, gist in [
+        ("loop", "cannot be listed (Too many levels"),
+        ("absent\n", "no such folder"),
+        ("nul\0", "cannot be listed"),
+    ]:
         with pytest.raises(BenchError) as error:
             load(f"folder:{tmp_path / name}")
         is_one_line(str(error.value))
@@ -117,7 +131,9 @@ def test_a_colour_among_grey_images_is_named(tmp_path):
 
 def test_more_images_than_memory_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_images, "available_memory", lambda: 3000)
-    with pytest.raises(BadSamples, match=r"20 images of 5×4 take .*, too much for memory; score them as one \.npy"):
+    with pytest.raises(
+        BadSamples, match=r"20 images of 5×4 take .*, too much for memory; score them as one \.npy"
+    ):
         read_samples(folder(tmp_path / "x"), SHAPE)
 
 
@@ -135,7 +151,10 @@ def test_every_picture_that_loses_nothing_is_read(tmp_path):
     Image.fromarray(eight).save(path / os.fsdecode(b"\xff.png"))
     Image.fromarray(eight > 100).save(path / "zbit.png")
     Image.fromarray(eight).convert("CMYK").save(path / "zcmyk.tiff")
-    found = {p.name: x for p, x in zip(bench_images.image_paths(path), read_samples(path, SHAPE)[:, 0].numpy(), strict=True)}
+    found = {
+        p.name: x
+        for p, x in zip(bench_images.image_paths(path), read_samples(path, SHAPE)[:, 0].numpy(), strict=True)
+    }
     for name in ("sixteen.png", "sixteen.tiff", "sixteen.pgm"):
         assert (found[name] == values.astype(np.float32) / np.float32(65535)).all(), name
     for name in ("opaque.png", "still.gif", os.fsdecode(b"\xff.png"), "zcmyk.tiff"):

@@ -10,7 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = {package: sorted((ROOT / package).rglob("*.py")) for package in ("bench", "models", "metrics")}
-TORCHLESS = ["", ".cli.main", ".cells.cell", ".storage.store", ".report.rebuild", ".errors", ".cells.options", ".storage.digest"]
+TORCHLESS = [
+    "",
+    ".cli.main",
+    ".cells.cell",
+    ".storage.store",
+    ".report.rebuild",
+    ".errors",
+    ".cells.options",
+    ".storage.digest",
+]
 
 
 def imports(path):
@@ -36,7 +45,10 @@ def test_nothing_is_imported_under_a_name_that_others_may_have():
 
 def test_the_report_and_what_it_reads_know_no_torch():
     reading = ("atomic", "digest", "ingredients", "legacy", "names", "record", "store")
-    paths = [*(ROOT / "bench" / "report").rglob("*.py"), *(ROOT / "bench" / "storage" / f"{name}.py" for name in reading)]
+    paths = [
+        *(ROOT / "bench" / "report").rglob("*.py"),
+        *(ROOT / "bench" / "storage" / f"{name}.py" for name in reading),
+    ]
     for path in [*paths, ROOT / "bench" / "cells" / "cell.py", ROOT / "bench" / "cli" / "main.py"]:
         assert not {"torch", "torchvision"} & {name.partition(".")[0] for name in imports(path)}, path
 
@@ -56,12 +68,18 @@ def test_a_worker_does_not_wait_for_the_report_and_the_command_line():
 def test_nothing_prints_below_the_command_line():
     for package, paths in FILES.items():
         for path in paths:
-            calls = [n.func.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+            calls = [
+                n.func.id
+                for n in ast.walk(ast.parse(path.read_text()))
+                if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+            ]
             assert "print" not in calls, (package, path)
 
 
 def test_every_file_says_which_question_it_answers():
-    for path in (path for paths in FILES.values() for path in paths if path.name != "__init__.py" or path.read_text()):
+    for path in (
+        path for paths in FILES.values() for path in paths if path.name != "__init__.py" or path.read_text()
+    ):
         doc = ast.get_docstring(ast.parse(path.read_text()))
         assert doc, path
         assert "?" in doc.splitlines()[0] + doc.splitlines()[min(1, len(doc.splitlines()) - 1)], path
@@ -69,6 +87,10 @@ def test_every_file_says_which_question_it_answers():
 
 def test_every_room_is_installed():
     packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    rooms = {path.parent for paths in FILES.values() for path in paths} | {ROOT / "bench" / "report" / "page" / "templates"}
+    rooms = {path.parent for paths in FILES.values() for path in paths} | {
+        ROOT / "bench" / "report" / "page" / "templates"
+    }
     names = [".".join(room.relative_to(ROOT).parts) for room in rooms]
-    assert {f"genmodel_bench.{name}".replace("genmodel_bench.bench", "genmodel_bench") for name in names} == packages
+    assert {
+        f"genmodel_bench.{name}".replace("genmodel_bench.bench", "genmodel_bench") for name in names
+    } == packages

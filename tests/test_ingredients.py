@@ -18,15 +18,27 @@ from genmodel_bench.storage.store import Store
 def changed_pixel(data):
     images, labels = torch.cat([data.train, data.valid, data.test]), torch.cat(list(data.labels.values()))
     images[7, 0, 3, 3] = 0.123
-    return assemble(data.name, images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)])
+    return assemble(
+        data.name, images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
+    )
 
 
 def double(data):
-    images, labels = torch.cat([data.train, data.valid, data.test]).double(), torch.cat(list(data.labels.values()))
-    return assemble(data.name, images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)])
+    images, labels = (
+        torch.cat([data.train, data.valid, data.test]).double(),
+        torch.cat(list(data.labels.values())),
+    )
+    return assemble(
+        data.name, images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
+    )
 
 
-ALL, SAMPLES, SCORES, NOTHING = (True, True, True), (False, True, True), (False, False, True), (False, False, False)
+ALL, SAMPLES, SCORES, NOTHING = (
+    (True, True, True),
+    (False, True, True),
+    (False, False, True),
+    (False, False, False),
+)
 CASES = {
     # name: (what changes, which of fit, samples and scores are made again, what `bench why` calls it)
     "nothing": ({}, NOTHING, None),
@@ -34,15 +46,31 @@ CASES = {
     "a hyper-parameter": ({"config": {"lr": 0.2}}, ALL, "setting lr"),
     "a hyper-parameter of sampling alone": ({"config": {"width": 0.2}}, SAMPLES, "setting width"),
     "the model's source": ({"edit": ("net", "1e-3", "2e-3")}, ALL, "code of the model (plain.net)"),
-    "source that the model imports": ({"edit": ("part", "clamp(0, 1)", "clamp(0.1, 1)")}, ALL, "code of the model (plain.part)"),
-    "a comment in the model's source": ({"edit": ("net", "def build", "# why\n    def build")}, NOTHING, None),
+    "source that the model imports": (
+        {"edit": ("part", "clamp(0, 1)", "clamp(0.1, 1)")},
+        ALL,
+        "code of the model (plain.part)",
+    ),
+    "a comment in the model's source": (
+        {"edit": ("net", "def build", "# why\n    def build")},
+        NOTHING,
+        None,
+    ),
     "the training loop": ({"edit": ("loop", "0.5", "0.6")}, ALL, "code of the training loop (plain.loop)"),
     "the code that draws": ({"edit": ("draws", "0.5", "0.6")}, SAMPLES, "code of the drawing (plain.draws)"),
-    "the code that scores": ({"edit": ("scores", "0.5", "0.6")}, SCORES, "code of the scoring (plain.scores)"),
+    "the code that scores": (
+        {"edit": ("scores", "0.5", "0.6")},
+        SCORES,
+        "code of the scoring (plain.scores)",
+    ),
     "the code of a selection that is not asked for": ({"edit": ("choice", "0.5", "0.6")}, NOTHING, None),
     "the precision": ({"cell": {"precision": "high", "options": {"precision": "high"}}}, ALL, "new"),
     "a file that the model opens": ({"input": b"1 2 4"}, ALL, "content of table.txt"),
-    "an annotation": ({"edit": ("net", "def step(self, x, y):", "def step(self, x, y) -> dict:")}, NOTHING, None),
+    "an annotation": (
+        {"edit": ("net", "def step(self, x, y):", "def step(self, x, y) -> dict:")},
+        NOTHING,
+        None,
+    ),
     "the text of an error": ({"edit": ("part", "no clip", "cannot clip")}, NOTHING, None),
     "the seed": ({"cell": {"seed": 1}}, ALL, "new"),
     "N": ({"cell": {"samples": 60}}, SAMPLES, "new"),
@@ -50,14 +78,22 @@ CASES = {
     "the checkpoint": ({"cell": {"checkpoint": "best", "options": {"checkpoint": "best"}}}, None, "new"),
     "determinism": ({"cell": {"deterministic": True, "options": {"deterministic": True}}}, ALL, "new"),
     "a metric's settings": ({"metric": {"offset": 1.0}}, SCORES, "metric's offset"),
-    "a metric's source": ({"edit": ("measure", "+ self.offset", "- self.offset")}, SCORES, "code of the metric (plain.measure)"),
+    "a metric's source": (
+        {"edit": ("measure", "+ self.offset", "- self.offset")},
+        SCORES,
+        "code of the metric (plain.measure)",
+    ),
 }
 
 
 def artefacts(store):
     """The fits that were finished, the draws and the arrays of scores that are there."""
     fits = {path.parent.name for path in store.cache.glob("fits/*/epoch-00003.safetensors")}
-    return [fits, {p.name for p in store.cache.glob("samples/*")}, {p.name for p in store.cache.glob("scores/*")}]
+    return [
+        fits,
+        {p.name for p in store.cache.glob("samples/*")},
+        {p.name for p in store.cache.glob("scores/*")},
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -73,7 +109,9 @@ def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, projec
     if "input" in change:
         (tmp_path / "code" / "plain" / "table.txt").write_bytes(change["input"])
     data = change.get("data", lambda same: same)(few)
-    cell = replace(usual, config=config(**change.get("config", {})), dataset_digest=data.digest, **change.get("cell", {}))
+    cell = replace(
+        usual, config=config(**change.get("config", {})), dataset_digest=data.digest, **change.get("cell", {})
+    )
     metrics = {"brightness": metric(**change.get("metric", {}))}
     parts = why(cell, store, metrics)
     outcome = complete(cell, Rig(data, store, metrics, cpu))
@@ -97,7 +135,9 @@ def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, projec
     assert all(part.verdict.startswith("reused") for part in why(cell, store, metrics))
 
 
-def test_another_type_of_the_pixels_is_another_content_and_never_served_the_old_numbers(project, few, tmp_path):
+def test_another_type_of_the_pixels_is_another_content_and_never_served_the_old_numbers(
+    project, few, tmp_path
+):
     store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
     config, metric = project()
     usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
@@ -118,5 +158,7 @@ def test_a_failed_cell_is_tried_again_and_why_says_so(project, few, tmp_path):
     config, metric = project("net", "return clipped(", "raise ValueError('out of luck')\n        return (")
     cell = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
     complete(cell, Rig(few, store, {"brightness": metric()}, torch.device("cpu")))
-    assert {part.verdict.partition(":")[0] for part in why(cell, store, {"brightness": metric()})} == {"tried again"}
+    assert {part.verdict.partition(":")[0] for part in why(cell, store, {"brightness": metric()})} == {
+        "tried again"
+    }
     assert "out of luck" in why(cell, store, {"brightness": metric()})[0].verdict

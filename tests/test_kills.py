@@ -29,9 +29,17 @@ from genmodel_bench.storage.store import Store
 from genmodel_bench.training import loop as harness
 
 COSTS = {"fit_seconds", "sample_seconds", "score_seconds", "peak_memory_mib", "created", "seal"}
-TWO_STAGES = {"generator": (12, 10), "front": (14, 8), "discriminator": (6, 6), "output_sparse": 4, "pretrain_epochs": 2}
+TWO_STAGES = {
+    "generator": (12, 10),
+    "front": (14, 8),
+    "discriminator": (6, 6),
+    "output_sparse": 4,
+    "pretrain_epochs": 2,
+}
 SERVER = get_context("forkserver")
-SERVER.set_forkserver_preload(["genmodel_bench.commands.run", "sklearn.datasets", "torch._dynamo", "torch._inductor"])  # seconds to import
+SERVER.set_forkserver_preload(
+    ["genmodel_bench.commands.run", "sklearn.datasets", "torch._dynamo", "torch._inductor"]
+)  # seconds to import
 
 
 def configs():
@@ -98,13 +106,22 @@ def run(results, name, *, kind="", number=0, after=None):
 
 def outcome(results):
     """The rows of a results folder without what they cost, and the names of files that no finished run leaves."""
-    rows = [{k: v for k, v in asdict(r).items() if k not in COSTS} for r in Store(results, "digits").records()]
-    return rows, sorted(p.name for p in results.rglob("*.tmp")), sorted(p.name for p in results.rglob("*.damaged"))
+    rows = [
+        {k: v for k, v in asdict(r).items() if k not in COSTS} for r in Store(results, "digits").records()
+    ]
+    return (
+        rows,
+        sorted(p.name for p in results.rglob("*.tmp")),
+        sorted(p.name for p in results.rglob("*.damaged")),
+    )
 
 
 def weights(results):
     """The digests of the weights kept after each epoch, and of the album."""
-    files = {path: f"{path.parent.name}/{int(path.stem[6:])}" for path in sorted(results.rglob("epoch-*.safetensors"))}
+    files = {
+        path: f"{path.parent.name}/{int(path.stem[6:])}"
+        for path in sorted(results.rglob("epoch-*.safetensors"))
+    }
     files |= {path: path.stem for path in results.rglob("albums/*.safetensors")}
     return {path.name: sealed.load(path, key)[2] for path, key in files.items()}
 
@@ -128,7 +145,9 @@ def survives(tmp_path, name, kills, *, seed):
         for k in range(3):
             if len(hit) % 2:
                 kind = next(kinds)
-                code, seen, _ = run(folder, name, kind=kind, number=1 if k else choose.randint(1, renames[kind]))
+                code, seen, _ = run(
+                    folder, name, kind=kind, number=1 if k else choose.randint(1, renames[kind])
+                )
             else:
                 code, seen, _ = run(folder, name, after=choose.uniform(0.05, 0.95) * seconds)
             assert code in (0, -signal.SIGKILL)

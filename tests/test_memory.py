@@ -27,8 +27,16 @@ QUICK = settings(deadline=None, derandomize=True, max_examples=150, suppress_hea
 
 
 @pytest.mark.parametrize("dtype", ["u1", ">f4", "<f8", "<f2", np.longdouble, "fortran"])
-def test_what_is_converted_on_disk_is_what_is_converted_in_memory_and_leaves_nothing(dtype, tmp_path, monkeypatch):
-    x = (grey(50) * 255).astype("u1") if dtype == "u1" else grey(50) if dtype == "fortran" else grey(50).astype(dtype)
+def test_what_is_converted_on_disk_is_what_is_converted_in_memory_and_leaves_nothing(
+    dtype, tmp_path, monkeypatch
+):
+    x = (
+        (grey(50) * 255).astype("u1")
+        if dtype == "u1"
+        else grey(50)
+        if dtype == "fortran"
+        else grey(50).astype(dtype)
+    )
     np.save(tmp_path / "x.npy", np.asfortranarray(x) if dtype == "fortran" else x)
     expected = read_samples(tmp_path / "x.npy", SHAPE)
     assert np.array_equal(expected.numpy(), oracle(x))
@@ -43,14 +51,19 @@ def test_what_is_converted_on_disk_is_what_is_converted_in_memory_and_leaves_not
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_samples, "available_memory", lambda: 0)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
-    with pytest.raises(BadSamples, match=r"do not fit into memory, and cannot be written to a disk either, at .* \(no space left"):
+    with pytest.raises(
+        BadSamples,
+        match=r"do not fit into memory, and cannot be written to a disk either, at .* \(no space left",
+    ):
         as_samples(grey().astype(float), SHAPE, scratch=tmp_path)
 
 
 def test_what_must_be_read_whole_and_does_not_fit_says_so(tmp_path, monkeypatch):
     np.savez(tmp_path / "x.npz", grey())
     monkeypatch.setattr(bench_files, "available_memory", lambda: 1000)
-    with pytest.raises(BadSamples, match=r"member 'arr_0': declares .* GiB, of memory .* are free; save it as \.npy"):
+    with pytest.raises(
+        BadSamples, match=r"member 'arr_0': declares .* GiB, of memory .* are free; save it as \.npy"
+    ):
         read_samples(tmp_path / "x.npz", SHAPE)
 
 
@@ -86,7 +99,11 @@ def test_the_memory_that_is_left_is_no_more_than_the_limit_of_the_process():
 )
 def test_of_a_control_groups_limit_what_is_in_use_is_not_free(tmp_path, limit, used, cached):
     assert bench_files.cgroup_memory(tmp_path) == []
-    for name, text in ((limit, "1000\n"), (used, "700\n"), (str(Path(used).with_name("memory.stat")), f"anon 500\n{cached} 150\n")):
+    for name, text in (
+        (limit, "1000\n"),
+        (used, "700\n"),
+        (str(Path(used).with_name("memory.stat")), f"anon 500\n{cached} 150\n"),
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert bench_files.cgroup_memory(tmp_path) == [1000 - (700 - 150)]
@@ -115,10 +132,14 @@ def test_more_samples_than_memory_are_scored(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["n"] == n
-    assert not [p for p in (tmp_path / "r" / ".cache").iterdir() if p.name not in (".gitignore", "scores", "images")]
+    assert not [
+        p for p in (tmp_path / "r" / ".cache").iterdir() if p.name not in (".gitignore", "scores", "images")
+    ]
     # Every centre is there n / few times: the mixture is the same, and so is every distance to the nearest.
     few_metrics = {"parzen": Parzen(sigmas=(0.2, 0.5)), "neighbours": Neighbours(resamples=5)}
-    same = score(block, dataset="digits", name="few", results=tmp_path / "few", device="cpu", metrics=few_metrics)["metrics"]
+    same = score(
+        block, dataset="digits", name="few", results=tmp_path / "few", device="cpu", metrics=few_metrics
+    )["metrics"]
     assert found["parzen"] == pytest.approx(same["parzen"]["value"], abs=1e-4)
     assert found["ratio"] == pytest.approx(same["neighbours"]["value"], rel=1e-6)
 

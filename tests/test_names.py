@@ -33,7 +33,9 @@ printables = names.filter(lambda text: text.strip() and text.isprintable())
 def test_a_records_texts_are_read_back_as_they_were(tmp_path_factory, model, status, variant):
     # what is stored has been made printable: `checked_name` refuses other names, `one_line` escapes other reasons
     texts = {key: printable(text) for key, text in {"model": model, "status": status}.items()}
-    row = replace(Record("mnist", "x", value=-1.5, samples=3), **texts, options=json.dumps({variant: variant})).sealed()
+    row = replace(
+        Record("mnist", "x", value=-1.5, samples=3), **texts, options=json.dumps({variant: variant})
+    ).sealed()
     store = Store(tmp_path_factory.mktemp("names"), "mnist")
     store.append([row])
     assert store.records() == [row]
@@ -49,7 +51,9 @@ def test_no_cell_of_a_table_is_a_formula(name):
     table = table1(parzen(name, [250.0], role="samples", status="warning: =1+1"))
     (line,) = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert line["model"] == inert(name)
-    assert not any(str(text).startswith(tuple("=+@\t\r")) or re.match(r"-[^\d]", str(text)) for text in line.values())
+    assert not any(
+        str(text).startswith(tuple("=+@\t\r")) or re.match(r"-[^\d]", str(text)) for text in line.values()
+    )
 
 
 def cells(line):

@@ -95,7 +95,9 @@ def test_arrays_name_the_training_image(few):
 
 def test_a_copy_moved_by_one_pixel_is_found_under_shifts_alone():
     train = torch.rand(200, 1, 28, 28)
-    x = torch.nn.functional.pad(train[:8], (0, 1, 1, 0), mode="replicate")[:, :, :28, 1:]  # down and to the left
+    x = torch.nn.functional.pad(train[:8], (0, 1, 1, 0), mode="replicate")[
+        :, :, :28, 1:
+    ]  # down and to the left
     plain, _ = nearest(x.flatten(1), train.flatten(1))
     distance, index = nearest_shifted(x, train.flatten(1))
     # moved back, a row and a column have been lost: 7 % of the pixels, √0.07 = 0.26 of the distance between strangers
@@ -106,10 +108,21 @@ def test_a_copy_moved_by_one_pixel_is_found_under_shifts_alone():
 def test_shifts_give_the_smallest_of_nine_distances(few):
     x, train = few.test[:5], few.train.flatten(1)
     padded = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-    every = np.stack([cdist(padded[:, 0, i : i + 8, j : j + 8].reshape(5, -1), train.numpy()) for i in range(3) for j in range(3)])
+    every = np.stack(
+        [
+            cdist(padded[:, 0, i : i + 8, j : j + 8].reshape(5, -1), train.numpy())
+            for i in range(3)
+            for j in range(3)
+        ]
+    )
     distance, index = nearest_shifted(x, train)
     np.testing.assert_allclose(distance.numpy(), every.min((0, 2)), rtol=1e-5)
     np.testing.assert_allclose(every.min(0)[np.arange(5), index.numpy()], every.min((0, 2)), rtol=1e-5)
     shown = Neighbours()(Subject(few.test), few).arrays
     assert torch.equal(shown["shown_shifted_neighbours"][:5], few.train[index])
-    assert bool((shown["shown_shifted_distance"] <= (few.test - shown["shown_neighbours"]).flatten(1).norm(dim=1) + 1e-5).all())
+    assert bool(
+        (
+            shown["shown_shifted_distance"]
+            <= (few.test - shown["shown_neighbours"]).flatten(1).norm(dim=1) + 1e-5
+        ).all()
+    )

@@ -60,5 +60,8 @@ def test_options_that_only_fit_together_are_applied_at_once():
     options = ["gan-ns.generator=800", "gan-ns.activations=relu"]
     config = apply_options({"gan-ns": MODELS["gan-ns"]}, options)["gan-ns"]
     assert (config.generator, config.activations) == ((800,), ("relu",))
-    with pytest.raises(BadOption, match="gan-ns: generator: gan: expected an activation for each of the 1 hidden layers, got 2"):
+    with pytest.raises(
+        BadOption,
+        match="gan-ns: generator: gan: expected an activation for each of the 1 hidden layers, got 2",
+    ):
         apply_options({"gan-ns": MODELS["gan-ns"]}, options[:1])

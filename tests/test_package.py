@@ -21,8 +21,12 @@ def built(tmp_path_factory):
     """The sdist and the wheel that is built of it, as `python -m build` makes them."""
     folder, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "clone"
     others = shutil.ignore_patterns(".git", ".tox", ".cache", "build", "dist", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, source, ignore=others)  # setuptools builds in the folder itself: not in one that others use
-    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, source], check=True, capture_output=True)
+    shutil.copytree(
+        ROOT, source, ignore=others
+    )  # setuptools builds in the folder itself: not in one that others use
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", folder, source], check=True, capture_output=True
+    )
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return sdist, wheel
 
@@ -41,7 +45,9 @@ def neighbour(built, tmp_path):
     def start(*args, script=None):
         command = [sys.executable, script] if script else [sys.executable]
         environment = {**os.environ, "PYTHONPATH": str(site), "NO_COLOR": "1"}
-        done = subprocess.run([*command, *args], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, *args], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -50,7 +56,10 @@ def neighbour(built, tmp_path):
 
 def test_the_wheel_has_one_package_and_everything_in_it(built):
     names = zipfile.ZipFile(built[1]).namelist()
-    assert {name.partition("/")[0] for name in names} == {"genmodel_bench", f"genmodel_bench-{built[1].name.split('-')[1]}.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {
+        "genmodel_bench",
+        f"genmodel_bench-{built[1].name.split('-')[1]}.dist-info",
+    }
     for package in ("bench", "models", "metrics"):
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -90,11 +99,29 @@ def test_the_sdist_holds_tests_that_run(built, tmp_path):
     with tarfile.open(built[0]) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
-    for name in ("README.md", "ARCHITECTURE.md", "LICENSE", "CITATION.cff", "tox.ini", "tests/conftest.py", "benchmarks/ratios.json"):
+    for name in (
+        "README.md",
+        "ARCHITECTURE.md",
+        "LICENSE",
+        "CITATION.cff",
+        "tox.ini",
+        "tests/conftest.py",
+        "benchmarks/ratios.json",
+    ):
         assert (source / name).exists(), name
     site = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, source], check=True, capture_output=True)
-    some = ["tests/test_cell.py", "tests/test_store.py", "tests/test_imports.py", "tests/test_report.py", "tests/test_vae.py"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, source],
+        check=True,
+        capture_output=True,
+    )
+    some = [
+        "tests/test_cell.py",
+        "tests/test_store.py",
+        "tests/test_imports.py",
+        "tests/test_report.py",
+        "tests/test_vae.py",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *some],
         cwd=source, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,

@@ -66,7 +66,10 @@ def test_style_and_script_are_named_by_their_digests_and_nothing_else_is_allowed
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     (style,), (script,) = read.all("style"), [e for e in read.all("script") if "type" not in e]
     for element, rule in ((style, "style-src"), (script, "script-src")):
-        assert rules[rule] == f"'sha256-{base64.b64encode(hashlib.sha256(element['text'].encode()).digest()).decode()}'"
+        assert (
+            rules[rule]
+            == f"'sha256-{base64.b64encode(hashlib.sha256(element['text'].encode()).digest()).decode()}'"
+        )
     assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
     assert not [e for e in read.elements if "style" in e or any(name.startswith("on") for name in e)]
 
@@ -83,7 +86,10 @@ def test_every_link_leads_to_an_element_and_every_id_is_there_once(read):
     ids = [e["id"] for e in read.elements if "id" in e]
     assert len(ids) == len(set(ids))
     for element in read.elements:
-        targets = [element.get(name, "").removeprefix("#") for name in ("aria-controls", "aria-labelledby", "data-figure")]
+        targets = [
+            element.get(name, "").removeprefix("#")
+            for name in ("aria-controls", "aria-labelledby", "data-figure")
+        ]
         targets += [element["href"][1:]] if element.get("href", "").startswith("#") else []
         assert {target for target in targets if target} <= set(ids)
 
@@ -118,7 +124,9 @@ def test_numbers_are_those_of_the_csv_with_all_their_digits(read):
     for i, line in enumerate(lines):
         for title, cell in zip(titles, cells[i * len(titles) :], strict=False):
             expected = line[f"mnist: {title}"]
-            assert (float(cell["data-value"]) if cell["data-value"] else None) == (float(expected) if expected else None)
+            assert (float(cell["data-value"]) if cell["data-value"] else None) == (
+                float(expected) if expected else None
+            )
 
 
 def test_cells_are_printed_as_in_table_1(read):
@@ -150,7 +158,15 @@ def test_without_the_script_details_are_shown(read):
 def test_details_name_settings_seeds_costs_and_caveats(read):
     details = {e["id"]: e["text"] for e in read.all("tr", **{"class": "details"})}
     vae, failed = details["row-0-details"], next(text for text in details.values() if "no luck" in text)
-    for said in ("hidden", "16, 12", "0, 1, 2", "abc", "1 s (seed 0); 2 s (seed 1); 3 s (seed 2)", "sigma", "0.2154"):
+    for said in (
+        "hidden",
+        "16, 12",
+        "0, 1, 2",
+        "abc",
+        "1 s (seed 0); 2 s (seed 1); 3 s (seed 2)",
+        "sigma",
+        "0.2154",
+    ):
         assert said in vae
     assert "failed: no luck (seed 0)" in failed
 
@@ -203,7 +219,11 @@ def test_a_figure_stands_in_the_page_once(tmp_path):
 @pytest.mark.slow
 def test_without_chromium_the_tests_that_need_it_end_with_one_line():
     command = [sys.executable, "-m", "pytest", "-m", "browser", str(TESTS / "browser")]
-    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CHROMIUM": "/nowhere"}, cwd=TESTS.parent)
+    run = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"CHROMIUM": "/nowhere"}, cwd=TESTS.parent
+    )
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
-    assert [line for line in run.stderr.splitlines() if line.strip()] == [line for line in run.stderr.splitlines() if "install" in line]
+    assert [line for line in run.stderr.splitlines() if line.strip()] == [
+        line for line in run.stderr.splitlines() if "install" in line
+    ]
     assert "Traceback" not in run.stdout + run.stderr

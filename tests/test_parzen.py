@@ -16,7 +16,11 @@ def oracle(x, centres, sigma):
     """The definition, in float64 and by explicit differences."""
     x, centres = np.asarray(x, np.float64), np.asarray(centres, np.float64)
     exponents = -((x[:, None, :] - centres[None]) ** 2).sum(-1) / (2 * sigma**2)
-    return logsumexp(exponents, axis=1) - math.log(len(centres)) - x.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
+    return (
+        logsumexp(exponents, axis=1)
+        - math.log(len(centres))
+        - x.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
+    )
 
 
 @pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (7, 3, 2), (5, 200, 784), (50, 20, 64)])
@@ -24,7 +28,9 @@ def oracle(x, centres, sigma):
 def test_float64_equals_the_oracle(n, m, d, sigma):
     x, s = torch.rand(n, d, dtype=torch.float64), torch.rand(m, d, dtype=torch.float64)
     # 1e-9: sums of d ≤ 784 terms of order 1, scaled by 1/2σ² ≤ 50, at 2e-16 each
-    np.testing.assert_allclose(parzen_log_prob(x, s, sigma).numpy(), oracle(x, s, sigma), atol=1e-9, rtol=1e-12)
+    np.testing.assert_allclose(
+        parzen_log_prob(x, s, sigma).numpy(), oracle(x, s, sigma), atol=1e-9, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("d", [64, 784, 1024, 2304])
@@ -81,7 +87,13 @@ def test_order_of_samples_and_of_points_does_not_matter():
 
 @pytest.mark.parametrize(
     ("x", "s", "sigma"),
-    [((0, 3), (2, 3), 0.1), ((2, 3), (0, 3), 0.1), ((2, 3), (2, 4), 0.1), ((2, 3), (2, 3), 0.0), ((2, 3), (2, 3), -1.0)],
+    [
+        ((0, 3), (2, 3), 0.1),
+        ((2, 3), (0, 3), 0.1),
+        ((2, 3), (2, 4), 0.1),
+        ((2, 3), (2, 3), 0.0),
+        ((2, 3), (2, 3), -1.0),
+    ],
 )
 def test_what_makes_no_sense_raises(x, s, sigma):
     with pytest.raises(ValueError, match=r"^parzen: "):
@@ -149,7 +161,9 @@ def test_draws_are_averaged_and_their_spread_is_told(few):
 
 def test_the_curve_against_n_is_of_the_first_samples_of_all_draws(few):
     first, second = few.train[:80], few.train[80:160]
-    score = Parzen(sizes=(20, 80, 100, 160, 500))(Subject(first, redraws=[second]), few).scores["log_likelihood"]
+    score = Parzen(sizes=(20, 80, 100, 160, 500))(Subject(first, redraws=[second]), few).scores[
+        "log_likelihood"
+    ]
     assert list(score.curves["samples"]) == ["20", "80", "100", "160"]
     for size, value in score.curves["samples"].items():
         alone = Parzen()(Subject(few.train[: int(size)]), few).scores["log_likelihood"]
@@ -169,7 +183,10 @@ def test_the_score_at_the_fixed_sigma_stands_beside_the_headline(few):
     expected = oracle(few.test.flatten(1), few.train.flatten(1), 0.2)
     assert scores["at_sigma_0.2"].value == pytest.approx(expected.mean(), abs=5e-3)
     halves = Parzen()(Subject(few.train[:100], redraws=[few.train[100:]]), few).scores["at_sigma_0.2"].value
-    expected_halves = [oracle(few.test.flatten(1), part.flatten(1), 0.2).mean() for part in (few.train[:100], few.train[100:])]
+    expected_halves = [
+        oracle(few.test.flatten(1), part.flatten(1), 0.2).mean()
+        for part in (few.train[:100], few.train[100:])
+    ]
     assert halves == pytest.approx(np.mean(expected_halves), abs=5e-3)
     assert scores["at_sigma_0.2"].stderr == pytest.approx(expected.std() / math.sqrt(len(expected)), abs=5e-3)
 
@@ -179,11 +196,17 @@ def test_each_fold_has_its_own_sigma_and_the_error_is_over_folds(few):
 
     # Noisy images want a wider window: the folds must choose differently.
     noisy = (few.valid + 0.5 * torch.rand_like(few.valid)).clamp(0, 1)
-    folds = (Fold(few.valid[:20], few.test[:20]), Fold(few.valid[20:], few.test[20:30]), Fold(noisy, few.test[30:]))
+    folds = (
+        Fold(few.valid[:20], few.test[:20]),
+        Fold(few.valid[20:], few.test[20:30]),
+        Fold(noisy, few.test[30:]),
+    )
     score = Parzen()(Subject(few.train), replace(few, folds=folds)).scores["log_likelihood"]
     means, sigmas = [], []
     for fold in folds:
-        alone = Parzen()(Subject(few.train), replace(few, valid=fold.valid, test=fold.test)).scores["log_likelihood"]
+        alone = Parzen()(Subject(few.train), replace(few, valid=fold.valid, test=fold.test)).scores[
+            "log_likelihood"
+        ]
         means.append(alone.value)
         sigmas.append(alone.settings["sigma"])
     assert len(set(sigmas)) > 1
@@ -197,8 +220,13 @@ def test_a_folds_whole_validation_set_chooses_sigma(few):
     from dataclasses import replace
 
     folded = replace(few, folds=(Fold(few.valid, few.test), Fold(few.valid, few.test)))
-    assert Parzen(valid_images=5)(Subject(few.train), folded).scores["log_likelihood"].settings["valid_images"] == 80
-    assert Parzen(valid_images=5)(Subject(few.train), few).scores["log_likelihood"].settings["valid_images"] == 5
+    assert (
+        Parzen(valid_images=5)(Subject(few.train), folded).scores["log_likelihood"].settings["valid_images"]
+        == 80
+    )
+    assert (
+        Parzen(valid_images=5)(Subject(few.train), few).scores["log_likelihood"].settings["valid_images"] == 5
+    )
 
 
 def test_a_mixture_is_pooled_from_its_pieces():
@@ -206,4 +234,6 @@ def test_a_mixture_is_pooled_from_its_pieces():
     pieces = [(0, 5), (5, 12), (12, 30)]
     parts = torch.stack([parzen_log_probs(x, s[lo:hi], [0.1, 0.3]) for lo, hi in pieces])
     for lo, hi in [(0, 30), (0, 12), (5, 30), (12, 30)]:
-        torch.testing.assert_close(pooled(parts, pieces, (lo, hi)), parzen_log_probs(x, s[lo:hi], [0.1, 0.3]), atol=1e-10, rtol=0)
+        torch.testing.assert_close(
+            pooled(parts, pieces, (lo, hi)), parzen_log_probs(x, s[lo:hi], [0.1, 0.3]), atol=1e-10, rtol=0
+        )

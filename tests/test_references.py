@@ -38,7 +38,9 @@ def test_gaussian_has_the_moments_of_the_data():
     model = fitted(references.Gaussian(), x)
     samples = model.sample(50_000).flatten(1)
     torch.testing.assert_close(samples.mean(0), x.flatten(1).mean(0), atol=2e-3, rtol=0)
-    torch.testing.assert_close(torch.cov(samples.T), torch.cov(x.flatten(1).T, correction=0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        torch.cov(samples.T), torch.cov(x.flatten(1).T, correction=0), atol=1e-4, rtol=0
+    )
 
 
 def test_gaussian_is_clipped():

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from genmodel_bench.report.rebuild import report
 from genmodel_bench.report.tables.published import CONTENT
-from genmodel_bench.report.tables.render import escape_latex, escape_markdown, letter, to_csv, to_latex, to_markdown
+from genmodel_bench.report.tables.render import (
+    escape_latex,
+    escape_markdown,
+    letter,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
@@ -24,7 +31,15 @@ ROW = Record(
 
 
 def parzen(model, values, *, role="model", stderr=2.0, dataset="mnist", **changes):
-    row = replace(ROW, dataset=dataset, dataset_digest=CONTENT.get(dataset, "d"), model=model, role=role, stderr=stderr, **changes)
+    row = replace(
+        ROW,
+        dataset=dataset,
+        dataset_digest=CONTENT.get(dataset, "d"),
+        model=model,
+        role=role,
+        stderr=stderr,
+        **changes,
+    )
     return [replace(row, seed=seed, value=value).sealed() for seed, value in enumerate(values)]
 
 
@@ -91,7 +106,9 @@ def test_the_checkpoint_that_was_taken_and_both_validation_numbers_are_shown():
 
 
 def test_bandwidths_that_differ_between_draws_are_a_range():
-    rows = parzen("gan-ns", [160.0], metric_settings=json.dumps({"sigma": 0.2154, "sigmas": [0.1668, 0.2154]}))
+    rows = parzen(
+        "gan-ns", [160.0], metric_settings=json.dumps({"sigma": 0.2154, "sigmas": [0.1668, 0.2154]})
+    )
     assert numbers(rows).loc[("model", "gan-ns", "", 10_000)]["σ"] == "0.1668 to 0.2154"
 
 
@@ -113,17 +130,34 @@ def test_one_seed_has_no_spread_and_never_a_zero():
     cells = {}
     for block in to_markdown(table1(RECORDS)).split("\n\n"):
         for line in (line for line in block.splitlines() if line.startswith("| dbn")):
-            cells |= dict(zip(*([cell.strip() for cell in x.split("|")] for x in (block.splitlines()[0], line)), strict=True))
+            cells |= dict(
+                zip(
+                    *([cell.strip() for cell in x.split("|")] for x in (block.splitlines()[0], line)),
+                    strict=True,
+                )
+            )
     assert (cells["seed ±"], cells["seeds"], cells["total ±"]) == ("–", "1", "≥ 2.0")
 
 
 def test_rows_are_best_first_within_models_samples_and_references():
-    assert [key[1] for key in numbers().index] == ["gan-ns", "dbn", "vae", "mine & <b>", "kmeans", "data", "mean"]
+    assert [key[1] for key in numbers().index] == [
+        "gan-ns",
+        "dbn",
+        "vae",
+        "mine & <b>",
+        "kmeans",
+        "data",
+        "mean",
+    ]
 
 
 def test_what_beats_real_data_says_so():
     notes = table1(RECORDS).notes
-    above = {key[1] for key, texts in notes.items() if any("above real training images (243.0 nats)" in t for t in texts)}
+    above = {
+        key[1]
+        for key, texts in notes.items()
+        if any("above real training images (243.0 nats)" in t for t in texts)
+    }
     assert above == {"kmeans", "mine & <b>"}
 
 
@@ -134,7 +168,9 @@ def test_doubtful_rows_count_for_nothing_and_are_marked():
     table = table1([*rows, *alone])
     row = table.numbers["mnist"].loc[("model", "gan-ns", "", 10_000)]
     assert (row["nats"], row["seeds"]) == (222, 2)
-    assert table.notes["model", "gan-ns", "", 10_000] == ["mnist: left out: 1 row (seed 2): was edited since it was made"]
+    assert table.notes["model", "gan-ns", "", 10_000] == [
+        "mnist: left out: 1 row (seed 2): was edited since it was made"
+    ]
     assert table.numbers["mnist"].loc[("model", "vae", "", 10_000)]["nats"] is None
     assert table.notes["model", "vae", "", 10_000] == ["mnist: left out: 1 row (seed 0): stands there twice"]
     assert all("left out: 1 row" in render(table) for render in (to_csv, to_markdown, to_latex))
@@ -161,7 +197,13 @@ def test_variants_are_rows_of_their_own():
 
 
 def test_different_numbers_of_samples_do_not_mix():
-    table = table1([*RECORDS, *parzen("gan-ns", [150.0], samples=1000), *parzen("data", [120.0], role="reference", samples=1000)])
+    table = table1(
+        [
+            *RECORDS,
+            *parzen("gan-ns", [150.0], samples=1000),
+            *parzen("data", [120.0], role="reference", samples=1000),
+        ]
+    )
     rows = table.numbers["mnist"]
     assert rows.loc[("model", "gan-ns", "", 1000)]["nats"] == 150
     assert rows.loc[("model", "gan-ns", "", 10_000)]["nats"] == 224
@@ -175,12 +217,18 @@ def test_csv_markdown_and_latex_print_the_same_numbers():
     table = table1(RECORDS)
     exact = list(csv.DictReader(io.StringIO(to_csv(table))))
     blocks = [block.splitlines() for block in to_markdown(table).split("\n\n") if block.startswith("|")]
-    tabulars = [part.split(r"\toprule")[1].splitlines() for part in to_latex(table).split(r"\bottomrule")[:-1]]
+    tabulars = [
+        part.split(r"\toprule")[1].splitlines() for part in to_latex(table).split(r"\bottomrule")[:-1]
+    ]
     assert len(blocks) == len(tabulars) == 2
     shown = set()
     for markdown, tabular in zip(blocks, tabulars, strict=True):
         header = [cell.strip() for cell in markdown[0].split("|")[1:-1]]
-        body = [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown[2:] if "reference rows" not in line]
+        body = [
+            [cell.strip() for cell in line.split("|")[1:-1]]
+            for line in markdown[2:]
+            if "reference rows" not in line
+        ]
         latex = [line.rstrip(" \\").split(" & ") for line in tabular if " & " in line][1:]
         assert len(exact) == len(body) == len(latex) == 7
         shown |= set(header[1:])
@@ -196,14 +244,23 @@ def test_csv_markdown_and_latex_print_the_same_numbers():
                 if value:
                     decimals = len(cell.partition(".")[2])
                     assert f"{float(value):.{decimals}f}" == cell
-    filled = {key.removeprefix("mnist: ") for row in exact for key, value in row.items() if value and key.startswith("mnist: ")}
+    filled = {
+        key.removeprefix("mnist: ")
+        for row in exact
+        for key, value in row.items()
+        if value and key.startswith("mnist: ")
+    }
     assert shown == filled
 
 
 def test_reference_rows_stand_under_a_rule():
     lines = to_markdown(table1(RECORDS)).splitlines()
     rule = next(i for i, line in enumerate(lines) if "reference rows" in line)
-    assert [line.split("|")[1].split()[0] for line in lines[rule + 1 : rule + 4]] == ["kmeans", "data", "mean"]
+    assert [line.split("|")[1].split()[0] for line in lines[rule + 1 : rule + 4]] == [
+        "kmeans",
+        "data",
+        "mean",
+    ]
     latex = to_latex(table1(RECORDS))
     assert latex.count(r"\midrule") == 4  # under each of two headers, and above the reference rows
     assert all(part in latex for part in (r"\toprule", r"\bottomrule", r"\begin{tabular}{l"))
@@ -235,11 +292,11 @@ def test_letters_go_on_after_z():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
 def test_the_latex_compiles(tmp_path):
     body = to_latex(table1(RECORDS))
-    text = (
-        rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
-    )
+    text = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
     (tmp_path / "t.tex").write_text(text)
-    done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True
+    )
     assert b"Overfull" not in done.stdout
 
 
@@ -266,7 +323,10 @@ def test_committed_tables_are_what_their_records_give(dataset):
 def test_the_papers_other_column_shows_what_was_published_and_why_there_is_no_more():
     table = table1(RECORDS, beside=["tfd"])
     column = table.numbers["tfd"]
-    assert column["published"].dropna().to_dict() == {("model", "dbn", "", 10_000): 1909, ("model", "gan-ns", "", 10_000): 2057}
+    assert column["published"].dropna().to_dict() == {
+        ("model", "dbn", "", 10_000): 1909,
+        ("model", "gan-ns", "", 10_000): 2057,
+    }
     assert column["nats"].isna().all()
     assert any("tfd: published values alone: the Toronto Face Database" in note for note in table.footnotes)
     assert "tfd: published" in to_markdown(table)

@@ -57,7 +57,14 @@ def trained(monkeypatch):
 
 def quick(results, models=("vae",), **kwargs):
     options = [option for model in models for option in QUICK.get(model, ())]
-    usual = {"models": list(models), "device": "cpu", "seeds": 1, "samples": 200, "options": options, "figures": False}
+    usual = {
+        "models": list(models),
+        "device": "cpu",
+        "seeds": 1,
+        "samples": 200,
+        "options": options,
+        "figures": False,
+    }
     return run(results=results, **{**usual, **kwargs})
 
 
@@ -67,7 +74,9 @@ def values(records):
 
 def test_the_same_cell_gives_the_same_bits_in_any_company(tmp_path):
     one = values(quick(tmp_path / "a", ["vae", "mean"]))
-    other = values(quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **METRICS}))
+    other = values(
+        quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **METRICS})
+    )
     assert one
     assert all(other[key] == value for key, value in one.items())
 
@@ -171,7 +180,10 @@ def test_lines_that_other_code_made_are_named(tmp_path):
     quick(tmp_path, ["mean"], watch=Listening())
     quick(tmp_path, ["mean"], metrics={"brightness": Brightness()}, watch=Listening())
     quick(
-        tmp_path, ["mean"], metrics={"brightness": Brightness(), "parzen": replace(METRICS["parzen"], valid_images=50)}, watch=Listening()
+        tmp_path,
+        ["mean"],
+        metrics={"brightness": Brightness(), "parzen": replace(METRICS["parzen"], valid_images=50)},
+        watch=Listening(),
     )
     stale = ["vae (hidden=(16,), epochs=2)"]
     assert heard == [[], stale, stale, stale]
@@ -228,7 +240,9 @@ def test_force_goes_by_its_own_mark_and_by_no_clock(tmp_path, trained):
     quick(tmp_path, ["deep-gsn", "deep-gsn-chain"], force=True, watch=Counting())
     # two models of one training: it is made once, and found by the second
     assert {model for model, stage in steps if stage == "walkback"} == {"deep-gsn"}
-    assert {path: path.read_bytes()[-1000:] for path in made} == {path: content[-1000:] for path, content in made.items()}
+    assert {path: path.read_bytes()[-1000:] for path in made} == {
+        path: content[-1000:] for path, content in made.items()
+    }
     assert all(path.stat().st_mtime < tomorrow - 3600 for path in made)
     assert not list((tmp_path / ".cache").glob("marks/*"))
 
@@ -274,16 +288,26 @@ def test_what_a_run_outdates_is_told_and_kept(tmp_path):
     assert {r.seed for r in store.records()} == {0}
     kept = read_records(store.superseded)
     assert {r.seed for r in kept} == {1}  # those of seed 0 say what the new ones say
-    assert heard == [f"{len(kept)} rows that it outdates (vae (hidden=(16,), epochs=2) seed 1) are superseded, kept in {store.superseded}"]
+    assert heard == [
+        f"{len(kept)} rows that it outdates (vae (hidden=(16,), epochs=2) seed 1) are superseded, kept in {store.superseded}"
+    ]
 
 
 def test_another_content_under_a_known_name_is_refused(tmp_path, monkeypatch):
     quick(tmp_path, ["mean"])
     other = load("digits")
-    other = assemble("digits", other.train.flip(3), None, [torch.arange(800), torch.arange(800, 1000), torch.arange(1000, 1197)])
+    other = assemble(
+        "digits",
+        other.train.flip(3),
+        None,
+        [torch.arange(800), torch.arange(800, 1000), torch.arange(1000, 1197)],
+    )
     monkeypatch.setattr("genmodel_bench.commands.run.load", lambda name, root: other)
     before = Store(tmp_path, "digits").records()
-    with pytest.raises(BenchError, match=r"digits: the data at hand .* are not those of the rows in .*; supersede those with --replace"):
+    with pytest.raises(
+        BenchError,
+        match=r"digits: the data at hand .* are not those of the rows in .*; supersede those with --replace",
+    ):
         quick(tmp_path, ["mean"])
     assert Store(tmp_path, "digits").records() == before
     quick(tmp_path, ["mean"], replace=True)
@@ -357,7 +381,10 @@ def test_the_other_checkpoint_is_a_row_of_its_own(tmp_path, trained):
     quick(tmp_path, checkpoint="best")
     rows = Store(tmp_path, "digits").records()
     options = "hidden=(16,), epochs=2"
-    assert {(r.variant, r.checkpoint) for r in rows} == {(options, "last"), (f"{options}, checkpoint=best", "best")}
+    assert {(r.variant, r.checkpoint) for r in rows} == {
+        (options, "last"),
+        (f"{options}, checkpoint=best", "best"),
+    }
     assert quick(tmp_path, ["mean"], checkpoint="best")["variant"].unique().tolist() == [""]
 
 
@@ -378,4 +405,8 @@ def test_curves_and_draws_are_stored_with_the_records(tmp_path):
 def test_another_number_of_draws_is_a_row_of_its_own(tmp_path):
     quick(tmp_path, ["mean"], seeds=2)
     quick(tmp_path, ["mean"], draws=1)
-    assert {(r.variant, r.seed) for r in Store(tmp_path, "digits").records()} == {("", 0), ("", 1), ("draws=1", 0)}
+    assert {(r.variant, r.seed) for r in Store(tmp_path, "digits").records()} == {
+        ("", 0),
+        ("", 1),
+        ("draws=1", 0),
+    }

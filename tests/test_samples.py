@@ -89,7 +89,9 @@ def test_half_a_file_is_one_line(name, x, tmp_path):
 def test_a_header_that_promises_too_much_is_one_line(x, tmp_path):
     np.save(tmp_path / "x.npy", x)
     content = (tmp_path / "x.npy").read_bytes()
-    header = content.replace(b"(12, 1, 4, 5)", b"(1234567890, 1, 4, 5)"[:13].ljust(13)).replace(b"(12, 1, 4, 5", b"(9**9, 1,4,5")
+    header = content.replace(b"(12, 1, 4, 5)", b"(1234567890, 1, 4, 5)"[:13].ljust(13)).replace(
+        b"(12, 1, 4, 5", b"(9**9, 1,4,5"
+    )
     (tmp_path / "x.npy").write_bytes(header)
     with pytest.raises(BadSamples, match=r"x\.npy: "):
         read_samples(tmp_path / "x.npy", SHAPE)
@@ -109,7 +111,10 @@ def nan_rows(x):
     ("change", "message"),
     [
         (nan_rows, r"2 of 12 rows are not finite \(first: row 3\)"),
-        (lambda x: x * 2 - 1, r"12 of 12 rows leave \[0, 1\] \(first: row 0, values span \[-0.\d+, 0.\d+\]\)"),
+        (
+            lambda x: x * 2 - 1,
+            r"12 of 12 rows leave \[0, 1\] \(first: row 0, values span \[-0.\d+, 0.\d+\]\)",
+        ),
         (lambda x: x[:, :, :3], r"shape \(12, 1, 3, 5\), expected \(n, 20\), \(n, 4, 5\) or \(n, 1, 4, 5\)"),
         (lambda x: x[0, 0, 0], r"shape \(5,\), expected"),
         (lambda x: x[:0], "holds no samples"),

@@ -20,7 +20,16 @@ CPU = torch.device("cpu")
 
 
 def cell_of(data, *, name="vae", taken="best", epochs=4, **changes):
-    return Cell(data.name, data.digest, name, replace(tiny(settings_for(name, "digits")), epochs=epochs, **changes), 0, 150, 2, taken)
+    return Cell(
+        data.name,
+        data.digest,
+        name,
+        replace(tiny(settings_for(name, "digits")), epochs=epochs, **changes),
+        0,
+        150,
+        2,
+        taken,
+    )
 
 
 def fitted(cell, data, store, tell=lambda news: None):
@@ -34,7 +43,10 @@ def test_the_validation_score_is_parzens_own(few):
 
 def test_test_images_play_no_part(few, tmp_path):
     other = replace(few, test=torch.rand_like(few.test))
-    fits = [fitted(cell_of(few), data, Store(tmp_path / str(i), "digits"))[1] for i, data in enumerate((few, other))]
+    fits = [
+        fitted(cell_of(few), data, Store(tmp_path / str(i), "digits"))[1]
+        for i, data in enumerate((few, other))
+    ]
     assert fits[0].valid_best == fits[1].valid_best
     assert fits[0].checkpoint_epoch == fits[1].checkpoint_epoch
 
@@ -126,7 +138,10 @@ def test_lost_or_damaged_snapshots_are_made_again(few, tmp_path):
     folder = store.artefact("fits", cell.fit_key)
     checkpoint.snapshot_path(folder, 2).unlink()
     again, _ = fitted(cell, few, store)
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
+    )
     assert checkpoint.snapshot_path(folder, 2).exists()
     path = checkpoint.snapshot_path(folder, 4)
     path.write_bytes(path.read_bytes()[:-20])
@@ -142,7 +157,10 @@ def test_the_checks_leave_no_trace_in_the_training(few, tmp_path):
     checks = Checks(cell, few, tmp_path / "c.json")
     checked, _ = harness.fit(cell.config, few.train, seed=11, snapshot=checks.make)
     assert len(checks.values) == 4
-    assert all(torch.equal(a, b) for a, b in zip(alone.state_dict().values(), checked.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(alone.state_dict().values(), checked.state_dict().values(), strict=True)
+    )
 
 
 def test_models_of_one_family_share_a_training(few, tmp_path):

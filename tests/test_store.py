@@ -53,7 +53,18 @@ def test_rows_are_read_back_to_the_last_bit(tmp_path):
 
 def test_columns_are_the_documented_ones():
     assert to_csv([ROW]).splitlines()[0].split(",") == COLUMNS
-    for name in ("dataset", "model", "seed", "metric", "value", "stderr", "stderr_over", "n", "unit", "status"):
+    for name in (
+        "dataset",
+        "model",
+        "seed",
+        "metric",
+        "value",
+        "stderr",
+        "stderr_over",
+        "n",
+        "unit",
+        "status",
+    ):
         assert name in COLUMNS
 
 
@@ -114,7 +125,10 @@ def test_names_stay_inside_the_results_folder(tmp_path):
 
 
 def test_rows_of_many_writers_are_all_there(tmp_path):
-    threads = [threading.Thread(target=Store(tmp_path, "mnist").append, args=([row(model=f"m{i}", cell=f"c{i}")],)) for i in range(12)]
+    threads = [
+        threading.Thread(target=Store(tmp_path, "mnist").append, args=([row(model=f"m{i}", cell=f"c{i}")],))
+        for i in range(12)
+    ]
     for t in threads:
         t.start()
     for t in threads:
@@ -173,7 +187,10 @@ def test_what_is_outdated_is_superseded_and_what_is_measured_again_is_not(tmp_pa
 def test_other_content_is_refused_or_superseded(tmp_path):
     store = Store(tmp_path, "mnist")
     store.append([row(dataset_digest="ours")])
-    with pytest.raises(BenchError, match=r"^mnist: the data at hand \(content other\) are not those of the rows in .* \(ours\); supersede"):
+    with pytest.raises(
+        BenchError,
+        match=r"^mnist: the data at hand \(content other\) are not those of the rows in .* \(ours\); supersede",
+    ):
         store.prepare("other")
     assert believed_of(store) == [(0, 225.0, "")]
     store.prepare("ours")
@@ -185,19 +202,31 @@ def test_other_content_is_refused_or_superseded(tmp_path):
 DOUBTS = {
     "edited": lambda rows: [replace(rows[0], value=999.0), rows[1]],
     "twice": lambda rows: [*rows, rows[0]],
-    "twice with another value": lambda rows: [*rows, row(rows[0], value=230.0, created="2026-01-02T00:00:00+00:00")],
+    "twice with another value": lambda rows: [
+        *rows,
+        row(rows[0], value=230.0, created="2026-01-02T00:00:00+00:00"),
+    ],
     "another recipe": lambda rows: [rows[0], row(rows[1], recipe=2, created="2026-01-02T00:00:00+00:00")],
     "scored otherwise": lambda rows: [rows[0], row(rows[1], scored=2, created="2025-01-02T00:00:00+00:00")],
-    "another content": lambda rows: [rows[0], row(rows[1], dataset_digest="o", created="2026-01-02T00:00:00+00:00")],
+    "another content": lambda rows: [
+        rows[0],
+        row(rows[1], dataset_digest="o", created="2026-01-02T00:00:00+00:00"),
+    ],
     "another data set": lambda rows: [rows[0], row(rows[1], dataset="digits")],
 }
 EXPECTED = {
     "edited": [(0, 999.0, "was edited since it was made"), (1, 226.0, "")],
     "twice": [(0, 225.0, ""), (1, 226.0, ""), (0, 225.0, "stands there twice")],
     "twice with another value": [(0, 225.0, "stands there twice"), (1, 226.0, ""), (0, 230.0, "")],
-    "another recipe": [(0, 225.0, "was made by another recipe than the newest row of its line"), (1, 226.0, "")],
+    "another recipe": [
+        (0, 225.0, "was made by another recipe than the newest row of its line"),
+        (1, 226.0, ""),
+    ],
     "scored otherwise": [(0, 225.0, ""), (1, 226.0, "was scored otherwise than the newest row of its line")],
-    "another content": [(0, 225.0, "is of another content of the data set than the newest row"), (1, 226.0, "")],
+    "another content": [
+        (0, 225.0, "is of another content of the data set than the newest row"),
+        (1, 226.0, ""),
+    ],
     "another data set": [(0, 225.0, ""), (1, 226.0, "is of the data set digits")],
 }
 
@@ -217,7 +246,11 @@ def test_one_reader_says_which_rows_are_not_to_be_believed(tmp_path, name):
 
 def test_a_copied_folder_and_a_foreign_file_are_passed_over(tmp_path):
     Store(tmp_path, "mnist").append([ROW])
-    for name, text in (("mnist-old", Store(tmp_path, "mnist").path.read_text()), ("exp1", "step,loss\n1,2\n"), ("empty", "")):
+    for name, text in (
+        ("mnist-old", Store(tmp_path, "mnist").path.read_text()),
+        ("exp1", "step,loss\n1,2\n"),
+        ("empty", ""),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "runs.csv").write_text(text)
     assert read_results(tmp_path) == [ROW]
@@ -241,7 +274,9 @@ def test_foreign_files_of_every_kind_are_passed_over(tmp_path):
     (tmp_path / "folder" / "runs.csv").mkdir(parents=True)
     assert read_results(tmp_path) == [ROW]
     assert passed_over(tmp_path)["folder"] == "cannot be read (Is a directory)"
-    assert {text for name, text in passed_over(tmp_path).items() if name != "folder"} == {"has not the columns of records"}
+    assert {text for name, text in passed_over(tmp_path).items() if name != "folder"} == {
+        "has not the columns of records"
+    }
 
 
 def test_a_text_of_any_length_is_read_back(tmp_path):
@@ -272,7 +307,9 @@ def test_columns_of_an_older_and_of_a_newer_version_are_read_and_kept(tmp_path):
     store.append([row(seed=2, value=227.0, cell="e")])
     with store.path.open(newline="") as file:
         again = list(csv.DictReader(file))
-    assert [(r["nats_per_bit"], r["note"], r["unused"]) for r in again] == [("-1.5", "'=1+1", "{}")] * 2 + [("", "", "")]
+    assert [(r["nats_per_bit"], r["note"], r["unused"]) for r in again] == [("-1.5", "'=1+1", "{}")] * 2 + [
+        ("", "", "")
+    ]
     assert believed_of(store) == [(0, 225.0, ""), (1, 226.0, ""), (2, 227.0, "")]
 
     absent = [name for name in COLUMNS if rows[0][name] in EMPTY and name not in OURS]

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 COMMITTED = Path(__file__).parents[1] / "results"
 ROUNDING = 1e-12  # sums of at most 200 terms of order 1 in float64, each good to 2e-16
 CELLS = 8
-MASSES = st.lists(st.floats(0.0, 1.0), min_size=CELLS, max_size=CELLS).filter(lambda masses: sum(masses) > 0.01)
+MASSES = st.lists(st.floats(0.0, 1.0), min_size=CELLS, max_size=CELLS).filter(
+    lambda masses: sum(masses) > 0.01
+)
 JUDGEMENTS = st.lists(st.floats(1e-6, 1 - 1e-6), min_size=CELLS, max_size=CELLS)
 
 
@@ -44,7 +46,9 @@ def test_discriminator_trained_to_the_end_is_p_over_p_plus_q():
         (gradient,) = torch.autograd.grad(discriminator_loss(logits[real], logits[fake]), logits)
         logits.data -= 10 * gradient
     # In each cell the loss curves by 0.04 to 0.07 per logit²: a step leaves at most 0.6 of the error, sixty leave 1e-13.
-    torch.testing.assert_close(logits.detach().sigmoid(), theory.optimal_discriminator(p, q), atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        logits.detach().sigmoid(), theory.optimal_discriminator(p, q), atol=1e-10, rtol=0
+    )
 
 
 @given(MASSES, MASSES)
@@ -86,7 +90,9 @@ def test_jensen_shannon_of_disjoint_densities_is_log_2_and_their_value_0():
 def test_jensen_shannon_of_two_coins_is_as_by_hand():
     # ½ KL((¾, ¼) ‖ (½, ½)) + ½ KL((¼, ¾) ‖ (½, ½)) = ¾ log (3/2) + ¼ log (1/2)
     by_hand = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    assert theory.jensen_shannon(density([3.0, 1.0]), density([1.0, 3.0]), 1 / 2) == pytest.approx(by_hand, abs=ROUNDING)
+    assert theory.jensen_shannon(density([3.0, 1.0]), density([1.0, 3.0]), 1 / 2) == pytest.approx(
+        by_hand, abs=ROUNDING
+    )
 
 
 def test_gradients_at_the_logit_are_D_and_1_minus_D():
@@ -183,7 +189,10 @@ def test_committed_figure_1_ends_near_the_theory():
     assert last["total_variation"] < 0.05
     assert last["furthest"] < 0.06
     # they hold again when computed from the stored curves, whose six digits are worth 1e-5 here
-    p, q, D = (torch.tensor(a, dtype=torch.float64) for a in (stored["p_data"], *(stored["panels"][-1][k] for k in ("p_g", "D"))))
+    p, q, D = (
+        torch.tensor(a, dtype=torch.float64)
+        for a in (stored["p_data"], *(stored["panels"][-1][k] for k in ("p_g", "D")))
+    )
     dx = 1 / len(p)
     assert theory.value(p, q, D, dx) == pytest.approx(last["value"], abs=1e-5)
     assert theory.jensen_shannon(p, q, dx) == pytest.approx(last["jsd"], abs=1e-5)

@@ -23,7 +23,16 @@ from PIL.PngImagePlugin import PngInfo
 
 def quick(results, seeds=2):
     options = ["vae.epochs=2", "vae.hidden=16"]
-    run(["vae", "mean"], results=results, device="cpu", seeds=seeds, samples=150, draws=2, options=options, figures=False)
+    run(
+        ["vae", "mean"],
+        results=results,
+        device="cpu",
+        seeds=seeds,
+        samples=150,
+        draws=2,
+        options=options,
+        figures=False,
+    )
     return Store(results, "digits")
 
 
@@ -59,7 +68,10 @@ def swapped(a, b):
     a.with_name("aside").rename(b)
 
 
-@pytest.mark.parametrize("pattern", ["fits/*/*.pt", "fits/*/epoch-00002.safetensors", "fits/*", "samples/*-0.safetensors", "scores/*"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["fits/*/*.pt", "fits/*/epoch-00002.safetensors", "fits/*", "samples/*-0.safetensors", "scores/*"],
+)
 def test_swapping_two_artefacts_is_found(tmp_path, pattern):
     store = quick(tmp_path)
     a, b, *_ = sorted(path for path in store.cache.glob(pattern) if path.suffix != ".lock")
@@ -68,7 +80,9 @@ def test_swapping_two_artefacts_is_found(tmp_path, pattern):
     assert sum("belongs to" in line for line in bad) >= 2
 
 
-@pytest.mark.parametrize("pattern", ["fits/*/*.pt", "fits/*/epoch-00001.safetensors", "samples/*-1.safetensors", "scores/*"])
+@pytest.mark.parametrize(
+    "pattern", ["fits/*/*.pt", "fits/*/epoch-00001.safetensors", "samples/*-1.safetensors", "scores/*"]
+)
 @pytest.mark.parametrize("change", ["a bit", "the end"])
 def test_a_changed_byte_is_found(tmp_path, pattern, change):
     store = quick(tmp_path, seeds=1)
@@ -120,7 +134,9 @@ def test_a_row_that_was_edited_is_found_and_not_served(tmp_path, edit, quantity)
     store.path.write_text(to_csv([*rows[:k], replace(rows[k], **edit), *rows[k + 1 :]]))
     quick(tmp_path, seeds=1)
     now = [r for r in store.records() if (r.model, r.quantity) == ("vae", quantity)]
-    assert [(r.value, r.stderr, r.n, r.role) for r in now] == [(rows[k].value, rows[k].stderr, rows[k].n, "model")]
+    assert [(r.value, r.stderr, r.n, r.role) for r in now] == [
+        (rows[k].value, rows[k].stderr, rows[k].n, "model")
+    ]
     assert found(tmp_path)[0] == []
 
 
@@ -142,9 +158,18 @@ def test_checks_that_were_edited_are_found_and_made_again(tmp_path):
     whole = path.read_text()
     path.write_text(whole.replace('"1": -', '"1": 1'))
     assert path.read_text() != whole
-    assert found(tmp_path)[0] == [f"checks/{path.name}: was changed since it was written, or belongs to another fit"]
+    assert found(tmp_path)[0] == [
+        f"checks/{path.name}: was changed since it was written, or belongs to another fit"
+    ]
     run(
-        ["vae"], results=tmp_path, device="cpu", seeds=1, samples=150, draws=2, options=["vae.epochs=2", "vae.hidden=16"], checkpoint="best"
+        ["vae"],
+        results=tmp_path,
+        device="cpu",
+        seeds=1,
+        samples=150,
+        draws=2,
+        options=["vae.epochs=2", "vae.hidden=16"],
+        checkpoint="best",
     )
     assert sorted(path.read_text()) == sorted(whole)
 
@@ -170,7 +195,12 @@ def test_a_row_of_other_weights_is_found(tmp_path):
     store = quick(tmp_path)
     rows = store.records()
     store.path.write_text(
-        to_csv([replace(r, weights="0123456789abcdef").sealed() if r.model == "vae" and r.seed == 1 else r for r in rows])
+        to_csv(
+            [
+                replace(r, weights="0123456789abcdef").sealed() if r.model == "vae" and r.seed == 1 else r
+                for r in rows
+            ]
+        )
     )
     bad, _ = found(tmp_path)
     assert len(bad) == 7
@@ -182,7 +212,10 @@ def test_lines_of_other_code_are_named_and_not_judged(tmp_path):
     store.path.write_text(to_csv([other_code(r) if r.model == "vae" else r for r in store.records()]))
     bad, good = found(tmp_path, cells=4)
     assert bad == []
-    assert "rows: weights not compared, for today's code and settings make other ones: vae (hidden=(16,), epochs=2, draws=2)" in good
+    assert (
+        "rows: weights not compared, for today's code and settings make other ones: vae (hidden=(16,), epochs=2, draws=2)"
+        in good
+    )
     assert sum("made again" in line for line in good) == 2
 
 
@@ -219,7 +252,10 @@ def test_tables_figures_and_page_are_made_again_and_compared(tmp_path):
     quick(tmp_path, seeds=1)
     report(tmp_path)
     assert said_of_printed(tmp_path) == []
-    table, page, figure = (tmp_path / "digits" / name for name in ("table1.md", "report.html", "figures/samples-mean_draws_2_N_150.png"))
+    table, page, figure = (
+        tmp_path / "digits" / name
+        for name in ("table1.md", "report.html", "figures/samples-mean_draws_2_N_150.png")
+    )
     table.write_text(table.read_text().replace("mean", "best"))
     page.write_text(page.read_text().replace("nats", "bits"))
     with Image.open(figure) as image:
@@ -263,8 +299,12 @@ def test_rows_that_are_missing_are_found(tmp_path):
     assert without(lambda r: r.model == "vae" and r.seed == 1 and r.quantity == "exact_copies") == [
         f"{label} seed 1 neighbours: rows are missing: exact_copies"
     ]
-    assert without(lambda r: r.model == "vae" and r.seed == 0) == [f"{label}: no rows of seed 0, below others that are there"]
-    assert without(lambda r: r.model == "vae" and r.seed == 1 and r.metric == "parzen") == [f"{label}: no rows of parzen for seed 1"]
+    assert without(lambda r: r.model == "vae" and r.seed == 0) == [
+        f"{label}: no rows of seed 0, below others that are there"
+    ]
+    assert without(lambda r: r.model == "vae" and r.seed == 1 and r.metric == "parzen") == [
+        f"{label}: no rows of parzen for seed 1"
+    ]
 
 
 def test_doubled_rows_and_copied_folders_are_found(tmp_path):
@@ -272,7 +312,10 @@ def test_doubled_rows_and_copied_folders_are_found(tmp_path):
     shutil.copytree(store.folder, tmp_path / "digits-old")
     store.path.write_text(store.path.read_text() + store.path.read_text().partition("\n")[2])
     bad, _ = found(tmp_path)
-    assert bad[0] == "digits-old: passed over: its runs.csv holds rows of digits, which belong into a folder of that name"
+    assert (
+        bad[0]
+        == "digits-old: passed over: its runs.csv holds rows of digits, which belong into a folder of that name"
+    )
     assert sum("stands there twice" in text for text in bad) == 14
     assert len(bad) == 15
 
@@ -295,7 +338,10 @@ def test_linked_folders_are_followed_and_a_folder_in_a_files_place_is_told(tmp_p
 
 def test_another_processor_is_compared_within_noise(tmp_path):
     store = quick(tmp_path, seeds=1)
-    rows = [replace(r, processor="another, AVX", weights="0" * 16).sealed() if r.model == "vae" else r for r in store.records()]
+    rows = [
+        replace(r, processor="another, AVX", weights="0" * 16).sealed() if r.model == "vae" else r
+        for r in store.records()
+    ]
     store.path.write_text(to_csv(rows))
     shutil.rmtree(store.cache)
     bad, good = found(tmp_path, cells=2)
@@ -307,14 +353,19 @@ def test_figures_that_were_stripped_swapped_or_deleted_are_found(tmp_path):
     quick(tmp_path, seeds=1)
     report(tmp_path)
     folder = tmp_path / "digits" / "figures"
-    red, first, second = (folder / f"{name}.png" for name in ("against-sigma", "samples-mean_draws_2_N_150", "distances"))
+    red, first, second = (
+        folder / f"{name}.png" for name in ("against-sigma", "samples-mean_draws_2_N_150", "distances")
+    )
     with Image.open(red) as image:
         Image.new("RGB", image.size, "red").save(red)
     assert said_of_printed(tmp_path)[0].startswith("digits/figures/against-sigma.png: is not as it was drawn")
     report(tmp_path)
     for suffix in (".png", ".pdf"):
         swapped(first.with_suffix(suffix), second.with_suffix(suffix))
-    assert sum("is not what its records give" in text for text in said_of_printed(tmp_path) if "figures" in text) == 2
+    assert (
+        sum("is not what its records give" in text for text in said_of_printed(tmp_path) if "figures" in text)
+        == 2
+    )
     report(tmp_path)
     red.unlink()
     (tmp_path / "digits" / "table1.md").unlink()
@@ -340,7 +391,11 @@ def test_an_edited_row_of_any_content_is_one_and_stops_nothing(tmp_path):
 def test_a_row_whose_model_was_renamed_is_healed_and_leaves_the_others(tmp_path):
     store = quick(tmp_path, seeds=1)
     rows = store.records()
-    store.path.write_text(to_csv([replace(r, model="vaeX") if r.quantity == "ratio" and r.model == "vae" else r for r in rows]))
+    store.path.write_text(
+        to_csv([replace(r, model="vaeX") if r.quantity == "ratio" and r.model == "vae" else r for r in rows])
+    )
     quick(tmp_path, seeds=1)
-    assert sorted((r.model, r.quantity, r.doubt) for r in store.records()) == sorted((r.model, r.quantity, "") for r in rows)
+    assert sorted((r.model, r.quantity, r.doubt) for r in store.records()) == sorted(
+        (r.model, r.quantity, "") for r in rows
+    )
     assert found(tmp_path)[0] == []

@@ -59,10 +59,16 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
     assert not Store(results, "digits").cache.joinpath("moved").exists()
     found = said(results)
     assert [good for good, _ in found] == [True, True]
-    assert found[0][1].startswith("digits plain (draws=2) seed 0: whole: 4 digests of weights, 2 of draws, 1 values, equal to the last bit")
+    assert found[0][1].startswith(
+        "digits plain (draws=2) seed 0: whole: 4 digests of weights, 2 of draws, 1 values, equal to the last bit"
+    )
     assert "1 pieces of code give the bits of those before them" in found[1][1]
     (entry,) = json.loads((results / "equivalent.json").read_text())
-    assert (entry["of"], entry["dataset"], entry["what"]) == ("plain.net.Config", "digits", "code of the model")
+    assert (entry["of"], entry["dataset"], entry["what"]) == (
+        "plain.net.Config",
+        "digits",
+        "code of the model",
+    )
     assert entry["evidence"][0].startswith("digits plain (draws=2) seed 0: whole:")
     assert entry["processor"]
     assert run(results).reused
@@ -88,15 +94,26 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
             "at pull 3: ",
         ),
         (("part", "clamp(0, 1)", "clamp(0, 0.9)"), "at draw 0: "),
-        (("draws", "0.5", "0.5\nimport genmodel_bench.training.seeding as s\ns.draw_seed = lambda *names: 5"), "at draw 0: "),
+        (
+            (
+                "draws",
+                "0.5",
+                "0.5\nimport genmodel_bench.training.seeding as s\ns.draw_seed = lambda *names: 5",
+            ),
+            "at draw 0: ",
+        ),
         (("measure", "+ self.offset", "+ 1e-9"), "in brightness, brightness: "),
     ],
 )
-def test_an_edit_that_changes_a_bit_is_refused_with_the_place_where_they_part(stored, change, where, monkeypatch):
+def test_an_edit_that_changes_a_bit_is_refused_with_the_place_where_they_part(
+    stored, change, where, monkeypatch
+):
     import genmodel_bench.training.drawing
     import genmodel_bench.training.seeding
 
-    monkeypatch.setattr(genmodel_bench.training.seeding, "draw_seed", genmodel_bench.training.seeding.draw_seed)
+    monkeypatch.setattr(
+        genmodel_bench.training.seeding, "draw_seed", genmodel_bench.training.seeding.draw_seed
+    )
     results, edit = stored
     edit(*change)
     if change[0] == "draws":
@@ -110,7 +127,12 @@ def test_an_edit_that_changes_a_bit_is_refused_with_the_place_where_they_part(st
 
 
 @pytest.mark.parametrize(
-    ("column", "called"), [("processor", "another processor"), ("versions", "other versions of packages"), ("device", "another device")]
+    ("column", "called"),
+    [
+        ("processor", "another processor"),
+        ("versions", "other versions of packages"),
+        ("device", "another device"),
+    ],
 )
 def test_rows_of_another_machine_are_not_replayed_and_their_code_not_vouched_for(stored, column, called):
     results, edit = stored
@@ -118,7 +140,10 @@ def test_rows_of_another_machine_are_not_replayed_and_their_code_not_vouched_for
     store.path.write_text(to_csv([replace(r, **{column: "another"}).sealed() for r in store.records()]))
     edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
     found = said(results)
-    assert found[0] == (None, f"digits plain (draws=2) seed 0: not replayed: it was made with {called}, where bits may differ")
+    assert found[0] == (
+        None,
+        f"digits plain (draws=2) seed 0: not replayed: it was made with {called}, where bits may differ",
+    )
     assert found[1] == (
         False,
         "plain.net.Config on digits, code of the model: not vouched for: no row that the code before has made was replayed",
@@ -129,10 +154,14 @@ def test_rows_of_another_machine_are_not_replayed_and_their_code_not_vouched_for
 def other_data(name, root=None):
     """Some of digits under another name: a data set of which only beginnings are replayed."""
     digits = load("digits")
-    return assemble("other", digits.train[:200], None, [torch.arange(100), torch.arange(100, 150), torch.arange(150, 200)])
+    return assemble(
+        "other", digits.train[:200], None, [torch.arange(100), torch.arange(100, 150), torch.arange(150, 200)]
+    )
 
 
-def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(project, tmp_path, monkeypatch, stored):
+def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(
+    project, tmp_path, monkeypatch, stored
+):
     _, edit = stored
     results = tmp_path / "long"
     monkeypatch.setattr("genmodel_bench.commands.vouch.load", other_data)
@@ -149,11 +178,16 @@ def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(project
     edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
     found = said(results, within=0.0)
     assert [good for good, _ in found] == [True, False]
-    assert "only the beginning of trainings was replayed, and what its code does later was not seen" in found[1][1]
+    assert (
+        "only the beginning of trainings was replayed, and what its code does later was not seen"
+        in found[1][1]
+    )
 
     # without a trace there is nothing to hold a beginning against
     Store(results, "other").path.write_text(to_csv([replace(r, trace="[]").sealed() for r in long]))
-    assert said(results, within=0.0)[0][1].endswith("not replayed: it has no trace, and takes more than 0 s to its end")
+    assert said(results, within=0.0)[0][1].endswith(
+        "not replayed: it has no trace, and takes more than 0 s to its end"
+    )
 
 
 def test_a_row_of_an_unknown_processor_can_speak_for_the_code_and_not_against_it(stored):
@@ -170,7 +204,10 @@ def test_a_row_of_an_unknown_processor_can_speak_for_the_code_and_not_against_it
 
 def test_what_is_vouched_for_twice_still_counts_as_the_first(stored):
     results, edit = stored
-    for old, new in (("(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)"), ("1 * self.mean", "self.mean * 1")):
+    for old, new in (
+        ("(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)"),
+        ("1 * self.mean", "self.mean * 1"),
+    ):
         edit("net", old, new)
         assert said(results)[-1][0]
     assert len(read_vouched(results).entries) == 2
@@ -199,11 +236,14 @@ def test_a_data_set_that_was_not_replayed_is_not_vouched_for(stored, monkeypatch
     edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
     real = load
     monkeypatch.setattr(
-        "genmodel_bench.commands.vouch.load", lambda name, root: real("nowhere") if name == "other" else real(name, root=root)
+        "genmodel_bench.commands.vouch.load",
+        lambda name, root: real("nowhere") if name == "other" else real(name, root=root),
     )
     found = said(results)
     assert sorted(str(good) for good, _ in found) == ["False", "None", "True", "True"]
-    assert sum("plain.net.Config on other, code of the model: not vouched for" in text for _, text in found) == 1
+    assert (
+        sum("plain.net.Config on other, code of the model: not vouched for" in text for _, text in found) == 1
+    )
     assert [entry.dataset for entry in read_vouched(results).entries] == ["digits"]
     assert run(results).reused
     assert not run(results, other_data("other")).reused

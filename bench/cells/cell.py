@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.digest import content_digest, file_digest
-from genmodel_bench.storage.ingredients import Ingredients, Vouched, code_of, fit_key_of, metric_recipe_of, recipe_of, score_key_of
+from genmodel_bench.storage.ingredients import (
+    Ingredients,
+    Vouched,
+    code_of,
+    fit_key_of,
+    metric_recipe_of,
+    recipe_of,
+    score_key_of,
+)
 from genmodel_bench.storage.record import as_json, label
 
 if TYPE_CHECKING:
@@ -89,7 +97,9 @@ class Cell:
         """Return the digest of all that defines the cell, its code excepted."""
         sampling: list[Any] = [self.seed, self.samples, self.draws, self.checkpoint, self.deterministic]
         sampling += [self.precision] if self.precision != "highest" else []
-        return content_digest("cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling)
+        return content_digest(
+            "cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling
+        )
 
     @property
     def fit_ingredients(self) -> Ingredients:
@@ -98,7 +108,11 @@ class Cell:
             "data set": self.dataset,
             "content of the data set": self.dataset_digest,
             "kind of model": self.family,
-            **{f"setting {name}": value for name, value in self.settings.items() if name not in self.config.SAMPLING},
+            **{
+                f"setting {name}": value
+                for name, value in self.settings.items()
+                if name not in self.config.SAMPLING
+            },
             "seed": self.seed,
             "deterministic": self.deterministic,
             "float32 matmul precision": self.precision,
@@ -142,7 +156,9 @@ class Cell:
 
     def draw_key(self, epoch: int | None) -> str:
         """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
-        return content_digest("draw", self.fit_key, epoch, self.samples, self.vouched.settled(self.sampling_ingredients))
+        return content_digest(
+            "draw", self.fit_key, epoch, self.samples, self.vouched.settled(self.sampling_ingredients)
+        )
 
     def score_key(self, name: str, metric: Metric) -> str:
         """Return the digest of what a metric's scores depend on: the samples, the metric's settings and its code."""
@@ -151,7 +167,9 @@ class Cell:
     @property
     def recipe(self) -> str:
         """Return the digest of what the samples of every seed depend on: rows of one line of a table share it."""
-        return recipe_of(as_json({"fit": self.fit_ingredients, "samples": self.sample_ingredients}), self.vouched)
+        return recipe_of(
+            as_json({"fit": self.fit_ingredients, "samples": self.sample_ingredients}), self.vouched
+        )
 
     def metric_recipe(self, name: str, metric: Metric) -> str:
         """Return the digest of what makes two scores of a metric comparable."""
@@ -159,7 +177,11 @@ class Cell:
 
     def ingredients(self, name: str, metric: Metric) -> dict[str, Ingredients]:
         """Return what the scores of a metric depend on, by part."""
-        return {"fit": self.fit_ingredients, "samples": self.sample_ingredients, "score": self.score_ingredients(name, metric)}
+        return {
+            "fit": self.fit_ingredients,
+            "samples": self.sample_ingredients,
+            "score": self.score_ingredients(name, metric),
+        }
 
 
 def input_digests(config: Config) -> dict[str, str]:
@@ -194,12 +216,21 @@ def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -
     settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(own) if f.name != "needs"}
     asked = {need.__name__: sorted(members(need)) for need in metric.needs}
     code = code_of("metric", type(metric).__module__) | code_of("scoring", *ROLES["scoring"])
-    return {"data set": dataset, "draws": draws, "metric": name, **settings, **({"metric's needs": asked} if asked else {}), **code}
+    return {
+        "data set": dataset,
+        "draws": draws,
+        "metric": name,
+        **settings,
+        **({"metric's needs": asked} if asked else {}),
+        **code,
+    }
 
 
 def members(protocol: type) -> set[str]:
     """Return the names of what a Protocol asks for."""
-    return {name for name in {**vars(protocol), **inspect.get_annotations(protocol)} if not name.startswith("_")}
+    return {
+        name for name in {**vars(protocol), **inspect.get_annotations(protocol)} if not name.startswith("_")
+    }
 
 
 def changed_options(
@@ -212,7 +243,11 @@ def changed_options(
     precision: Precision = "highest",
 ) -> dict[str, Any]:
     """Return what differs from the registered Config, the last checkpoint, the usual draws and torch's own numerics, by name."""
-    changed: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(usual, f.name)}
+    changed: dict[str, Any] = {
+        f.name: getattr(config, f.name)
+        for f in fields(config)
+        if getattr(config, f.name) != getattr(usual, f.name)
+    }
     if checkpoint != "last" and not config.REFERENCE:
         changed["checkpoint"] = checkpoint
     if draws != DRAWS:

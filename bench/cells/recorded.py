@@ -34,7 +34,9 @@ def cell_today(record: Record, digest: str, vouched: Vouched) -> Cell:
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:
     """Return a Config with values of JSON in it."""
-    return replace(config, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return replace(
+        config, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )
 
 
 def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Cell:

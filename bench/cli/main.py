@@ -22,15 +22,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Figures = Annotated[bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")]
+Figures = Annotated[
+    bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")
+]
 Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
 RESULTS = default_results()
-Data = Annotated[Path | None, typer.Option("--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA"
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
 
 
-Replace = Annotated[bool, typer.Option("--replace", help="Supersede rows of another content of the data set, which are refused else.")]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", help="Supersede rows of another content of the data set, which are refused else."
+    ),
+]
 
 
 class Kind(StrEnum):
@@ -65,34 +77,65 @@ class Where(StrEnum):
 
 @app.command()
 def run(
-    models: Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
     dataset: DatasetName = "digits",
     seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
     samples: Annotated[int, typer.Option(help="Samples drawn from each and scored.")] = 10_000,
-    draws: Annotated[int, typer.Option(help="Sample sets drawn from each: their spread is the error that comes from drawing.")] = 5,
-    checkpoint: Annotated[Taken, typer.Option(help="The weights that are sampled: last, or best on validation images.")] = Taken.last,
-    options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")] = None,
+    draws: Annotated[
+        int,
+        typer.Option(help="Sample sets drawn from each: their spread is the error that comes from drawing."),
+    ] = 5,
+    checkpoint: Annotated[
+        Taken, typer.Option(help="The weights that are sampled: last, or best on validation images.")
+    ] = Taken.last,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")
+    ] = None,
     device: Device = "auto",
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")] = False,
-    precision: Annotated[Exactness, typer.Option(help="Precision of float32 matrix products: high is TF32 on CUDA.")] = Exactness.highest,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")
+    ] = False,
+    precision: Annotated[
+        Exactness, typer.Option(help="Precision of float32 matrix products: high is TF32 on CUDA.")
+    ] = Exactness.highest,
     jobs: Annotated[
-        int | None, typer.Option(help="Cells run at once, in processes that share the device; usually 1 on CUDA, up to 4 on a CPU.")
+        int | None,
+        typer.Option(
+            help="Cells run at once, in processes that share the device; usually 1 on CUDA, up to 4 on a CPU."
+        ),
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take at a time.")] = None,
     data: Data = None,
     results: Results = RESULTS,
-    force: Annotated[bool, typer.Option("--force", help="Train and score again what is there already.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train and score again what is there already.")
+    ] = False,
     replace: Replace = False,
     figures: Figures = True,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")] = False,
-    executor: Annotated[Where, typer.Option(help="local: this machine; ray: the machines of a Ray cluster.")] = Where.local,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")
+    ] = False,
+    executor: Annotated[
+        Where, typer.Option(help="local: this machine; ray: the machines of a Ray cluster.")
+    ] = Where.local,
     address: Annotated[
-        str | None, typer.Option(help="The cluster: auto, HOST:PORT or ray://HOST:PORT (default: Ray on this machine alone).")
+        str | None,
+        typer.Option(
+            help="The cluster: auto, HOST:PORT or ray://HOST:PORT (default: Ray on this machine alone)."
+        ),
     ] = None,
-    cpus_per_cell: Annotated[int | None, typer.Option(help="Threads of each cell on a cluster, 1 unless given.")] = None,
-    gpus_per_cell: Annotated[float | None, typer.Option(help="GPUs of each cell on a cluster, as 0.25; none unless given.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")] = False,
+    cpus_per_cell: Annotated[
+        int | None, typer.Option(help="Threads of each cell on a cluster, 1 unless given.")
+    ] = None,
+    gpus_per_cell: Annotated[
+        float | None, typer.Option(help="GPUs of each cell on a cluster, as 0.25; none unless given.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")
+    ] = False,
 ) -> None:
     """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
     if jobs is not None and jobs < 1:
@@ -144,7 +187,9 @@ def run(
 
 @app.command()
 def score(
-    samples: Annotated[Path, typer.Argument(help="A .npy, .npz, .pt or .safetensors array, or a folder of images.")],
+    samples: Annotated[
+        Path, typer.Argument(help="A .npy, .npz, .pt or .safetensors array, or a folder of images.")
+    ],
     dataset: Annotated[str, typer.Option("--dataset", help="The data set that the samples imitate.")],
     name: Annotated[str | None, typer.Option(help="Name of the row (default: the file's).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -158,7 +203,14 @@ def score(
     from genmodel_bench.commands.score import score as score_samples
 
     found = score_samples(
-        samples, dataset=dataset, name=name, device=device, data=data, results=results, figures=figures, replace_data=replace
+        samples,
+        dataset=dataset,
+        name=name,
+        device=device,
+        data=data,
+        results=results,
+        figures=figures,
+        replace_data=replace,
     )
     failed = any(metric["value"] is None for metric in found["metrics"].values())
     if as_json:
@@ -198,18 +250,29 @@ def theory(
     measured = measure(seed)
     last = measured.moments[-1]
     stored = store(measured, results)
-    typer.echo(f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} = −log 4 + 2 · JSD; −log 4 = −1.38629")
+    typer.echo(
+        f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} = −log 4 + 2 · JSD; −log 4 = −1.38629"
+    )
     distances = f"JSD {last.jsd:.5f} nats, total variation {last.total_variation:.4f}"
     typer.echo(f"{distances}, max |D − ½| {last.furthest:.4f} where p_data has mass")
-    for path in [stored, *(figure.path.with_suffix(suffix) for figure in draw(results) for suffix in (".png", ".pdf"))]:
+    for path in [
+        stored,
+        *(figure.path.with_suffix(suffix) for figure in draw(results) for suffix in (".png", ".pdf")),
+    ]:
         typer.echo(path)
 
 
 @app.command()
 def check(
-    baseline: Annotated[Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")],
-    fast: Annotated[bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")] = False,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")] = False,
+    baseline: Annotated[
+        Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")
+    ],
+    fast: Annotated[
+        bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")
+    ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
@@ -221,7 +284,9 @@ def check(
     from genmodel_bench.commands.check import check as check_numbers
 
     watch = None if as_json else Lines()
-    verdicts = check_numbers(baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, watch=watch)
+    verdicts = check_numbers(
+        baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, watch=watch
+    )
     if as_json:
         typer.echo(as_plain(verdicts))
     else:
@@ -231,7 +296,9 @@ def check(
 
 @app.command()
 def why(
-    cell: Annotated[str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")],
+    cell: Annotated[
+        str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")
+    ],
     dataset: DatasetName = "digits",
     seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
     samples: Annotated[int, typer.Option(help="As of `bench run`, like the next five.")] = 10_000,
@@ -252,7 +319,12 @@ def why(
     from genmodel_bench.storage.store import Store
 
     content, store = load(dataset, root=data), Store(results, dataset)
-    protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint.value, "deterministic": deterministic}
+    protocol: Any = {
+        "samples": samples,
+        "draws": draws,
+        "checkpoint": checkpoint.value,
+        "deterministic": deterministic,
+    }
     protocol["precision"] = precision.value
     chosen = cell_named(cell, content, store, seed=seed, options=options or (), **protocol)
     print_parts(chosen, parts_of(chosen, store, METRICS))
@@ -260,9 +332,15 @@ def why(
 
 @app.command()
 def verify(
-    cells: Annotated[int, typer.Option(help="Cells, drawn at random, that are made again from nothing.", min=0)] = 1,
-    within: Annotated[float, typer.Option(help="Draw them from those that trained in as many seconds.")] = 600.0,
-    seed: Annotated[int | None, typer.Option(help="What the draw of the cells depends on (default: the moment).")] = None,
+    cells: Annotated[
+        int, typer.Option(help="Cells, drawn at random, that are made again from nothing.", min=0)
+    ] = 1,
+    within: Annotated[
+        float, typer.Option(help="Draw them from those that trained in as many seconds.")
+    ] = 600.0,
+    seed: Annotated[
+        int | None, typer.Option(help="What the draw of the cells depends on (default: the moment).")
+    ] = None,
     device: Device = "auto",
     data: Data = None,
     results: Results = RESULTS,
@@ -281,7 +359,9 @@ def verify(
 
 @app.command()
 def vouch(
-    evidence: Annotated[Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")
+    ] = None,
     within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
     device: Device = "auto",
     data: Data = None,
@@ -319,7 +399,9 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     """Stop, on Ctrl-C, whatever runs in the main thread; the first one decides how this process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     NOTED.append(number)
-    if is_importing(frame):  # some modules go on without what they could not import, and swallow what is raised here
+    if is_importing(
+        frame
+    ):  # some modules go on without what they could not import, and swallow what is raised here
         say_interrupted()
         sys.stdout.flush()
         os._exit(130)
@@ -337,7 +419,9 @@ def is_importing(frame: FrameType | None) -> bool:
 
 def say_interrupted() -> None:
     """Tell, on stderr, that nothing is lost."""
-    typer.echo("bench: interrupted; what is finished is kept, and the same command goes on from here", err=True)
+    typer.echo(
+        "bench: interrupted; what is finished is kept, and the same command goes on from here", err=True
+    )
 
 
 def main() -> None:

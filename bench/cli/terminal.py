@@ -29,7 +29,14 @@ from genmodel_bench.training.selection import Check
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -46,7 +53,13 @@ class Screen:
     def __init__(self, results: Path, dataset: str) -> None:
         self.console = terminal()
         self.store = Store(results, dataset)
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        ]
         self.bars = Progress(*columns, console=self.console)
         self.tasks: dict[Cell, Any] = {}
         self.checks: dict[Cell, str] = {}
@@ -87,7 +100,10 @@ class Screen:
 
     def progress(self, cell: Cell, progress: Position) -> None:
         """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
-        if time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60) and progress.done < progress.total:
+        if (
+            time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60)
+            and progress.done < progress.total
+        ):
             return
         self.last[cell] = time.monotonic()
         name = f"{title(cell)} {progress.stage}"
@@ -151,9 +167,17 @@ def line(cell: Cell, outcome: Outcome) -> str:
         value = "" if r.value is None else f"{r.value:.4g} {r.unit}, ± {r.stderr:.2g} over {r.stderr_over}"
         chosen = json.loads(r.metric_settings)
         settings = f"(N = {r.samples}, σ = {chosen['sigma']:.4g})" if "sigma" in chosen else ""
-        parts.append(" ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part))
+        parts.append(
+            " ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part)
+        )
     seconds = outcome.records[0].fit_seconds
-    cost = "reused" if outcome.reused else f"trained in {seconds:.1f} s" if seconds is not None else "not trained"
+    cost = (
+        "reused"
+        if outcome.reused
+        else f"trained in {seconds:.1f} s"
+        if seconds is not None
+        else "not trained"
+    )
     return f"{title(cell)}: {'; '.join(parts)} [{cost}]"
 
 
@@ -217,7 +241,12 @@ def print_plan(
     store = Store(results, dataset)
     records = store.records()
     content = load(dataset, root=data)
-    protocol: Any = {"samples": samples, "draws": draws, "checkpoint": checkpoint, "deterministic": deterministic}
+    protocol: Any = {
+        "samples": samples,
+        "draws": draws,
+        "checkpoint": checkpoint,
+        "deterministic": deterministic,
+    }
     protocol["precision"] = precision or current_precision()
     cells = plan(content, models, seeds=seeds, options=options, vouched=read_vouched(results), **protocol)
     for cell in cells:
@@ -237,10 +266,17 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     console = terminal()
     drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("line", "before", "now", "change", "would count", "finding", "why"):
-        drawn.add_column(name, justify="right" if name in ("before", "now", "change", "would count") else "left", overflow="fold")
+        drawn.add_column(
+            name,
+            justify="right" if name in ("before", "now", "change", "would count") else "left",
+            overflow="fold",
+        )
     for v in verdicts:
         change = None if v.now is None or v.before is None else v.now - v.before
-        numbers = ["–" if x is None else f"{x:.{digits}f}" for x, digits in ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))]
+        numbers = [
+            "–" if x is None else f"{x:.{digits}f}"
+            for x, digits in ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))
+        ]
         drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding, v.reason)))
     console.print(drawn)
 
@@ -256,7 +292,10 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
             drawn.add_column(name, overflow="fold")
         for name in dict.fromkeys([*part.now, *part.before]):
             both = [part.before.get(name, "–"), part.now.get(name, "–")] if part.before else [part.now[name]]
-            values = [code_digest(value) if name.startswith(CODE) and isinstance(value, dict) else value for value in both]
+            values = [
+                code_digest(value) if name.startswith(CODE) and isinstance(value, dict) else value
+                for value in both
+            ]
             mark = "changed" if name in part.changed else ""
             drawn.add_row(*(Text(str(text)) for text in (name, *values, mark)))
         console.print(drawn)
@@ -264,7 +303,9 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
 
 def print_finding(finding: Finding) -> None:
     """Print what a verification found."""
-    terminal().print(Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True)
+    terminal().print(
+        Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True
+    )
 
 
 def print_said(said: Said) -> None:
@@ -282,7 +323,11 @@ def print_registry(kind: str) -> None:
     console = Console()
     if kind == "datasets":
         for name, function in [*DATASETS.items(), ("folder:PATH", None)]:
-            doc = getattr(function, "func", function).__doc__ if function else "Any folder of images of one size."
+            doc = (
+                getattr(function, "func", function).__doc__
+                if function
+                else "Any folder of images of one size."
+            )
             console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)

@@ -65,7 +65,9 @@ def compare(before: Sequence[Record], now: Sequence[Record]) -> Verdict:
     name, failed = line_name(before[0]), [r for r in now if r.value is None]
     differences = other_conditions(before[0], now[0])
     if differences:
-        return Verdict(name, "not comparable", mean(before), None if failed else mean(now), reason="; ".join(differences))
+        return Verdict(
+            name, "not comparable", mean(before), None if failed else mean(now), reason="; ".join(differences)
+        )
     if failed:
         return Verdict(name, "regressed", mean(before), reason=failed[0].status)
     seeds = {r.seed: r.value for r in now}
@@ -74,7 +76,9 @@ def compare(before: Sequence[Record], now: Sequence[Record]) -> Verdict:
         return Verdict(name, "indistinguishable", mean(before), mean(now), 0.0, "identical seed by seed")
     single = max(math.hypot(r.stderr or 0.0, r.draw_sd or 0.0) for r in (*before, *now))
     finding, limit = judge(values(before), values(now), single=single)
-    return Verdict(name, finding, mean(before), mean(now), limit, f"{len(before)} seeds before, {len(now)} now")
+    return Verdict(
+        name, finding, mean(before), mean(now), limit, f"{len(before)} seeds before, {len(now)} now"
+    )
 
 
 def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tuple[Finding, float]:
@@ -87,7 +91,9 @@ def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tu
     dof = m + n - 2
     limit = quantile(math.inf) * single
     if dof:
-        squares = math.fsum((v - mean_before) ** 2 for v in before) + math.fsum((v - mean_now) ** 2 for v in now)
+        squares = math.fsum((v - mean_before) ** 2 for v in before) + math.fsum(
+            (v - mean_now) ** 2 for v in now
+        )
         limit = min(limit, quantile(dof) * math.sqrt(squares / dof * (1 / m + 1 / n)))
     limit = max(limit, ROUNDING)
     change = mean_now - mean_before
@@ -116,14 +122,22 @@ def other_inputs(before: Record, digest: str, settings: Mapping[str, Any]) -> li
 
 def changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return in words the keys whose values differ, as one text or none."""
-    changed = [f"{key} was {old.get(key)}, is {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    changed = [
+        f"{key} was {old.get(key)}, is {new.get(key)}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
     return [f"{what}: {', '.join(changed)}"] if changed else []
 
 
 def protocol(record: Record) -> dict[str, Any]:
     """Return what has to be equal of how a record was scored."""
     settings = json.loads(record.metric_settings)
-    return {key: settings.get(key) for key in PROTOCOL} | {"draws": record.draws, "n": record.n, "unit": record.unit}
+    return {key: settings.get(key) for key in PROTOCOL} | {
+        "draws": record.draws,
+        "n": record.n,
+        "unit": record.unit,
+    }
 
 
 def values(records: Sequence[Record]) -> list[float]:
@@ -186,7 +200,9 @@ def check(
 def read_lines(path: Path) -> list[list[Record]]:
     """Return the headline records of each line of a baseline, those with a value to be believed where there are any. Raises BenchError."""
     if not path.is_file():
-        raise DataMissing(f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist")
+        raise DataMissing(
+            f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist"
+        )
     lines: dict[tuple[str, str, int], list[Record]] = {}
     records = read_records(path)
     for r in believed(records, records[0].dataset if records else "", read_vouched(path.parent.parent)):
@@ -197,7 +213,9 @@ def read_lines(path: Path) -> list[list[Record]]:
     return [[r for r in sure(records) if r.value is not None] or records for records in lines.values()]
 
 
-def cells_today(records: Sequence[Record], digest: str, vouched: Vouched, *, fast: bool) -> list[Cell] | Verdict:
+def cells_today(
+    records: Sequence[Record], digest: str, vouched: Vouched, *, fast: bool
+) -> list[Cell] | Verdict:
     """Return the cells that make a line again from data of `digest`, or the verdict that it cannot or need not be made."""
     first = records[0]
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
-from genmodel_bench.cells.cell import DRAWS, Cell, Checkpoint, Precision, changed_options, metric_ingredients, remember_code
+from genmodel_bench.cells.cell import (
+    DRAWS,
+    Cell,
+    Checkpoint,
+    Precision,
+    changed_options,
+    metric_ingredients,
+    remember_code,
+)
 from genmodel_bench.cells.options import apply_options
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.data.dataset import Dataset
@@ -137,19 +145,39 @@ def plan(
             raise UnknownName("model", name, MODELS)
     fewest = max(metric.min_samples for metric in metrics.values())
     if samples < fewest:
-        raise BadOption(f"--samples: got {samples}, expected at least {fewest}: a bandwidth cannot be chosen from fewer")
+        raise BadOption(
+            f"--samples: got {samples}, expected at least {fewest}: a bandwidth cannot be chosen from fewer"
+        )
     for option, count in (("--seeds", seeds), ("--draws", draws)):
         if count < 1:
             raise BadOption(f"{option}: got {count}, expected at least 1")
-    for option, chosen, choices in (("--checkpoint", checkpoint, get_args(Checkpoint)), ("--precision", precision, get_args(Precision))):
+    for option, chosen, choices in (
+        ("--checkpoint", checkpoint, get_args(Checkpoint)),
+        ("--precision", precision, get_args(Precision)),
+    ):
         if chosen not in choices:
             raise BadOption(f"{option}: got {chosen!r}, expected {' or '.join(choices)}")
     usual = {name: settings_for(name, data.name) for name in names}
     configs = apply_options(usual, options)
-    same: Any = {"checkpoint": checkpoint, "draws": draws, "deterministic": deterministic, "precision": precision}
+    same: Any = {
+        "checkpoint": checkpoint,
+        "draws": draws,
+        "deterministic": deterministic,
+        "precision": precision,
+    }
     changed = {name: changed_options(configs[name], usual[name], **same) for name in names}
     return [
-        Cell(data.name, data.digest, name, configs[name], seed, samples, options=changed[name], vouched=vouched, **same)
+        Cell(
+            data.name,
+            data.digest,
+            name,
+            configs[name],
+            seed,
+            samples,
+            options=changed[name],
+            vouched=vouched,
+            **same,
+        )
         for name in names
         for seed in range(seeds)
     ]
@@ -162,7 +190,9 @@ def current_precision() -> Any:
     return torch.get_float32_matmul_precision()
 
 
-def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric] = METRICS, vouched: Vouched = NOTHING_VOUCHED) -> list[str]:
+def stale_lines(
+    records: Sequence[Record], metrics: Mapping[str, Metric] = METRICS, vouched: Vouched = NOTHING_VOUCHED
+) -> list[str]:
     """Return the names of the lines that today's code would not make as they are stored: to be run again.
 
     Scores of metrics other than `metrics` are not judged: whoever gave them may give them again.

@@ -58,7 +58,9 @@ def score(
     x = read(content.shape, scratch=store.cache)
     for key, metric in metrics.items():
         if len(x) < metric.min_samples:
-            needs = f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
+            needs = (
+                f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
+            )
             raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
     store.prepare(content.digest, replace=replace_data)
     keep_test_images(content, store)
@@ -66,13 +68,22 @@ def score(
     vouched = read_vouched(store.results)
     digest = content_digest("given", sha256(x))
     made = {"created": now(), "dtype": str(x.dtype).removeprefix("torch."), **machine(where)}
-    row = Record(dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made)
-    given = {"name": name, "data set": dataset, "content of the data set": content.digest, "content of the samples": digest}
+    row = Record(
+        dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made
+    )
+    given = {
+        "name": name,
+        "data set": dataset,
+        "content of the data set": content.digest,
+        "content of the samples": digest,
+    }
     records: list[Record] = []
     for key, metric in metrics.items():
         ingredients = {"samples": given, "score": metric_ingredients(key, metric, dataset=dataset, draws=1)}
         blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
-        records += score_records(blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store)
+        records += score_records(
+            blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store
+        )
     store.append([r.sealed().settled(vouched) for r in records])
     report(store.results, figures=figures)
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}

@@ -85,7 +85,9 @@ class Theory:
 def value(p: Tensor, q: Tensor, D: Tensor, dx: float) -> float:
     """Return V(D, G) = E_p log D + E_q log(1 − D), eq. 1, in nats; p, q: (cells,) densities, D: (cells,) in [0, 1]."""
     eps = torch.finfo(D.dtype).eps
-    D = D.clamp(eps, 1 - eps)  # p / (p + q) rounds to 0 or 1 where one density is next to nothing, and a log of 0 would be all that is left
+    D = D.clamp(
+        eps, 1 - eps
+    )  # p / (p + q) rounds to 0 or 1 where one density is next to nothing, and a log of 0 would be all that is left
     return float((p * D.log() + q * (-D).log1p()).sum() * dx)
 
 
@@ -128,11 +130,24 @@ def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
             if step < steps:
                 for schedule in stage.schedules:
                     schedule.tensor.fill_(schedule.value(step, 0))
-                stage.step(data(stage.batch_size), None)  # fresh draws each time, as in Algorithm 1: there are no epochs
+                stage.step(
+                    data(stage.batch_size), None
+                )  # fresh draws each time, as in Algorithm 1: there are no epochs
     at = torch.logspace(-4, -0.005, 25, dtype=torch.float64)
     gradients = {name: logit_gradients(name, at).tolist() for name in GENERATOR_LOSSES}
     about = described(config, steps)
-    return Theory(seed, torch.get_num_threads(), about, grid.tolist(), p.tolist(), lines.tolist(), panels, moments, at.tolist(), gradients)
+    return Theory(
+        seed,
+        torch.get_num_threads(),
+        about,
+        grid.tolist(),
+        p.tolist(),
+        lines.tolist(),
+        panels,
+        moments,
+        at.tolist(),
+        gradients,
+    )
 
 
 class Sine(nn.Module):
@@ -170,7 +185,10 @@ def data(n: int) -> Tensor:
 def data_density() -> Tensor:
     """Return the mean of p_data over each cell, (CELLS,) float64, from its distribution function."""
     edges = torch.linspace(0, 1, CELLS + 1, dtype=torch.float64).logit()  # ∓∞ at the ends
-    return sum((w * torch.special.ndtr((edges - mu) / sigma).diff() * CELLS for w, mu, sigma in COMPONENTS), torch.zeros(CELLS).double())
+    return sum(
+        (w * torch.special.ndtr((edges - mu) / sigma).diff() * CELLS for w, mu, sigma in COMPONENTS),
+        torch.zeros(CELLS).double(),
+    )
 
 
 @torch.no_grad()
@@ -226,8 +244,22 @@ def watched_steps(steps: int) -> set[int]:
 
 def described(config: Config, steps: int) -> dict[str, Any]:
     """Return what the numbers depend on besides seed and code, for who reads the file."""
-    names = ("loss", "update", "k", "prior", "batch_size", "lr", "lr_decay", "momentum", "discriminator_scale")
+    names = (
+        "loss",
+        "update",
+        "k",
+        "prior",
+        "batch_size",
+        "lr",
+        "lr_decay",
+        "momentum",
+        "discriminator_scale",
+    )
     p = data_density()
     nets = {"hidden": HIDDEN, "waves": WAVES, "frequency": FREQUENCY}
     share = float(p[p > MASS * p.max()].sum() / CELLS)
-    return {name: getattr(config, name) for name in names} | nets | {"steps": steps, "components": COMPONENTS, "mass": share}
+    return (
+        {name: getattr(config, name) for name in names}
+        | nets
+        | {"steps": steps, "components": COMPONENTS, "mass": share}
+    )

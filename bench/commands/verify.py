@@ -72,24 +72,34 @@ def verify(
         yield Finding(folder, "columns" in text, f"passed over: its runs.csv {text}")
     cache = Store(results, "").cache
     if not records and not cache.is_dir():
-        raise DataMissing(f"verify: no records and no artefacts under {results}; make some with `bench run --all`")
+        raise DataMissing(
+            f"verify: no records and no artefacts under {results}; make some with `bench run --all`"
+        )
     where = resolve_device(device)
     yield from artefacts(cache)
     vouched = read_vouched(results)
     cells_now = {r.cell: same_cell(r, vouched) for r in records}
     recipes = {key: (cell.id, cell.recipe) for key, cell in cells_now.items() if cell}
-    current = {r.cell: cell for r in records if (cell := cells_now[r.cell]) and recipes[r.cell] == (r.cell, r.recipe)}
+    current = {
+        r.cell: cell for r in records if (cell := cells_now[r.cell]) and recipes[r.cell] == (r.cell, r.recipe)
+    }
     yield from rows(results, [(r, current.get(r.cell)) for r in records])
     yield from missing_rows(records)
     yield from printed(results)
     stale = sorted({r.name for r in records if r.role != "samples" and r.cell not in current})
     if stale:
-        yield Finding("rows", True, f"weights not compared, for today's code and settings make other ones: {', '.join(stale)}")
+        yield Finding(
+            "rows",
+            True,
+            f"weights not compared, for today's code and settings make other ones: {', '.join(stale)}",
+        )
     seconds = {r.cell: r.fit_seconds or 0.0 for r in records if r.ok}
     within_reach = [cell for key, cell in current.items() if seconds.get(key, math.inf) <= within]
     if cells and not within_reach:
         yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
-    yield from drawn_again(random.Random(seed).sample(within_reach, len(within_reach)), records, cells, data=data, device=where)
+    yield from drawn_again(
+        random.Random(seed).sample(within_reach, len(within_reach)), records, cells, data=data, device=where
+    )
 
 
 def artefacts(cache: Path) -> Iterator[Finding]:
@@ -111,7 +121,11 @@ def fault_of(path: Path, cache: Path) -> str | None:
         return "is a folder in the place of a file"
     try:
         if path.suffix == ".pt":
-            return "" if checkpoint.fits(path, path.read_bytes()) else "was changed since it was written, or belongs to another fit"
+            return (
+                ""
+                if checkpoint.fits(path, path.read_bytes())
+                else "was changed since it was written, or belongs to another fit"
+            )
         if path.suffix == ".safetensors":
             sealed.load(path, f"{path.parent.name}/{int(epoch[1])}" if epoch else path.stem)
             return ""
@@ -135,7 +149,9 @@ def files_under(cache: Path) -> Iterator[Path]:
             continue
         seen.add(os.path.realpath(folder))
         yield from (Path(folder) / name for name in files)
-        yield from (Path(folder) / name for name in folders if Path(name).suffix in (".pt", ".safetensors", ".json"))
+        yield from (
+            Path(folder) / name for name in folders if Path(name).suffix in (".pt", ".safetensors", ".json")
+        )
 
 
 def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterator[Finding]:
@@ -156,7 +172,11 @@ def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterat
         else:
             intact += 1
             compared += found is not None
-    yield Finding("rows", True, f"{intact} are as they were made; of {compared} of them the scores are there and say the same")
+    yield Finding(
+        "rows",
+        True,
+        f"{intact} are as they were made; of {compared} of them the scores are there and say the same",
+    )
 
 
 def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
@@ -173,7 +193,10 @@ def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
             pass  # absent, or found by its seal
     for path in sample_paths(cell, epoch, store):
         try:
-            if json.loads(sealed.header(path).get("about", "{}")).get("weights", record.weights) != record.weights:
+            if (
+                json.loads(sealed.header(path).get("about", "{}")).get("weights", record.weights)
+                != record.weights
+            ):
                 yield f"the samples in {path.relative_to(store.cache)} come from other weights than the row's"
         except (FileNotFoundError, sealed.Broken):
             pass
@@ -182,11 +205,17 @@ def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
 def other_scores(record: Record, store: Store) -> list[str] | None:
     """Return what is wrong with a row if it does not say what was kept with the arrays behind it; None where these are not there."""
     try:
-        _, about, _ = sealed.load(store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key)
+        _, about, _ = sealed.load(
+            store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key
+        )
     except (FileNotFoundError, sealed.Broken):
         return None
     kept = json.loads(about).get(record.quantity)
-    return [] if kept == measured(record) else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
+    return (
+        []
+        if kept == measured(record)
+        else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
+    )
 
 
 def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
@@ -204,19 +233,34 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
         dataset, name, _, seed, metric = group
         lost = usual[dataset, metric, recipes[group]] - quantities
         if lost and quantities != {""}:
-            yield Finding(f"{dataset} {name} seed {seed} {metric}", False, f"rows are missing: {', '.join(sorted(lost))}")
+            yield Finding(
+                f"{dataset} {name} seed {seed} {metric}",
+                False,
+                f"rows are missing: {', '.join(sorted(lost))}",
+            )
     for (dataset, name), seeds in seeds_of(records).items():
-        gaps = [seed for seed in range(len(seeds)) if seed not in seeds]  # as many seeds as there are begin at 0
+        gaps = [
+            seed for seed in range(len(seeds)) if seed not in seeds
+        ]  # as many seeds as there are begin at 0
         if gaps:
-            yield Finding(f"{dataset} {name}", False, f"no rows of seed {', '.join(map(str, gaps))}, below others that are there")
+            yield Finding(
+                f"{dataset} {name}",
+                False,
+                f"no rows of seed {', '.join(map(str, gaps))}, below others that are there",
+            )
     metrics = {
-        dataset: {r.metric for r in records if r.dataset == dataset and r.role != "samples"} for dataset in {r.dataset for r in records}
+        dataset: {r.metric for r in records if r.dataset == dataset and r.role != "samples"}
+        for dataset in {r.dataset for r in records}
     }
     for (dataset, name), seeds in seeds_of(records).items():
         for metric in sorted(metrics[dataset]):
             there = {r.seed for r in records if (r.dataset, r.name, r.metric) == (dataset, name, metric)}
             if seeds - there:
-                yield Finding(f"{dataset} {name}", False, f"no rows of {metric} for seed {', '.join(map(str, sorted(seeds - there)))}")
+                yield Finding(
+                    f"{dataset} {name}",
+                    False,
+                    f"no rows of {metric} for seed {', '.join(map(str, sorted(seeds - there)))}",
+                )
 
 
 def seeds_of(records: Sequence[Record]) -> dict[tuple[str, str], set[int]]:
@@ -237,7 +281,11 @@ def printed(results: Path) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         copy = Path(folder) / "results"
         copy.mkdir()
-        for part in [*(store.folder for store in stores_of(results)), results / "theory", equivalences_path(results)]:
+        for part in [
+            *(store.folder for store in stores_of(results)),
+            results / "theory",
+            equivalences_path(results),
+        ]:
             if part.is_dir():
                 shutil.copytree(part, copy / part.name, ignore=shutil.ignore_patterns("*.lock", "*.tmp"))
             elif part.exists():
@@ -246,7 +294,11 @@ def printed(results: Path) -> Iterator[Finding]:
             (copy / ".cache").symlink_to((results / ".cache").resolve(), target_is_directory=True)
         drawn = any(results.glob("*/figures/*.png"))
         expected = [path.relative_to(copy) for path in rebuild(copy, figures=drawn)]
-        figures = [path.relative_to(results) for place in ("*/figures", "theory") for path in results.glob(f"{place}/*.png")]
+        figures = [
+            path.relative_to(results)
+            for place in ("*/figures", "theory")
+            for path in results.glob(f"{place}/*.png")
+        ]
         whole = 0
         for path in sorted({*expected, *(path for path in figures if OF in texts_of(results / path))}):
             fault = fault_of_print(path, results, copy)
@@ -260,7 +312,9 @@ def fault_of_print(path: Path, results: Path, copy: Path) -> str | None:
     """Return what is wrong with a table, figure or page, made again under `copy`; '' if nothing is, None if it need not be there."""
     there, again = results / path, copy / path
     if not there.exists():
-        return None if path.name == "report.html" else "is not there"  # a page of megabytes, which no clone has
+        return (
+            None if path.name == "report.html" else "is not there"
+        )  # a page of megabytes, which no clone has
     texts = texts_of(there)
     if path.suffix == ".png" and not is_as_drawn(there, texts):
         return "is not as it was drawn"
@@ -268,11 +322,20 @@ def fault_of_print(path: Path, results: Path, copy: Path) -> str | None:
         return "is of no row that is there"
     if path.suffix == ".png":
         return "" if texts == texts_of(again) else "is not what its records give"
-    return "" if path.suffix == ".pdf" or there.read_bytes() == again.read_bytes() else "is not what its records give"
+    return (
+        ""
+        if path.suffix == ".pdf" or there.read_bytes() == again.read_bytes()
+        else "is not what its records give"
+    )
 
 
 def drawn_again(
-    cells: Sequence[Cell], records: Sequence[Record], count: int, *, data: Path | str | None, device: torch.device
+    cells: Sequence[Cell],
+    records: Sequence[Record],
+    count: int,
+    *,
+    data: Path | str | None,
+    device: torch.device,
 ) -> Iterator[Finding]:
     """Yield what comes of the first `count` of the cells whose data sets are at hand, and which are not."""
     absent: set[str] = set()
@@ -302,7 +365,9 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         torch.set_num_threads(records[0].threads or before)
         try:
-            outcome = run_cell(cell, Rig(content.to(device), Store(Path(folder), cell.dataset), metrics, device))
+            outcome = run_cell(
+                cell, Rig(content.to(device), Store(Path(folder), cell.dataset), metrics, device)
+            )
         finally:
             torch.set_num_threads(before)
     now = {(r.metric, r.quantity): r for r in outcome.records}
@@ -312,7 +377,11 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
             if any(getattr(r, field) != getattr(outcome.records[0], field) for field in MACHINE):
                 return within_noise(name, records, outcome.records)
             there = "not there" if new is None else f"{measured(new)[:4]} of weights {new.weights}"
-            return Finding(name, False, f"made again, {r.quantity} is {there}, the row says {measured(r)[:4]} of {r.weights}")
+            return Finding(
+                name,
+                False,
+                f"made again, {r.quantity} is {there}, the row says {measured(r)[:4]} of {r.weights}",
+            )
     return Finding(name, True, f"made again: {len(records)} values equal to the last bit")
 
 
@@ -324,4 +393,8 @@ def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> 
     if headlines[0] is None or headlines[1] is None:
         return Finding(name, True, f"{where}: no likelihood to compare")
     verdict = compare([replace(headlines[0], seed=None)], [headlines[1]])
-    return Finding(name, verdict.finding in ("indistinguishable", "improved"), f"{where}: {verdict.finding}, {verdict.reason}")
+    return Finding(
+        name,
+        verdict.finding in ("indistinguishable", "improved"),
+        f"{where}: {verdict.finding}, {verdict.reason}",
+    )

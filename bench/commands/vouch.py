@@ -92,12 +92,16 @@ class Case:
         """Return about how long it takes to make it again."""
         first = self.rows[0]
         scoring = {r.metric: r.score_seconds or 0.0 for r in self.rows}
-        return (first.fit_seconds or 0.0) + first.draws * (first.sample_seconds or 0.0) + sum(scoring.values())
+        return (
+            (first.fit_seconds or 0.0) + first.draws * (first.sample_seconds or 0.0) + sum(scoring.values())
+        )
 
     @property
     def trace(self) -> dict[str, str]:
         """Return the digests of the weights by where they were taken, those of draws aside."""
-        return {where: digest for where, digest in json.loads(self.rows[0].trace) if not where.startswith("draw ")}
+        return {
+            where: digest for where, digest in json.loads(self.rows[0].trace) if not where.startswith("draw ")
+        }
 
 
 @dataclass
@@ -116,7 +120,12 @@ class Evidence:
 
     def elsewhere(self, change: Change) -> list[str]:
         """Return what was replayed to its end of the same change on other data sets."""
-        return [text for other, texts in self.whole.items() if (other[0], *other[2:]) == (change[0], *change[2:]) for text in texts]
+        return [
+            text
+            for other, texts in self.whole.items()
+            if (other[0], *other[2:]) == (change[0], *change[2:])
+            for text in texts
+        ]
 
 
 def vouch(
@@ -137,7 +146,9 @@ def vouch(
     stored = cases(read_results(results), vouched)
     others = cases(read_results(Path(evidence)), vouched) if evidence else []
     if not stored and not others:
-        raise DataMissing(f"vouch: no rows under {results} that other code has made; there is nothing to vouch for")
+        raise DataMissing(
+            f"vouch: no rows under {results} that other code has made; there is nothing to vouch for"
+        )
     wanted = set().union(*(case.changes for case in stored or others))
     found = Evidence()
     for case in chosen([*stored, *others], within):
@@ -155,7 +166,11 @@ def vouch(
     if entries:
         path = equivalences_path(results)
         write_atomically(path, equivalences_as_text([*vouched.entries, *entries]).encode())
-        yield Said("vouch", True, f"{len(entries)} pieces of code give the bits of those before them: written to {path}")
+        yield Said(
+            "vouch",
+            True,
+            f"{len(entries)} pieces of code give the bits of those before them: written to {path}",
+        )
 
 
 def cases(records: Sequence[Record], vouched: Vouched) -> list[Case]:
@@ -198,17 +213,23 @@ def chosen(every: Sequence[Case], within: float) -> list[Case]:
     return sorted(picked.values(), key=lambda case: case.seconds)
 
 
-def replayed(case: Case, found: Evidence, *, within: float, data: Path | str | None, device: torch.device) -> Iterator[Said]:
+def replayed(
+    case: Case, found: Evidence, *, within: float, data: Path | str | None, device: torch.device
+) -> Iterator[Said]:
     """Replay a case, whole or its beginning; yield what comes of it, and note it among the evidence."""
     first = case.rows[0]
     here = provenance.machine(device) | {"dtype": "float32"}
     differs = [name for column, name in MACHINE.items() if getattr(first, column) not in ("", here[column])]
     if differs:
-        yield Said(case.name, None, f"not replayed: it was made with {' and '.join(differs)}, where bits may differ")
+        yield Said(
+            case.name, None, f"not replayed: it was made with {' and '.join(differs)}, where bits may differ"
+        )
         return
     whole = case.cell.dataset == ALWAYS or case.seconds <= within
     if not whole and not case.trace:
-        yield Said(case.name, None, f"not replayed: it has no trace, and takes more than {within:g} s to its end")
+        yield Said(
+            case.name, None, f"not replayed: it has no trace, and takes more than {within:g} s to its end"
+        )
         return
     try:
         content = load(case.cell.dataset, root=data)
@@ -221,13 +242,19 @@ def replayed(case: Case, found: Evidence, *, within: float, data: Path | str | N
     start = time.monotonic()
     with threads(first.threads):
         try:
-            text = (replay_whole if whole else replay_beginning)(case, content.to(device), device, start + within)
+            text = (replay_whole if whole else replay_beginning)(
+                case, content.to(device), device, start + within
+            )
         except Parted as parted:
             if first.processor:
                 found.parted = True
                 yield Said(case.name, False, f"the bits part {parted}")
             else:
-                yield Said(case.name, None, f"the bits part {parted}; it may have been made on another processor: its row names none")
+                yield Said(
+                    case.name,
+                    None,
+                    f"the bits part {parted}; it may have been made on another processor: its row names none",
+                )
             return
     text = f"{text}, equal to the last bit, in {time.monotonic() - start:.0f} s"
     found.add(case, f"{case.name}: {text}", whole=whole)
@@ -256,7 +283,9 @@ def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) 
     for r in case.rows:
         new = now.get((r.metric, r.quantity))
         if new is None or new.weights != r.weights:
-            raise Parted(f"in the weights: {r.weights} in the row, {new.weights if new else outcome.records[0].status} now")
+            raise Parted(
+                f"in the weights: {r.weights} in the row, {new.weights if new else outcome.records[0].status} now"
+            )
         if measured(new) != measured(r) or new.curves != r.curves:
             raise Parted(f"in {r.metric}, {r.quantity}: {r.value} in the row, {new.value} now")
     draws = sum(where.startswith("draw ") for where in before)
@@ -270,7 +299,15 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     try:
         with numerics(deterministic=cell.deterministic, precision=cell.precision):
-            loop.fit(cell.config, data.train, labels, seed=seed, keeper=tracer, watch=tracer.watch, snapshot=tracer.check)
+            loop.fit(
+                cell.config,
+                data.train,
+                labels,
+                seed=seed,
+                keeper=tracer,
+                watch=tracer.watch,
+                snapshot=tracer.check,
+            )
     except Enough:
         pass
     return f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}, and {tracer.checks} checks of samples"
@@ -310,7 +347,9 @@ class Tracer:
         before = self.by_epoch.get(str(epoch))
         if before is not None:
             cell = self.cell
-            now = checked(model, epoch, self.data.valid, base_seed=cell.seed, dataset=cell.dataset, family=cell.family).value
+            now = checked(
+                model, epoch, self.data.valid, base_seed=cell.seed, dataset=cell.dataset, family=cell.family
+            ).value
             if now != before:
                 raise Parted(f"in the samples after epoch {epoch}: {before} nats in the row, {now} now")
             self.checks += 1
@@ -334,13 +373,20 @@ def threads(count: int) -> Iterator[None]:
 
 def refusal(change: Change, found: Evidence) -> tuple[str, list[str]]:
     """Return why a change is not vouched for, or '' and the evidence for it."""
-    whole, begun, elsewhere = found.whole.get(change, []), found.begun.get(change, []), found.elsewhere(change)
+    whole, begun, elsewhere = (
+        found.whole.get(change, []),
+        found.begun.get(change, []),
+        found.elsewhere(change),
+    )
     if whole or (begun and elsewhere):
         return "", list(dict.fromkeys([*whole, *begun, *elsewhere]))
     if begun and change[2] == CODE + "training loop":
         return "", begun
     if begun:
-        return "not vouched for: only the beginning of trainings was replayed, and what its code does later was not seen", []
+        return (
+            "not vouched for: only the beginning of trainings was replayed, and what its code does later was not seen",
+            [],
+        )
     return "not vouched for: no row that the code before has made was replayed", []
 
 
@@ -348,5 +394,10 @@ def entry(change: Change, lines: Sequence[str], device: torch.device) -> Equival
     """Return what is written of a change that is vouched for."""
     of, dataset, what, old, new = change
     here = provenance.machine(device)
-    made = {"processor": here["processor"], "versions": here["versions"], "commit": here["commit"], "created": provenance.now()}
+    made = {
+        "processor": here["processor"],
+        "versions": here["versions"],
+        "commit": here["commit"],
+        "created": provenance.now(),
+    }
     return Equivalence(of, dataset, what, old, new, tuple(lines), **made).sealed()

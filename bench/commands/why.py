@@ -44,16 +44,23 @@ def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
         fit = replace(fit, verdict="begun or done for another row, goes on from its last checkpoint")
     samples = part("samples", fit.changed, made, "samples", cell.sample_ingredients, cell.vouched)
     upstream = fit.changed | samples.changed
-    scores = [part(name, upstream, row, "score", cell.score_ingredients(name, metrics[name]), cell.vouched) for name, row in rows.items()]
+    scores = [
+        part(name, upstream, row, "score", cell.score_ingredients(name, metrics[name]), cell.vouched)
+        for name, row in rows.items()
+    ]
     return [fit, samples, *scores]
 
 
 def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
     """Return the first row of a metric in the cell's line of the table and of its seed, or None."""
-    return next((r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None)
+    return next(
+        (r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None
+    )
 
 
-def part(name: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched) -> Part:
+def part(
+    name: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched
+) -> Part:
     """Return a part with its verdict; `upstream` holds what has changed of the parts that it is made from."""
     now = json.loads(as_json(now))
     if row is None:
@@ -85,13 +92,19 @@ def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol:
     Raises BenchError for what is neither, or is the beginning of several ids.
     """
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
-        return replace(plan(data, [text], seeds=1, vouched=read_vouched(store.results), **protocol)[0], seed=seed)
+        return replace(
+            plan(data, [text], seeds=1, vouched=read_vouched(store.results), **protocol)[0], seed=seed
+        )
     found = {r.cell: r for r in store.records() if r.role != "samples" and r.cell.startswith(text)}
     if len(found) != 1:
         what = f"the beginning of {len(found)} cells" if found else f"no cell in {store.path}"
-        raise BenchError(f"why: {text} is {what}; ids stand in the column 'cell', and `bench run --dry-run` prints them")
+        raise BenchError(
+            f"why: {text} is {what}; ids stand in the column 'cell', and `bench run --dry-run` prints them"
+        )
     (row,) = found.values()
     try:
         return cell_today(row, data.digest, read_vouched(store.results))
     except (KeyError, TypeError, ValueError) as error:
-        raise BenchError(f"why: {text} cannot be made by today's code: {' '.join(str(error).split())}") from error
+        raise BenchError(
+            f"why: {text} cannot be made by today's code: {' '.join(str(error).split())}"
+        ) from error

@@ -69,7 +69,11 @@ def assemble(
     ys = None if labels is None else dict(zip(names, (labels[index] for index in splits), strict=True))
     held_out = tuple(Fold(images[valid].contiguous(), images[test].contiguous()) for valid, test in folds)
     digest = hashlib.sha256()
-    for tensor in [*parts, *(ys.values() if ys else ()), *(part for fold in held_out for part in (fold.valid, fold.test))]:
+    for tensor in [
+        *parts,
+        *(ys.values() if ys else ()),
+        *(part for fold in held_out for part in (fold.valid, fold.test)),
+    ]:
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
         digest.update(tensor.numpy().tobytes())
     train, valid, test = parts

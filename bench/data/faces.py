@@ -30,7 +30,9 @@ def load_tfd(name: str, root: Path) -> Dataset:
 
     The unlabelled images are the same in every fold; all but the last 1,000 train, and these validate.
     """
-    path = next((path for file in TFD_FILES for path in (root / "tfd" / file, root / file) if path.is_file()), None)
+    path = next(
+        (path for file in TFD_FILES for path in (root / "tfd" / file, root / file) if path.is_file()), None
+    )
     if path is None:
         raise DataMissing(
             f"{name}: {' or '.join(TFD_FILES)} not found under {root / 'tfd'}; its owners give it on request (see README); put it there; "
@@ -40,15 +42,23 @@ def load_tfd(name: str, root: Path) -> Dataset:
     images, codes, labels = content["images"], content["folds"].long(), content["labs_ex"].long().flatten()
     if images.ndim != 3 or codes.shape != (len(images), FOLDS) or len(labels) != len(images):
         shapes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in content.items())
-        raise BenchError(f"{path}: expected images (n, h, w), folds (n, {FOLDS}) and labs_ex (n), got {shapes}; get the file anew")
+        raise BenchError(
+            f"{path}: expected images (n, h, w), folds (n, {FOLDS}) and labs_ex (n), got {shapes}; get the file anew"
+        )
     if ((codes == UNLABELLED).any(1) != (codes == UNLABELLED).all(1)).any():
-        raise BenchError(f"{path}: an image is unlabelled in one fold and used in another; expected one unlabelled part for all folds")
+        raise BenchError(
+            f"{path}: an image is unlabelled in one fold and used in another; expected one unlabelled part for all folds"
+        )
     unlabelled = (codes[:, 0] == UNLABELLED).nonzero()[:, 0]
-    folds = [((codes[:, f] == VALID).nonzero()[:, 0], (codes[:, f] == TEST).nonzero()[:, 0]) for f in range(FOLDS)]
+    folds = [
+        ((codes[:, f] == VALID).nonzero()[:, 0], (codes[:, f] == TEST).nonzero()[:, 0]) for f in range(FOLDS)
+    ]
     test = (codes == TEST).any(1).nonzero()[:, 0]
     held_out = min(TFD_VALID, len(unlabelled) // 10)
     if held_out == 0 or min(len(part) for fold in folds for part in fold) == 0:
-        raise BenchError(f"{path}: a fold, or the unlabelled part, is empty; expected the codes 0 to 3 in every column of folds")
+        raise BenchError(
+            f"{path}: a fold, or the unlabelled part, is empty; expected the codes 0 to 3 in every column of folds"
+        )
     pixels = at_48(images.unsqueeze(1).float() / 255)  # (n, h, w) -> (n, 1, 48, 48)
     return assemble(name, pixels, labels, [unlabelled[:-held_out], unlabelled[-held_out:], test], folds)
 
@@ -60,19 +70,28 @@ def read_mat(path: Path) -> dict[str, Tensor]:
     known = TFD_FILES[path.name]
     found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if known and found != known:
-        warnings.warn(f"{path}: its MD5 is {found}, not {known}: another version, or a damaged file", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"{path}: its MD5 is {found}, not {known}: another version, or a damaged file",
+            UserWarning,
+            stacklevel=2,
+        )
     keys = ("images", "folds", "labs_ex")
     try:
         content: dict[str, Any] = loadmat(str(path), variable_names=keys)
         if content["images"].dtype != "uint8":
             raise BenchError(f"{path}: images are {content['images'].dtype}, expected uint8")
-        return {key: torch.from_numpy(content[key].astype("uint8" if key == "images" else "int64")) for key in keys}
+        return {
+            key: torch.from_numpy(content[key].astype("uint8" if key == "images" else "int64"))
+            for key in keys
+        }
     except BenchError:
         raise
     except KeyError as error:
         raise BenchError(f"{path}: holds no {error}; expected the keys {', '.join(keys)}") from error
     except Exception as error:  # a damaged file may raise anything in the library that parses it
-        raise BenchError(f"{path}: cannot be read as a .mat file ({str(error).splitlines()[0] if str(error) else error!r})") from error
+        raise BenchError(
+            f"{path}: cannot be read as a .mat file ({str(error).splitlines()[0] if str(error) else error!r})"
+        ) from error
 
 
 def load_olivetti(name: str, root: Path) -> Dataset:
@@ -96,7 +115,10 @@ def load_olivetti(name: str, root: Path) -> Dataset:
     fold = people // 8
     validates = ~held_out & (people % 8 == 7) & (fold < 3)
     splits = [(part).nonzero()[:, 0] for part in (~held_out & ~validates, validates, held_out)]
-    folds = [((held_out & (fold != f)).nonzero()[:, 0], (held_out & (fold == f)).nonzero()[:, 0]) for f in range(FOLDS)]
+    folds = [
+        ((held_out & (fold != f)).nonzero()[:, 0], (held_out & (fold == f)).nonzero()[:, 0])
+        for f in range(FOLDS)
+    ]
     return assemble(name, images, people, splits, folds)
 
 
@@ -106,4 +128,6 @@ def at_48(images: Tensor) -> Tensor:
 
     if images.shape[2:] == (48, 48):
         return images
-    return interpolate(images, size=(48, 48), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return interpolate(images, size=(48, 48), mode="bilinear", antialias=True, align_corners=False).clamp(
+        0, 1
+    )

@@ -99,16 +99,22 @@ def load_folder(name: str) -> Dataset:
     images = read_images(in_home(name.removeprefix("folder:")))
     n = len(images)
     if n < 20:
-        raise BenchError(f"{name}: {n} images are too few for train, validation and test; expected at least 20; add some")
+        raise BenchError(
+            f"{name}: {n} images are too few for train, validation and test; expected at least 20; add some"
+        )
     order = torch.from_numpy(np.random.RandomState(0).permutation(n))
     held_out = n // 10
-    return assemble(name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]])
+    return assemble(
+        name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]]
+    )
 
 
 DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
     "digits": load_digits,
     "mnist": partial(load_torchvision, cls="MNIST", files="MNIST/raw/train-images-idx3-ubyte", valid=10_000),
-    "fashion-mnist": partial(load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000),
+    "fashion-mnist": partial(
+        load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000
+    ),
     "cifar10": partial(load_torchvision, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000),
     "tfd": load_tfd,
     "olivetti": load_olivetti,

@@ -53,7 +53,9 @@ def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """
     cosine = (a @ b / (a.norm() * b.norm())).clamp(-1, 1)
     omega = cosine.double().acos()
-    if omega.sin() < 1e-4:  # the quotient of two vanishing sines; opposite codes have no great circle of their own
+    if (
+        omega.sin() < 1e-4
+    ):  # the quotient of two vanishing sines; opposite codes have no great circle of their own
         return straight(a, b, t)
     ours, theirs = ((1 - t) * omega).sin() / omega.sin(), (t * omega).sin() / omega.sin()
     points: Tensor = ours[:, None].to(a) * a + theirs[:, None].to(a) * b
@@ -68,7 +70,10 @@ def make_album(cell: Cell, data: Dataset, store: Store, device: torch.device) ->
     epoch = album_due(cell, data, store)
     if epoch is None:
         return
-    folder, seed = store.artefact("fits", cell.fit_key), derive_seed(cell.seed, cell.dataset, cell.family, "album")
+    folder, seed = (
+        store.artefact("fits", cell.fit_key),
+        derive_seed(cell.seed, cell.dataset, cell.family, "album"),
+    )
     model = cell.config.build(data.shape).to(device).eval()
     film = []
     for each in epochs_of(cell):
@@ -94,7 +99,10 @@ def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
     """Return the epoch whose weights the cell samples if all that are kept are there and its album is not, or of other weights or code."""
     epoch, folder = checks_of(cell, data, store).taken, store.artefact("fits", cell.fit_key)
     try:
-        digests = {each: sealed.header(checkpoint.snapshot_path(folder, each)).get("digest") for each in epochs_of(cell)}
+        digests = {
+            each: sealed.header(checkpoint.snapshot_path(folder, each)).get("digest")
+            for each in epochs_of(cell)
+        }
     except (FileNotFoundError, sealed.Broken):
         return None
     try:
@@ -148,7 +156,9 @@ def arithmetic(model: Latent, train: Tensor, labels: Tensor) -> tuple[dict[str, 
     rows = [found[i : i + TERMS] for i in range(0, SUMS * TERMS, TERMS) if len(found) >= i + TERMS]
     if not rows:
         return {}, []
-    members = torch.stack([torch.stack([z[kinds == kind][:MEMBERS] for kind in row]) for row in rows])  # (rows, terms, members, k)
+    members = torch.stack(
+        [torch.stack([z[kinds == kind][:MEMBERS] for kind in row]) for row in rows]
+    )  # (rows, terms, members, k)
     means = members.mean(2)
     sums = means[:, 0] - means[:, 1] + means[:, 2]
     images = {

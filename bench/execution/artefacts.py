@@ -81,7 +81,11 @@ def shared_by_fit(cell: Cell, store: Store) -> list[Path]:
 
 def made_of_cell(cell: Cell, store: Store) -> list[Path]:
     """Return the files that there are of a cell besides its training: draws from any epoch's weights, album."""
-    draws = [path for epoch in (None, *epochs_of(cell)) for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")]
+    draws = [
+        path
+        for epoch in (None, *epochs_of(cell))
+        for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")
+    ]
     return [*draws, *(path for path in [album_path(cell, store)] if path.exists())]
 
 

@@ -29,7 +29,9 @@ class Checks:
         """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators."""
         if epoch not in self.values:
             cell = self.cell
-            check = checked(model, epoch, self.data.valid, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
+            check = checked(
+                model, epoch, self.data.valid, base_seed=cell.seed, dataset=cell.dataset, family=cell.family
+            )
             self.values[epoch] = check.value
             self.write()
         return Check(epoch, self.values[epoch])

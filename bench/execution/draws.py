@@ -12,7 +12,14 @@ import torch
 from filelock import FileLock, Timeout
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.execution.artefacts import Fit, cached_samples, highest, keep_samples, sample_paths, shared_by_fit
+from genmodel_bench.execution.artefacts import (
+    Fit,
+    cached_samples,
+    highest,
+    keep_samples,
+    sample_paths,
+    shared_by_fit,
+)
 from genmodel_bench.execution.checks import Checks, checks_of, epochs_of
 from genmodel_bench.inputs.samples import check_values
 from genmodel_bench.models.base import Model, Shape
@@ -77,26 +84,39 @@ def draws_of(
             found = drawn(cell, model, k, data.shape, fit, path, device)
         draws.append(found)
     samples = [found[0] for found in draws]
-    trace = [*json.loads(draws[0][1].trace), *((f"draw {k}", sealed.tensors_digest({"": x})) for k, x in enumerate(samples))]
+    trace = [
+        *json.loads(draws[0][1].trace),
+        *((f"draw {k}", sealed.tensors_digest({"": x})) for k, x in enumerate(samples)),
+    ]
     # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
     return samples, model, replace(draws[0][1], trace=as_json(trace), **checks.columns)
 
 
-def drawn(cell: Cell, model: Model, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device) -> tuple[Tensor, Fit]:
+def drawn(
+    cell: Cell, model: Model, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device
+) -> tuple[Tensor, Fit]:
     """Return draw k of the cell's samples from `model`, kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
     with provenance.Cost(device) as cost:
         samples = draw(model, cell.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
     fit = replace(fit, sample_seconds=cost.seconds)
     expected = (cell.samples, *shape)
     if tuple(samples.shape) != expected or samples.dtype != torch.float32:
-        raise ValueError(f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32")
+        raise ValueError(
+            f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32"
+        )
     check_values(samples, "sample")
     keep_samples(path, samples, fit)
     return samples, fit
 
 
 def fitted(
-    cell: Cell, data: Dataset, store: Store, checks: Checks, device: torch.device, tell: Listener, look: Look | None = None
+    cell: Cell,
+    data: Dataset,
+    store: Store,
+    checks: Checks,
+    device: torch.device,
+    tell: Listener,
+    look: Look | None = None,
 ) -> tuple[Model, Fit]:
     """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on.
 
@@ -119,19 +139,27 @@ def fitted(
             trained = True
             tell(news)
 
-        return loop.fit(cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot)
+        return loop.fit(
+            cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot
+        )
 
     # Models of one family share a training: whoever comes second waits for the first and finds it done.
     with fit_lock(cell, store, tell), provenance.Cost(device) as cost:
         model, log = train()
         epochs = epochs_of(cell) if log.steps else []
         if epochs and log.history[-1]["epoch"] != epochs[-1]:
-            raise ValueError(f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same")
-        if any(load_snapshot(folder, epoch) is None for epoch in epochs):  # lost or damaged: only training brings them back
+            raise ValueError(
+                f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same"
+            )
+        if any(
+            load_snapshot(folder, epoch) is None for epoch in epochs
+        ):  # lost or damaged: only training brings them back
             for old in shared_by_fit(cell, store):
                 old.unlink(missing_ok=True)
             model, log = train()
-    for epoch in (epoch for epoch in epochs if epoch not in checks.values):  # selected otherwise than when it was trained
+    for epoch in (
+        epoch for epoch in epochs if epoch not in checks.values
+    ):  # selected otherwise than when it was trained
         tell(checks.make(prepared(model, weights_after(folder, epoch)), epoch))
     model = prepared(model, None if checks.taken is None else weights_after(folder, checks.taken))
     return model, Fit(
@@ -139,7 +167,9 @@ def fitted(
         sample_seconds=0.0,
         **checks.columns,
         parameters=sum(p.numel() for p in model.parameters()),
-        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None) if epochs else cost.peak_mib,
+        peak_memory_mib=highest(folder / "peak.json", cost.peak_mib if trained else None)
+        if epochs
+        else cost.peak_mib,
         weights=keeper.digest(model),
         trace=as_json(log.trace),
         **provenance.machine(device),
@@ -147,7 +177,9 @@ def fitted(
 
 
 @contextmanager
-def fit_lock(cell: Cell, store: Store, tell: Listener = lambda news: None, *, wait: bool = True) -> Iterator[None]:
+def fit_lock(
+    cell: Cell, store: Store, tell: Listener = lambda news: None, *, wait: bool = True
+) -> Iterator[None]:
     """Hold the lock on a cell's training; raises Timeout if another process has it and `wait` is False."""
     lock = FileLock(store.artefact("fits", f"{cell.fit_key}.lock"))
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)

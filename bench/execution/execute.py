@@ -88,7 +88,11 @@ def complete(
 def illustrate(cell: Cell, rig: Rig, tell: Listener) -> None:
     """Make the cell's album; a model that cannot be drawn is told of, and its rows are as good as without."""
     try:
-        with _ALONE, numerics(deterministic=cell.deterministic, precision=cell.precision), warnings_told(tell):
+        with (
+            _ALONE,
+            numerics(deterministic=cell.deterministic, precision=cell.precision),
+            warnings_told(tell),
+        ):
             make_album(cell, rig.data, rig.store, rig.device)
     except NoRoom:
         raise
@@ -102,9 +106,7 @@ def keep(outcome: Outcome, store: Store, tell: Listener = lambda news: None) -> 
         gone = store.append(outcome.records)
         if gone:
             of = dict.fromkeys(f"{r.name}{'' if r.seed is None else f' seed {r.seed}'}" for r in gone)
-            text = (
-                f"{len(gone)} rows that it outdates ({', '.join(of)}) are superseded, kept in {store.path.with_name('runs-superseded.csv')}"
-            )
+            text = f"{len(gone)} rows that it outdates ({', '.join(of)}) are superseded, kept in {store.path.with_name('runs-superseded.csv')}"
             tell(Notice(text))
 
 
@@ -127,7 +129,9 @@ def warnings_told(tell: Listener) -> Iterator[None]:
         yield
 
 
-def run_cell(cell: Cell, rig: Rig, *, tell: Listener = lambda news: None, board: Board | None = None) -> Outcome:
+def run_cell(
+    cell: Cell, rig: Rig, *, tell: Listener = lambda news: None, board: Board | None = None
+) -> Outcome:
     """Run what is missing of a cell and return its records, which are not stored yet.
 
     An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
@@ -167,7 +171,9 @@ def _run_cell(cell: Cell, rig: Rig, tell: Listener, board: Board | None) -> Outc
     records = list(kept)
     for name, row in blanks.items():
         row = replace(row, **asdict(fit), curves=curves)
-        records += score_records(row, name, metrics[name], subject, data, base_seed=cell.seed, of=cell.family, store=store)
+        records += score_records(
+            row, name, metrics[name], subject, data, base_seed=cell.seed, of=cell.family, store=store
+        )
     return Outcome(records, reused=False)
 
 
@@ -196,14 +202,19 @@ def given_up(cell: Cell, rig: Rig, status: str) -> Outcome | None:
 def abandoned(cell: Cell, rig: Rig, status: str) -> Outcome:
     """Return the outcome of a cell whose lock is held here and whose process is no more: what is missing has `status`; store its rows."""
     kept, blanks = split(cell, rig)
-    records = [r.sealed().settled(cell.vouched) for r in (*kept, *(replace(row, status=status) for row in blanks.values()))]
+    records = [
+        r.sealed().settled(cell.vouched)
+        for r in (*kept, *(replace(row, status=status) for row in blanks.values()))
+    ]
     rig.store.append(records)
     return Outcome(records, reused=False)
 
 
 def too_slow(seconds: float) -> str:
     """Return the status of a cell that took longer than it may."""
-    text = f"the next run goes on from its last checkpoint, of which there is one every {CHECKPOINT_SECONDS:g} s"
+    text = (
+        f"the next run goes on from its last checkpoint, of which there is one every {CHECKPOINT_SECONDS:g} s"
+    )
     return f"timeout: stopped after {seconds:g} s; {text}"
 
 
@@ -215,7 +226,9 @@ def keys_of(cell: Cell, metrics: Mapping[str, Metric]) -> list[str]:
 def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -> None:
     """Raise BenchError where this process has other code than the one in which the cell's scores have these `keys`."""
     if keys_of(cell, metrics) != keys:
-        raise BenchError("run: the code was changed while it ran; what is finished is kept, start the same command again")
+        raise BenchError(
+            "run: the code was changed while it ran; what is finished is kept, start the same command again"
+        )
 
 
 def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:
@@ -223,7 +236,11 @@ def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:
     metrics = rig.metrics
     there = {} if rig.rescore else reusable(rig.store.records(), cell, metrics)
     # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
-    kept = [replace(r, options=as_json(cell.options, in_order=True)) for name in metrics for r in there.get(name, ())]
+    kept = [
+        replace(r, options=as_json(cell.options, in_order=True))
+        for name in metrics
+        for r in there.get(name, ())
+    ]
     blank = blank_record(cell, rig.data, rig.device)
     blanks = {
         name: replace(
@@ -252,7 +269,10 @@ def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric
     def good(r: Record) -> bool:
         done = r.ok or r.status.startswith("n/a")
         return (
-            done and not r.doubt and (r.cell, r.role) == (cell.id, cell.role) and (r.recipe, r.metric_recipe) == (recipe, scored[r.metric])
+            done
+            and not r.doubt
+            and (r.cell, r.role) == (cell.id, cell.role)
+            and (r.recipe, r.metric_recipe) == (recipe, scored[r.metric])
         )
 
     return {name: found[name] for name in metrics if name in found and all(map(good, found[name]))}

@@ -51,7 +51,11 @@ class Spread:
         if self.timeout is not None and not (self.timeout > 0 and self.jobs):
             text = f"--timeout: got {self.timeout} and {self.jobs} jobs"
             raise BadOption(f"{text}, expected seconds above 0, and cells in other processes (jobs ≥ 1)")
-        options = {"--address": self.address, "--cpus-per-cell": self.cpus_per_cell, "--gpus-per-cell": self.gpus_per_cell}
+        options = {
+            "--address": self.address,
+            "--cpus-per-cell": self.cpus_per_cell,
+            "--gpus-per-cell": self.gpus_per_cell,
+        }
         for option, value in options.items():
             if value is not None:
                 raise BadOption(f"{option}: got {value}, but this run is of one machine; add --executor ray")
@@ -62,16 +66,22 @@ class Spread:
         if find_spec("ray") is None:
             raise BadOption("--executor ray: needs Ray; pip install 'genmodel-bench[ray]'")
         if tensorboard:
-            raise BadOption("--tensorboard: writes on this machine while others train; leave it out with --executor ray")
+            raise BadOption(
+                "--tensorboard: writes on this machine while others train; leave it out with --executor ray"
+            )
         if self.timeout is not None and not self.timeout > 0:
             raise BadOption(f"--timeout: got {self.timeout}, expected seconds above 0")
         if self.cpus_per_cell is not None and self.cpus_per_cell < 1:
             raise BadOption(f"--cpus-per-cell: got {self.cpus_per_cell}, expected at least 1")
         gpus = self.gpus_per_cell or 0.0
         if not (0 <= gpus <= 1 or (1 < gpus < 1e6 and gpus == int(gpus))):
-            raise BadOption(f"--gpus-per-cell: got {gpus:g}, expected a share of one, as 0.25, or a whole number")
+            raise BadOption(
+                f"--gpus-per-cell: got {gpus:g}, expected a share of one, as 0.25, or a whole number"
+            )
         if device.startswith("cuda") and not gpus:
-            raise BadOption(f"--device {device}: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell, as 0.25")
+            raise BadOption(
+                f"--device {device}: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell, as 0.25"
+            )
 
     def outcomes(
         self, cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch

@@ -22,7 +22,16 @@ def missing(metric: Metric, model: object) -> list[str]:
     return [need.__name__ for need in metric.needs if not isinstance(model, need)]
 
 
-def measured(name: str, metric: Metric, subject: Subject, reference: Reference, *, base_seed: int, dataset: str, of: str) -> Result:
+def measured(
+    name: str,
+    metric: Metric,
+    subject: Subject,
+    reference: Reference,
+    *,
+    base_seed: int,
+    dataset: str,
+    of: str,
+) -> Result:
     """Return what a metric says of a subject; `of` is the kind of model, or the name of somebody's samples. Seeds the generators.
 
     Raises ValueError if a score is NaN or infinite: it is never written.

@@ -23,7 +23,17 @@ from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError
 from genmodel_bench.execution.draws import News, Waiting
-from genmodel_bench.execution.execute import Outcome, Rig, check_code, complete, given_up, keys_of, run_cell, stored, too_slow
+from genmodel_bench.execution.execute import (
+    Outcome,
+    Rig,
+    check_code,
+    complete,
+    given_up,
+    keys_of,
+    run_cell,
+    stored,
+    too_slow,
+)
 from genmodel_bench.execution.listener import Watch
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import MODELS
@@ -55,7 +65,9 @@ class Place:
     def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
         """Return what cells are run with here; `data` lies on the device where they are."""
         store = Store(self.results, self.dataset)
-        return Rig(data, store, metrics, resolve_device(self.device), self.rescore, self.run, self.tensorboard)
+        return Rig(
+            data, store, metrics, resolve_device(self.device), self.rescore, self.run, self.tensorboard
+        )
 
 
 def usual_jobs(device: torch.device) -> int:
@@ -105,7 +117,14 @@ class Pool:
     """Runs cells in `jobs` worker processes that share the threads."""
 
     def __init__(
-        self, data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch, *, jobs: int, timeout: float | None = None
+        self,
+        data: Dataset,
+        place: Place,
+        metrics: Mapping[str, Metric],
+        watch: Watch,
+        *,
+        jobs: int,
+        timeout: float | None = None,
     ) -> None:
         self.place, self.rig, self.watch = place, place.rig(data, dict(metrics)), watch
         self.jobs, self.timeout = jobs, timeout
@@ -145,7 +164,9 @@ class Pool:
         """Return a new worker process."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self.place, self.rig.metrics, self.threads), daemon=True)
+        process = context.Process(
+            target=work, args=(theirs, self.place, self.rig.metrics, self.threads), daemon=True
+        )
         # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides. A process of
         # multiprocessing's own that starts with the first child would unblock it again.
         resource_tracker.ensure_running()
@@ -192,7 +213,11 @@ class Pool:
 
     def overdue(self, worker: Worker) -> bool:
         """Return whether a worker's cell has taken longer than it may."""
-        return self.timeout is not None and worker.since is not None and time.monotonic() - worker.since > self.timeout
+        return (
+            self.timeout is not None
+            and worker.since is not None
+            and time.monotonic() - worker.since > self.timeout
+        )
 
     def hear(self, worker: Worker) -> Outcome | Literal["elsewhere"] | None:
         """Return what a worker says of its cell: the outcome, 'elsewhere' if another process is at it, None if it goes on."""
@@ -206,7 +231,9 @@ class Pool:
             worker.process.join()
             if not worker.ready:
                 text = "a script that calls `run` with jobs has to do so under `if __name__ == '__main__':`"
-                raise BenchError(f"run: a worker process could not start ({cause_of_death(worker)}); {text}") from None
+                raise BenchError(
+                    f"run: a worker process could not start ({cause_of_death(worker)}); {text}"
+                ) from None
             return self.give_up(worker, cause_of_death(worker))
         if kind == "news":
             if isinstance(content, Waiting):  # the time that another cell takes is not this one's
@@ -263,7 +290,9 @@ def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric
         while True:
             cell, keys, wait = pipe.recv()
             check_code(cell, metrics, keys)
-            outcome = complete(cell, rig, wait=wait, begin=lambda: pipe.send(("begun", None)), tell=seldom(pipe))
+            outcome = complete(
+                cell, rig, wait=wait, begin=lambda: pipe.send(("begun", None)), tell=seldom(pipe)
+            )
             pipe.send(("done", outcome))
     except EOFError:
         return

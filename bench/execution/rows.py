@@ -20,7 +20,15 @@ from genmodel_bench.training import loop
 
 
 def score_records(
-    row: Record, name: str, metric: Metric, subject: Subject, data: Dataset, *, base_seed: int, of: str, store: Store
+    row: Record,
+    name: str,
+    metric: Metric,
+    subject: Subject,
+    data: Dataset,
+    *,
+    base_seed: int,
+    of: str,
+    store: Store,
 ) -> list[Record]:
     """Return the rows of one metric, made from `row`, which holds all but the scores; keep its arrays in `store`."""
     row = replace(row, metric=name)
@@ -43,7 +51,11 @@ def score_records(
 def as_texts(columns: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a score with those of JSON as texts; `curves` are those of the cell, which go with the score's own."""
     own = columns["curves"]
-    return {**columns, "metric_settings": as_json(columns["metric_settings"]), "curves": as_json({**curves, **own} if own else {})}
+    return {
+        **columns,
+        "metric_settings": as_json(columns["metric_settings"]),
+        "curves": as_json({**curves, **own} if own else {}),
+    }
 
 
 def measured(row: Record) -> list[Any]:

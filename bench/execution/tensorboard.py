@@ -70,7 +70,9 @@ class Board:
         """Write images (n, c, h, w) in [0, 1] as a grid, as square as can be."""
         from torchvision.utils import make_grid
 
-        self.writer.add_image("samples", make_grid(images.cpu(), nrow=math.ceil(math.sqrt(len(images))), padding=1), epoch)
+        self.writer.add_image(
+            "samples", make_grid(images.cpu(), nrow=math.ceil(math.sqrt(len(images))), padding=1), epoch
+        )
 
     def close(self, records: list[Record]) -> None:
         """Write the scores, and what the album tells of a training that nothing was heard of, now or before."""
@@ -83,7 +85,11 @@ class Board:
 
     def replay(self, records: list[Record]) -> None:
         """Write the checks from the records, and the losses and the film from the cell's album, where there is one."""
-        checks = {epoch: value for r in records for epoch, value in json.loads(r.curves).get("validation by epoch", {}).items()}
+        checks = {
+            epoch: value
+            for r in records
+            for epoch, value in json.loads(r.curves).get("validation by epoch", {}).items()
+        }
         for epoch, value in checks.items():
             self.writer.add_scalar("validation/parzen", value, int(epoch))
         try:
@@ -92,6 +98,10 @@ class Board:
             return
         about = json.loads(text)
         for row in about["history"]:
-            self.scalars(row["stage"], row["epoch"], {name: value for name, value in row.items() if name not in ("stage", "epoch")})
+            self.scalars(
+                row["stage"],
+                row["epoch"],
+                {name: value for name, value in row.items() if name not in ("stage", "epoch")},
+            )
         for each, frames in zip(about["epochs"], images["film"], strict=True):
             self.grid(frames, each)

@@ -36,12 +36,16 @@ def read_array(path: Path, shape: tuple[int, int, int]) -> Any:
     kind = path.suffix.lower()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks of the libraries on what is odd; what they cannot read they refuse
+            warnings.simplefilter(
+                "ignore"
+            )  # remarks of the libraries on what is odd; what they cannot read they refuse
             return reader(path, shape)
     except BadSamples:
         raise
     except MemoryError as error:
-        raise BadSamples(f"{path}: cannot be read, it says it holds more numbers than fit into memory; save it as .npy") from error
+        raise BadSamples(
+            f"{path}: cannot be read, it says it holds more numbers than fit into memory; save it as .npy"
+        ) from error
     except pickle.UnpicklingError as error:
         raise BadSamples(
             f"{path}: cannot be read as .pt of plain tensors: it holds other objects, or is damaged; save one tensor"
@@ -59,7 +63,9 @@ def is_folder(path: Path) -> bool:
             path.open("rb").close()
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise BenchError(f"{path}: is a link to {os.readlink(path)}, which does not exist; repair or remove it") from error
+            raise BenchError(
+                f"{path}: is a link to {os.readlink(path)}, which does not exist; repair or remove it"
+            ) from error
         raise BenchError(f"{path}: no such file or folder; name one that is there") from error
     except (OSError, ValueError) as error:
         raise BenchError(
@@ -67,7 +73,9 @@ def is_folder(path: Path) -> bool:
         ) from error
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         # Reading a pipe could wait forever, a device never end.
-        raise BenchError(f"{path}: is a pipe, socket or device, expected a file or a folder; save the samples to a file first")
+        raise BenchError(
+            f"{path}: is a pipe, socket or device, expected a file or a folder; save the samples to a file first"
+        )
     return stat.S_ISDIR(mode)
 
 
@@ -75,14 +83,18 @@ def check_form(dtype: Any, got: tuple[int, ...], shape: tuple[int, int, int], wh
     """Raise BadSamples unless an array of this dtype and shape can hold images (c, h, w) of `shape`, one or more."""
     kind = str(dtype).removeprefix("torch.")
     if isinstance(dtype, np.dtype) and dtype.hasobject:
-        raise BadSamples(f"{who}: cannot be read without running code: it holds Python objects (dtype {kind:.60}); save plain numbers")
+        raise BadSamples(
+            f"{who}: cannot be read without running code: it holds Python objects (dtype {kind:.60}); save plain numbers"
+        )
     if not (isinstance(dtype, np.dtype) and dtype.kind == "f") and kind not in DTYPES:
         raise BadSamples(f"{who}: dtype {kind:.60}, expected float in [0, 1] or uint8; convert it")
     c, h, w = shape
     fits = {2: (math.prod(shape),), 3: (h, w) if c == 1 else (), 4: shape}
     if len(got) not in fits or got[1:] != fits[len(got)]:
         kinds = [f"(n, {math.prod(shape)})", *([f"(n, {h}, {w})"] if c == 1 else []), f"(n, {c}, {h}, {w})"]
-        raise BadSamples(f"{who}: shape {got!s:.200}, expected {', '.join(kinds[:-1])} or {kinds[-1]}; reshape it")
+        raise BadSamples(
+            f"{who}: shape {got!s:.200}, expected {', '.join(kinds[:-1])} or {kinds[-1]}; reshape it"
+        )
     if got[0] < 1:
         raise BadSamples(f"{who}: holds no samples, expected some thousands; write it again")
 
@@ -100,9 +112,14 @@ def npy_header(file: IO[bytes], who: object) -> tuple[tuple[int, ...], bool, np.
     """Return what an .npy's header declares, and its own length: shape, whether in Fortran's order, dtype, bytes. Raises BadSamples."""
     head = io.BytesIO(file.read(HEADER))
     version = np.lib.format.read_magic(head)
-    readers: dict[Any, Any] = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    readers: dict[Any, Any] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
     if version not in readers:
-        raise BadSamples(f"{who}: cannot be read as .npy of version {version}, expected 1.0 or 2.0; save it with NumPy as plain numbers")
+        raise BadSamples(
+            f"{who}: cannot be read as .npy of version {version}, expected 1.0 or 2.0; save it with NumPy as plain numbers"
+        )
     shape, fortran, dtype = readers[version](head)
     return tuple(map(int, shape)), fortran, dtype, head.tell()
 
@@ -111,13 +128,19 @@ def check_length(shape: tuple[int, ...], dtype: np.dtype[Any], there: int, who: 
     """Raise BadSamples if an array is longer than the `there` bytes that hold it."""
     rows = there // (math.prod(shape[1:]) * dtype.itemsize)
     if rows < shape[0]:
-        raise BadSamples(f"{who}: cannot be read, declares {shape[0]!s:.30} rows but holds {rows}: it was cut off; write or copy it again")
+        raise BadSamples(
+            f"{who}: cannot be read, declares {shape[0]!s:.30} rows but holds {rows}: it was cut off; write or copy it again"
+        )
 
 
 def read_npz(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
     """Return the one array of an .npz file, or that named 'samples'; the others are not looked at."""
     with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist() if info.filename.endswith(".npy")}
+        members = {
+            info.filename.removesuffix(".npy"): info
+            for info in archive.infolist()
+            if info.filename.endswith(".npy")
+        }
         name = only_name(list(members), path)
         info, who = members[name], f"{path}, member {name!r:.60}"
         with archive.open(info) as file:
@@ -125,7 +148,9 @@ def read_npz(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
         check_form(dtype, got, shape, who)
         check_length(got, dtype, info.file_size - offset, who)
         if info.file_size > available_memory() // 2:
-            raise BadSamples(f"{who}: declares {gib(info.file_size)}, of memory {gib(available_memory())} are free; save it as .npy")
+            raise BadSamples(
+                f"{who}: declares {gib(info.file_size)}, of memory {gib(available_memory())} are free; save it as .npy"
+            )
         with archive.open(info) as file:
             array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
             while file.read(2**20):  # the checksum is compared where the member ends
@@ -139,15 +164,24 @@ def read_pt(path: Path, shape: tuple[int, int, int]) -> Any:
     Without mapping torch would believe a storage's declared length and read beyond it.
     """
     if not zipfile.is_zipfile(path):
-        raise BadSamples(f"{path}: cannot be read as .pt: it is damaged, or older than torch 1.6; save it again, or as .npy")
+        raise BadSamples(
+            f"{path}: cannot be read as .pt: it is damaged, or older than torch 1.6; save it again, or as .npy"
+        )
     check_name(path)
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records) or sum(r.file_size for r in records) > path.stat().st_size:
-            raise BadSamples(f"{path}: cannot be read as .pt: its records are compressed, as torch.save leaves none; save it as .npy")
+        if (
+            any(record.compress_type != zipfile.ZIP_STORED for record in records)
+            or sum(r.file_size for r in records) > path.stat().st_size
+        ):
+            raise BadSamples(
+                f"{path}: cannot be read as .pt: its records are compressed, as torch.save leaves none; save it as .npy"
+            )
         damaged = archive.testzip()
         if damaged is not None:
-            raise BadSamples(f"{path}: cannot be read, record {damaged!r:.60} is damaged; write or copy it again")
+            raise BadSamples(
+                f"{path}: cannot be read, record {damaged!r:.60} is damaged; write or copy it again"
+            )
     content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     if isinstance(content, dict):
         arrays = {key: value for key, value in content.items() if isinstance(value, Tensor)}
@@ -165,7 +199,12 @@ def read_safetensors(path: Path, shape: tuple[int, int, int]) -> Tensor:
         return tensor
 
 
-READERS: dict[str, Any] = {".npy": read_npy, ".npz": read_npz, ".pt": read_pt, ".safetensors": read_safetensors}
+READERS: dict[str, Any] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".pt": read_pt,
+    ".safetensors": read_safetensors,
+}
 
 
 def only_name(names: list[Any], path: Path) -> Any:
@@ -173,7 +212,9 @@ def only_name(names: list[Any], path: Path) -> Any:
     if "samples" in names:
         return "samples"
     if len(names) != 1:
-        shown = ", ".join(f"{name!r:.40}" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        shown = ", ".join(f"{name!r:.40}" for name in names[:5]) + (
+            f" and {len(names) - 5} more" if len(names) > 5 else ""
+        )
         raise BadSamples(f"{path}: expected one array, or one named 'samples'; got {shown or 'none'}")
     return names[0]
 
@@ -183,7 +224,9 @@ def check_name(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise BadSamples(f"{path}: its name is not UTF-8, which files of this kind need; rename it, or save it as .npy") from error
+        raise BadSamples(
+            f"{path}: its name is not UTF-8, which files of this kind need; rename it, or save it as .npy"
+        ) from error
 
 
 def available_memory() -> int:
@@ -193,12 +236,18 @@ def available_memory() -> int:
         fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         free.append(int(fields["MemAvailable"].split()[0]) * 1024)
     except (OSError, KeyError, ValueError):  # no Linux
-        free.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 2**32)
+        free.append(
+            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 2**32
+        )
     free += cgroup_memory(Path("/sys/fs/cgroup"))
     try:
         import resource
 
-        used = {line.split(":")[0]: line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Vm")}
+        used = {
+            line.split(":")[0]: line.split()[1]
+            for line in Path("/proc/self/status").read_text().splitlines()
+            if line.startswith("Vm")
+        }
         for limit, field in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
             soft = resource.getrlimit(limit)[0]
             if soft != resource.RLIM_INFINITY:
@@ -219,7 +268,9 @@ def cgroup_memory(folder: Path) -> list[int]:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            stat = dict(line.split() for line in (folder / used).with_name("memory.stat").read_text().splitlines())
+            stat = dict(
+                line.split() for line in (folder / used).with_name("memory.stat").read_text().splitlines()
+            )
             taken = int((folder / used).read_text()) - int(stat.get(cached, 0))
             found.append(max(0, int((folder / limit).read_text()) - max(0, taken)))
         except (OSError, ValueError):  # no such group, or no limit: "max"

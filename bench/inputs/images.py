@@ -41,7 +41,9 @@ def read_images(folder: Path, shape: tuple[int, int, int] | None = None) -> Tens
                 raise BenchError(f"{path}: is in colour, expected grey images; convert it to grey")
             if not pictures and 8 * len(paths) * picture.size > available_memory():
                 need = gib(4 * len(paths) * picture.size)
-                raise BenchError(f"{folder}: {len(paths)} images of {w}×{h} take {need}, too much for memory; score them as one .npy")
+                raise BenchError(
+                    f"{folder}: {len(paths)} images of {w}×{h} take {need}, too much for memory; score them as one .npy"
+                )
             size = size or (w, h)
             pictures.append(picture)
     channels = max(1 if picture.ndim == 2 else 3 for picture in pictures)
@@ -78,8 +80,12 @@ def read_image(path: Path, size: tuple[int, int] | None, whose: str = "") -> np.
         with Image.open(path, formats=FORMATS) as picture:
             (w, h), (w0, h0) = picture.size, size or picture.size
             if (w, h) != (w0, h0):
-                raise BenchError(f"{path}: is {w}×{h} pixels where {whose} is {w0}×{h0}; expected one size, resize it")
-            if picture.format != "MPO" and getattr(picture, "is_animated", False):  # a camera's MPO is one picture and its previews
+                raise BenchError(
+                    f"{path}: is {w}×{h} pixels where {whose} is {w0}×{h0}; expected one size, resize it"
+                )
+            if picture.format != "MPO" and getattr(
+                picture, "is_animated", False
+            ):  # a camera's MPO is one picture and its previews
                 raise BenchError(f"{path}: holds several frames, expected one image; save each as a file")
             picture.verify()  # the checksums of a PNG, which decoding passes over; afterwards it has to be opened anew
         with Image.open(path, formats=FORMATS) as picture:
@@ -87,7 +93,9 @@ def read_image(path: Path, size: tuple[int, int] | None, whose: str = "") -> np.
     except BenchError:
         raise
     except Exception as error:  # a damaged file may raise anything in what parses it
-        raise BenchError(f"{path}: cannot be read as an image ({first_line(error)}); remove or repair it") from error
+        raise BenchError(
+            f"{path}: cannot be read as an image ({first_line(error)}); remove or repair it"
+        ) from error
 
 
 def pixels(picture: ImageFile, path: Path) -> np.ndarray[Any, Any]:
@@ -97,13 +105,19 @@ def pixels(picture: ImageFile, path: Path) -> np.ndarray[Any, Any]:
     # A colour that stands for transparent cannot be brought to 16 bits.
     keyed = sixteen and "transparency" in picture.info
     if keyed or (picture.has_transparency_data and not sixteen and smallest_alpha(picture) < 255):
-        raise BenchError(f"{path}: has transparent pixels; put it on the background it is meant for and save it without transparency")
-    if sixteen or (picture.mode == "I" and picture.format == "PPM"):  # 16-bit grey, which Pillow's conversion would clip to 255
+        raise BenchError(
+            f"{path}: has transparent pixels; put it on the background it is meant for and save it without transparency"
+        )
+    if sixteen or (
+        picture.mode == "I" and picture.format == "PPM"
+    ):  # 16-bit grey, which Pillow's conversion would clip to 255
         return np.asarray(picture, dtype=np.float32) / np.float32(65535)
     if picture.mode[0] in "IF":
         raise ValueError(f"its pixels are of kind {picture.mode!r}, whose range is not known")
     if ";16" in stored:
-        raise BenchError(f"{path}: has 16 bits per colour, of which 8 would be lost; save it with 8, or the samples as .npy")
+        raise BenchError(
+            f"{path}: has 16 bits per colour, of which 8 would be lost; save it with 8, or the samples as .npy"
+        )
     rgb = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
     return rgb[..., 0].copy() if (rgb == rgb[..., :1]).all() else rgb
 

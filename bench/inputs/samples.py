@@ -44,10 +44,14 @@ def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | Non
     except BenchError as error:
         raise BadSamples(str(error)) from error
     except (OSError, MemoryError) as error:  # as of a disk that is taken away meanwhile
-        raise BadSamples(f"{path}: cannot be read ({error or 'out of memory'}); try again, or copy it elsewhere") from error
+        raise BadSamples(
+            f"{path}: cannot be read ({error or 'out of memory'}); try again, or copy it elsewhere"
+        ) from error
 
 
-def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples", scratch: Path | None = None) -> Tensor:
+def as_samples(
+    array: Any, shape: tuple[int, int, int], *, who: str = "samples", scratch: Path | None = None
+) -> Tensor:
     """Return an array (n, d), (n, h, w), (n, c, h, w), float in [0, 1] or uint8, as (n, c, h, w) float32; do not write to it.
 
     It shares memory with `array` where that is float32 in C order. Raises BadSamples.
@@ -56,7 +60,9 @@ def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples",
     if str(x.dtype).removeprefix("torch.") != "uint8":
         check_values(x, who)
     elif max(int(part.max()) for part in parts(x)) <= 1:
-        raise BadSamples(f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats")
+        raise BadSamples(
+            f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats"
+        )
     if isinstance(x, Tensor) and x.dtype == torch.float32 and x.is_contiguous():
         return x.view(-1, *shape)
     return converted(x, (len(x), *shape), who, scratch)
@@ -65,7 +71,9 @@ def as_samples(array: Any, shape: tuple[int, int, int], *, who: str = "samples",
 def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor | np.ndarray[Any, Any]:
     """Return an array whose dtype and shape fit images of `shape`, as a tensor where torch has its form. Raises BadSamples."""
     if not isinstance(array, (np.ndarray, Tensor)):
-        raise BadSamples(f"{who}: expected an array, got {type(array).__name__}; make it one with numpy.asarray")
+        raise BadSamples(
+            f"{who}: expected an array, got {type(array).__name__}; make it one with numpy.asarray"
+        )
     if isinstance(array, np.ma.MaskedArray):
         raise BadSamples(f"{who}: expected an array, got one with masked values; fill them first")
     if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_meta or array.is_nested):
@@ -87,7 +95,9 @@ def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor |
     if not (x.dtype.isnative and x.dtype.itemsize <= 8 and x.flags.aligned and min(strides) >= 0):
         return x
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nothing writes to samples
+        warnings.filterwarnings(
+            "ignore", message="The given NumPy array is not writable"
+        )  # nothing writes to samples
         return torch.from_numpy(x)
 
 
@@ -97,7 +107,9 @@ def parts(x: Tensor | np.ndarray[Any, Any]) -> Iterator[Tensor]:
     for i in range(0, len(x), step):
         part = x[i : i + step]
         if isinstance(part, np.ndarray):  # of another byte order, wider than torch has, or backwards
-            dtype = np.uint8 if part.dtype.kind == "u" else np.float64 if part.dtype.itemsize > 4 else np.float32
+            dtype = (
+                np.uint8 if part.dtype.kind == "u" else np.float64 if part.dtype.itemsize > 4 else np.float32
+            )
             with np.errstate(all="ignore"):  # what overflows is refused as infinite
                 part = torch.from_numpy(part.astype(dtype, order="C"))
         yield part
@@ -112,7 +124,10 @@ def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
         lo, hi = float(flat.min()), float(flat.max())  # NaN where any value is
         low, high = min(low, lo), max(high, hi)
         if not (lo >= 0 and hi <= 1):
-            for what, bad in (("are not finite", ~flat.isfinite()), ("leave [0, 1]", (flat < 0) | (flat > 1))):
+            for what, bad in (
+                ("are not finite", ~flat.isfinite()),
+                ("leave [0, 1]", (flat < 0) | (flat > 1)),
+            ):
                 rows = bad.any(1).nonzero()[:, 0]
                 if len(rows):
                     counts[what] += len(rows)
@@ -121,10 +136,14 @@ def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
     for what, count in counts.items():
         if count:
             span = f", values span [{low}, {high}]" if what == "leave [0, 1]" else ""
-            raise BadSamples(f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); repair or leave them out")
+            raise BadSamples(
+                f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); repair or leave them out"
+            )
 
 
-def converted(x: Tensor | np.ndarray[Any, Any], size: tuple[int, ...], who: str, scratch: Path | None) -> Tensor:
+def converted(
+    x: Tensor | np.ndarray[Any, Any], size: tuple[int, ...], who: str, scratch: Path | None
+) -> Tensor:
     """Return x: (n, ...) as float32 of `size`, bytes divided by 255, in memory or mapped from a nameless file on the disk of `scratch`."""
     need, free = 4 * math.prod(size), available_memory()
     floats = (part.float() / 255 if part.dtype == torch.uint8 else part.float() for part in parts(x))
@@ -135,7 +154,9 @@ def converted(x: Tensor | np.ndarray[Any, Any], size: tuple[int, ...], who: str,
             done += len(part)
         return out
     if scratch is None:
-        raise BadSamples(f"{who}: {gib(need)} as float32, of memory {gib(free)} are free; save it as a float32 .npy")
+        raise BadSamples(
+            f"{who}: {gib(need)} as float32, of memory {gib(free)} are free; save it as a float32 .npy"
+        )
     # The folder need not exist, and nothing is made that would outlast a failure.
     folder = next(parent for parent in (scratch, *scratch.parents) if parent.is_dir())
     try:
@@ -148,7 +169,9 @@ def converted(x: Tensor | np.ndarray[Any, Any], size: tuple[int, ...], who: str,
             mapped = np.memmap(file, np.float32, "r", shape=size)
     except OSError as error:
         where = f"cannot be written to a disk either, at {folder} ({error.strerror or error})"
-        raise BadSamples(f"{who}: {gib(need)} as float32 do not fit into memory, and {where}; save it as a float32 .npy") from error
+        raise BadSamples(
+            f"{who}: {gib(need)} as float32 do not fit into memory, and {where}; save it as a float32 .npy"
+        ) from error
     mapped_samples = checked_array(mapped, (size[1], size[2], size[3]), who)
     assert isinstance(mapped_samples, Tensor), "native float32 in C order is torch's own form"
     return mapped_samples

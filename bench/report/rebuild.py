@@ -68,7 +68,9 @@ def illustrate(store: Store, records: Sequence[Record], table: Table, theory: Se
     figures = figures_of(store.folder, records, store.cache)
     shown = [figure for figure in [*figures, *theory] if not figure.wide]
     path = store.folder / "report.html"
-    write_atomically(path, page(store.dataset, table, records, shown, comparison(records, store.cache)).encode())
+    write_atomically(
+        path, page(store.dataset, table, records, shown, comparison(records, store.cache)).encode()
+    )
     return [*files_of(figures), path]
 
 

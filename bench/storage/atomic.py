@@ -9,7 +9,11 @@ import socket
 import threading
 from pathlib import Path
 
-NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file may not become as large"}
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file may not become as large",
+}
 """What the system says when it cannot take more bytes, in words."""
 
 
@@ -21,7 +25,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` by temporary file, sync and rename; folders are made as needed. Raises NoRoom, and OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The machine's name is part of it: on a shared disk another one's processes have the same numbers.
-    temporary = path.with_name(f"{path.name}.{threading.get_native_id()}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary = path.with_name(
+        f"{path.name}.{threading.get_native_id()}.{socket.gethostname()}.{os.getpid()}.tmp"
+    )
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -32,7 +38,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise NoRoom(f"{path}: {NO_ROOM[error.errno]}; make room, the same command goes on from what is finished") from error
+            raise NoRoom(
+                f"{path}: {NO_ROOM[error.errno]}; make room, the same command goes on from what is finished"
+            ) from error
         raise
 
 
@@ -52,7 +60,11 @@ def sweep(folder: Path) -> None:
     """Delete the temporary files under `folder` of processes of this machine that are no more."""
     for path in folder.rglob("*.tmp"):
         owner = re.search(r"\.([^/]+)\.(\d+)\.tmp$", path.name)
-        if owner and path.name.endswith(f".{socket.gethostname()}.{owner[2]}.tmp") and not is_running(int(owner[2])):
+        if (
+            owner
+            and path.name.endswith(f".{socket.gethostname()}.{owner[2]}.tmp")
+            and not is_running(int(owner[2]))
+        ):
             path.unlink(missing_ok=True)
 
 

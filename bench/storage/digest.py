@@ -92,7 +92,9 @@ def code_digests(*modules: str) -> dict[str, str]:
             todo += _packages_of(name)
     digests = {name: found[name].digest for name in sorted(found)}
     joined = _Joined(found)
-    return digests | ({"imports": content_digest([joined.deep(name) for name in modules])} if len(found) > 1 else {})
+    return digests | (
+        {"imports": content_digest([joined.deep(name) for name in modules])} if len(found) > 1 else {}
+    )
 
 
 class _Joined:
@@ -132,7 +134,11 @@ class _Joined:
             if (name == attribute and name not in source.defined) or attribute == "*":
                 for origin in origins:
                     ring = origin.module in self.under_way or (origin.attribute, origin.module) in by
-                    there = self.taken(origin.attribute, origin.module, by) if origin.module and not ring else [origin.attribute]
+                    there = (
+                        self.taken(origin.attribute, origin.module, by)
+                        if origin.module and not ring
+                        else [origin.attribute]
+                    )
                     found.append(json.dumps([name, origin.text, *there]))
         return found
 
@@ -151,7 +157,9 @@ def source_of(module: str) -> Source:
     """Return what a module's source says, read the first time it is asked for: an edit while a run goes on is not taken for what ran."""
     spec = None if module == "__main__" else _spec(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        raise BenchError(f"digest: {module!r} has no source file to hash; define models and metrics in a module that can be imported")
+        raise BenchError(
+            f"digest: {module!r} has no source file to hash; define models and metrics in a module that can be imported"
+        )
     path = Path(spec.origin)
     if path.suffix != ".py":
         return Source(file_digest(path))
@@ -162,18 +170,31 @@ def source_of(module: str) -> Source:
 def walked(text: str, package: str = "") -> Source:
     """Return what a source text of a module of `package` says."""
     tree = ast.parse(text)
-    only_typing = {id(inner) for node in ast.walk(tree) if _is_type_checking(node) for inner in ast.walk(node)}
+    only_typing = {
+        id(inner) for node in ast.walk(tree) if _is_type_checking(node) for inner in ast.walk(node)
+    }
     names: dict[str, list[Origin]] = {}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in only_typing:
             for bound, origin in _bindings(node, package):
                 names.setdefault(bound, [])
                 names[bound] += [origin] * (origin not in names[bound])
-    walk = _Walk(names, package, {name for name, origins in names.items() if len(origins) > 1} | (names.keys() & _bound_otherwise(tree)))
+    walk = _Walk(
+        names,
+        package,
+        {name for name, origins in names.items() if len(origins) > 1}
+        | (names.keys() & _bound_otherwise(tree)),
+    )
     canonical = walk.body(tree.body)
     mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     # What nothing mentions is imported for what that does, or to be handed on; what only annotations mention is not used.
-    alone = {("", "", o.module) for name, origins in names.items() if name not in mentioned for o in origins if o.module}
+    alone = {
+        ("", "", o.module)
+        for name, origins in names.items()
+        if name not in mentioned
+        for o in origins
+        if o.module
+    }
     return Source(
         content_digest(canonical),
         frozenset(walk.uses | alone),
@@ -187,14 +208,20 @@ def _bindings(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple
     if isinstance(node, ast.Import):
         for alias in node.names:
             module = {"module": alias.name} if _followed(alias.name) else {"text": alias.name}
-            yield (alias.asname, Origin(**module)) if alias.asname else (alias.name.partition(".")[0], Origin(**module, prefix=alias.name))
+            yield (
+                (alias.asname, Origin(**module))
+                if alias.asname
+                else (alias.name.partition(".")[0], Origin(**module, prefix=alias.name))
+            )
         return
     source = resolve_name("." * node.level + (node.module or ""), package)
     for alias in node.names:
         inner = f"{source}.{alias.name}"
         if not _followed(source):
             origin = Origin(text=inner)
-        elif alias.name != "*" and _spec(inner):  # `from package import x` is of a submodule x where there is one
+        elif alias.name != "*" and _spec(
+            inner
+        ):  # `from package import x` is of a submodule x where there is one
             origin = Origin(module=inner)
         else:
             origin = Origin(alias.name, source)
@@ -225,27 +252,44 @@ class _Walk:
                 return ["JoinedStr", _merged([self.node(part) for part in node.values])]
             case ast.Raise(exc=ast.Call() as error):
                 return ["Raise", self.without_texts(error)]
-            case ast.Expr(value=ast.Call(func=(ast.Name() | ast.Attribute()) as called) as call) if self.is_told(called):
+            case ast.Expr(value=ast.Call(func=(ast.Name() | ast.Attribute()) as called) as call) if (
+                self.is_told(called)
+            ):
                 return ["Expr", self.without_texts(call)]
             case ast.ClassDef():
-                is_config = any(isinstance(part, ast.FunctionDef) and part.name == "build" for part in node.body)
-                return ["ClassDef", *self.fields(node, skip="body"), ["body", self.class_body(node.body, is_config=is_config)]]
+                is_config = any(
+                    isinstance(part, ast.FunctionDef) and part.name == "build" for part in node.body
+                )
+                return [
+                    "ClassDef",
+                    *self.fields(node, skip="body"),
+                    ["body", self.class_body(node.body, is_config=is_config)],
+                ]
             case ast.AnnAssign(value=ast.expr() as value):
                 return ["Assign", ["targets", [self.node(node.target)]], ["value", self.node(value)]]
             case ast.Import() | ast.ImportFrom():
-                return ["Import", [[bound, self.text_of(origin, [])] for bound, origin in _bindings(node, self.package)]]
+                return [
+                    "Import",
+                    [[bound, self.text_of(origin, [])] for bound, origin in _bindings(node, self.package)],
+                ]
             case _:
                 return [type(node).__name__, *self.fields(node)]
 
     def without_texts(self, call: ast.Call) -> list[Any]:
         """Return a call without those of its arguments that are texts for people."""
         kept = [self.node(argument) for argument in call.args if not _is_text(argument)]
-        named = [[keyword.arg, self.node(keyword.value)] for keyword in call.keywords if not _is_text(keyword.value)]
+        named = [
+            [keyword.arg, self.node(keyword.value)]
+            for keyword in call.keywords
+            if not _is_text(keyword.value)
+        ]
         return [self.node(call.func), kept, named]
 
     def is_told(self, called: ast.Name | ast.Attribute) -> bool:
         """Return whether a call warns, or adds a note to an error."""
-        return self.imported(called) == "warnings.warn" or (isinstance(called, ast.Attribute) and called.attr == "add_note")
+        return self.imported(called) == "warnings.warn" or (
+            isinstance(called, ast.Attribute) and called.attr == "add_note"
+        )
 
     def fields(self, node: ast.AST, skip: str = "") -> Iterator[list[Any]]:
         """Yield name and canonical content of each field that holds anything."""
@@ -273,7 +317,9 @@ class _Walk:
             if is_config and _is_by_value(node):
                 continue
             if isinstance(node, ast.AnnAssign):
-                inner = {_last(n) for n in ast.walk(node.annotation) if isinstance(n, (ast.Name, ast.Attribute))}
+                inner = {
+                    _last(n) for n in ast.walk(node.annotation) if isinstance(n, (ast.Name, ast.Attribute))
+                }
                 value = [self.node(node.value)] if node.value else []
                 found.append(["Field", *sorted(inner & {*MARKS}), self.node(node.target), *value])
             elif self.counts(node):
@@ -284,7 +330,9 @@ class _Walk:
         """Return whether a statement can change a number."""
         match node:
             case ast.Import() | ast.ImportFrom():
-                return any(bound == "*" or bound in self.contested for bound, _ in _bindings(node, self.package))
+                return any(
+                    bound == "*" or bound in self.contested for bound, _ in _bindings(node, self.package)
+                )
             case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.AnnAssign(value=None):
                 return False
             case ast.ClassDef():
@@ -294,7 +342,9 @@ class _Walk:
     def only_declares(self, node: ast.ClassDef) -> bool:
         """Return whether a class is a Protocol that says what is there, and does nothing."""
         bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
-        if not any(isinstance(base, (ast.Name, ast.Attribute)) and _last(base) == "Protocol" for base in bases):
+        if not any(
+            isinstance(base, (ast.Name, ast.Attribute)) and _last(base) == "Protocol" for base in bases
+        ):
             return False
         fields = (ast.FunctionDef, ast.AsyncFunctionDef)
         methods = [statement for statement in node.body if isinstance(statement, fields)]
@@ -348,7 +398,11 @@ def _bound_otherwise(tree: ast.Module) -> set[str]:
                 found.add(node.name)
             case ast.arg():
                 found.add(node.arg)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+            ):
                 found.add(name)
     return found
 
@@ -359,7 +413,9 @@ def _defined(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         else:
-            yield from (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            yield from (
+                n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            )
 
 
 def _is_type_checking(node: ast.AST) -> bool:
@@ -407,7 +463,13 @@ def _last(node: ast.Name | ast.Attribute) -> str:
 
 def _is_by_value(node: ast.stmt) -> bool:
     """Return whether a statement of a Config assigns what reaches a result by value."""
-    targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+    targets = (
+        [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else node.targets
+        if isinstance(node, ast.Assign)
+        else []
+    )
     return len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id in BY_VALUE
 
 

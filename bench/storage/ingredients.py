@@ -76,19 +76,29 @@ class Vouched:
 
     def settled(self, ingredients: Mapping[str, Any]) -> Ingredients:
         """Return the ingredients of a part as they enter keys: code by the first digest that gives its bits."""
-        of, dataset = str(ingredients.get("metric", ingredients.get("kind of model"))), str(ingredients.get("data set"))
+        of, dataset = (
+            str(ingredients.get("metric", ingredients.get("kind of model"))),
+            str(ingredients.get("data set")),
+        )
 
         def oldest(what: str, code: Mapping[str, str]) -> str:
             digest = code_digest(code)
             return self.first.get((of, dataset, what, digest), digest)
 
-        return {name: oldest(name, value) if name.startswith(CODE) else value for name, value in ingredients.items()}
+        return {
+            name: oldest(name, value) if name.startswith(CODE) else value
+            for name, value in ingredients.items()
+        }
 
     def changed(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         """Return the names of ingredients that differ, in the order of `now`, then those that are no more."""
         missing = object()
         before, now = self.settled(before), self.settled(now)
-        return [name for name in [*now, *(k for k in before if k not in now)] if before.get(name, missing) != now.get(name, missing)]
+        return [
+            name
+            for name in [*now, *(k for k in before if k not in now)]
+            if before.get(name, missing) != now.get(name, missing)
+        ]
 
 
 def equivalences_path(results: Path) -> Path:
@@ -107,7 +117,9 @@ def read_vouched(results: Path) -> Vouched:
 @cache
 def _vouched(text: str) -> Vouched:
     try:
-        entries = [Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in json.loads(text)]
+        entries = [
+            Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in json.loads(text)
+        ]
         return Vouched(tuple(entry for entry in entries if entry.seal == entry.sealed().seal))
     except (ValueError, TypeError, KeyError, RecursionError):
         return Vouched()
@@ -121,7 +133,9 @@ def equivalences_as_text(entries: Iterable[Equivalence]) -> str:
 def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return the modules of a role whose code is new or other than before, then those that are no more: what `why` names."""
     there, was = set(now.values()), set(before.values())
-    found = [name for name, digest in now.items() if digest not in was] + [name for name, digest in before.items() if digest not in there]
+    found = [name for name, digest in now.items() if digest not in was] + [
+        name for name, digest in before.items() if digest not in there
+    ]
     return [name for name in dict.fromkeys(found) if name != "imports"] or list(dict.fromkeys(found))
 
 
@@ -146,7 +160,9 @@ def _parts(ingredients: str) -> dict[str, Ingredients]:
 def recipe_of(ingredients: str, vouched: Vouched) -> str:
     """Return the digest of what the samples of every seed depend on, from a row's ingredients: rows of one line of a table share it."""
     parts = _parts(ingredients)
-    return content_digest(vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(parts.get("samples", {})))
+    return content_digest(
+        vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(parts.get("samples", {}))
+    )
 
 
 @cache

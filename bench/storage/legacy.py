@@ -35,7 +35,9 @@ def is_legacy(row: Mapping[str, str]) -> bool:
 
 def modernised(row: Mapping[str, str]) -> Record:
     """Return a row of the first form as one of today's. Raises ValueError or KeyError for a damaged one."""
-    typed: dict[str, Any] = {name: text.removeprefix("'") if name in GONE else parsed(name, text) for name, text in row.items()}
+    typed: dict[str, Any] = {
+        name: text.removeprefix("'") if name in GONE else parsed(name, text) for name, text in row.items()
+    }
     whole = typed["seal"] == content_digest("row", typed | {"seal": ""})
     parts = json.loads(typed["ingredients"])
     options = options_of(typed["variant"], json.loads(typed["model_settings"]))
@@ -51,7 +53,9 @@ def modernised(row: Mapping[str, str]) -> Record:
 def options_of(variant: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a label like 'epochs=3, hidden=(16,), checkpoint=best'."""
     named: dict[str, Any] = dict(re.findall(r"(?:^|, )(checkpoint|draws|deterministic)=(\w+)", variant))
-    plain: dict[str, Any] = {name: settings[name] for name in re.findall(r"(?:^|, )(\w+)=", variant) if name not in named}
+    plain: dict[str, Any] = {
+        name: settings[name] for name in re.findall(r"(?:^|, )(\w+)=", variant) if name not in named
+    }
     if "checkpoint" in named:
         plain["checkpoint"] = named["checkpoint"]
     if "draws" in named:
@@ -59,7 +63,9 @@ def options_of(variant: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain | ({"deterministic": True} if "deterministic" in named else {})
 
 
-def ingredients_of(row: Mapping[str, Any], parts: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def ingredients_of(
+    row: Mapping[str, Any], parts: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the ingredients of a row of the first form, by part, its code by role under the digests of that time."""
     fit, samples, score = ({**parts.get(part, {})} for part in ("fit", "samples", "score"))
     metric = {
@@ -105,7 +111,9 @@ def ingredients_of(row: Mapping[str, Any], parts: Mapping[str, Any], options: Ma
 
 def code(part: Mapping[str, Any]) -> dict[str, str]:
     """Return the digests of code among ingredients, by module."""
-    return {name.removeprefix("code of "): value for name, value in part.items() if name.startswith("code of ")}
+    return {
+        name.removeprefix("code of "): value for name, value in part.items() if name.startswith("code of ")
+    }
 
 
 def without_code(part: Mapping[str, Any]) -> dict[str, Any]:

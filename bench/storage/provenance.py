@@ -29,7 +29,9 @@ def resolve_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise BadOption(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BadOption(f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here")
+        raise BadOption(
+            f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here"
+        )
     return device
 
 
@@ -82,11 +84,15 @@ def git_commit() -> str:
     here = Path(__file__).resolve()
 
     def git(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(here.parent), *args], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(here.parent), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", "--", here.name)
-        changed = git("status", "--porcelain", "--", *(f":/{folder}" for folder in ("bench", "models", "metrics")))
+        changed = git(
+            "status", "--porcelain", "--", *(f":/{folder}" for folder in ("bench", "models", "metrics"))
+        )
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return os.environ.get("GIT_COMMIT", "")

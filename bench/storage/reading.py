@@ -28,7 +28,9 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
         raise BadRecords(f"{path}: cannot be read as records ({error}); move it away") from error
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
-            raise BadRecords(f"{path}: row {number} is damaged ({len(row)} of {len(header)} columns); repair it or move the file away")
+            raise BadRecords(
+                f"{path}: row {number} is damaged ({len(row)} of {len(header)} columns); repair it or move the file away"
+            )
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -42,7 +44,9 @@ def read_records(path: Path) -> list[Record]:
         try:
             records.append(modernised(row) if is_legacy(row) else from_texts(row))
         except (ValueError, TypeError, KeyError) as error:
-            raise BadRecords(f"{path}: row {number} is damaged ({error}); repair it or move the file away") from error
+            raise BadRecords(
+                f"{path}: row {number} is damaged ({error}); repair it or move the file away"
+            ) from error
     return records
 
 

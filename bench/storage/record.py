@@ -106,7 +106,10 @@ class Record:
 
     def settled(self, vouched: Vouched) -> Record:
         """Return this row with the digests of what all seeds share, code that was vouched for counting as the older one."""
-        recipe, metric_recipe = recipe_of(self.ingredients, vouched), metric_recipe_of(self.ingredients, vouched)
+        recipe, metric_recipe = (
+            recipe_of(self.ingredients, vouched),
+            metric_recipe_of(self.ingredients, vouched),
+        )
         return replace(self, recipe=recipe, metric_recipe=metric_recipe)
 
     @property
@@ -155,7 +158,9 @@ FORMULA = tuple("=+-@\t\r'")
 
 def label(options: Mapping[str, Any]) -> str:
     """Return changed options as people read them: 'epochs=3, hidden=(16,)'. Nothing takes it apart again."""
-    return ", ".join(f"{name}={tuple(value) if isinstance(value, list) else value}" for name, value in options.items())
+    return ", ".join(
+        f"{name}={tuple(value) if isinstance(value, list) else value}" for name, value in options.items()
+    )
 
 
 @cache
@@ -166,14 +171,20 @@ def _label_of(options: str) -> str:
 def texts_of(record: Record) -> dict[str, str]:
     """Return the columns of a row as texts, in order; floats are read back to the last bit."""
     values = {name: getattr(record, name) for name in COLUMNS}
-    plain = {name: "" if v is None else repr(v) if isinstance(v, float) else str(v) for name, v in values.items()}
+    plain = {
+        name: "" if v is None else repr(v) if isinstance(v, float) else str(v) for name, v in values.items()
+    }
     # Texts of columns that are not known here are as they stand in the file, behind an apostrophe where that was called for.
-    return plain | {name: text.removeprefix("'") if text[1:].startswith(FORMULA) else text for name, text in record.others}
+    return plain | {
+        name: text.removeprefix("'") if text[1:].startswith(FORMULA) else text for name, text in record.others
+    }
 
 
 def seal_of(texts: Mapping[str, str]) -> str:
     """Return the digest of a row's columns, but for `seal` and what says nothing."""
-    return content_digest("row", {name: text for name, text in texts.items() if name != "seal" and text not in EMPTY})
+    return content_digest(
+        "row", {name: text for name, text in texts.items() if name != "seal" and text not in EMPTY}
+    )
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -192,7 +203,9 @@ def to_csv(records: Iterable[Record]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([inert(row[name]) if name in TEXTS else row.get(name, "") for name in columns] for row in rows)
+    writer.writerows(
+        [inert(row[name]) if name in TEXTS else row.get(name, "") for name in columns] for row in rows
+    )
     return buffer.getvalue()
 
 

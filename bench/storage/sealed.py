@@ -24,7 +24,10 @@ def save(path: Path, key: str, tensors: Mapping[str, Tensor], about: str = "") -
     """Keep `tensors` and a text about them at `path`, sealed under `key`; return the digest of the tensors."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     digest = tensors_digest(plain)
-    write_atomically(path, to_bytes(plain, {"key": key, "digest": digest, "about": about, "seal": seal(key, digest, about)}))
+    write_atomically(
+        path,
+        to_bytes(plain, {"key": key, "digest": digest, "about": about, "seal": seal(key, digest, about)}),
+    )
     return digest
 
 
@@ -43,7 +46,11 @@ def load(path: Path, key: str) -> tuple[dict[str, Tensor], str, str]:
         raise Broken(f"{path}: is damaged ({error})") from error
     digest, about = tensors_digest(tensors), header.get("about", "")
     if header.get("seal") != seal(key, digest, about):
-        what = f"belongs to {header['key']}" if header.get("key", key) != key else "was changed since it was written"
+        what = (
+            f"belongs to {header['key']}"
+            if header.get("key", key) != key
+            else "was changed since it was written"
+        )
         raise Broken(f"{path}: {what}")
     return tensors, about, digest
 

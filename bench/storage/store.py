@@ -48,17 +48,25 @@ class Store:
             sweep(folder)
         if self.superseded.exists():
             read_records(self.superseded)
-        others = {r.dataset_digest for r in self.records() if content is not None and r.dataset_digest != content}
+        others = {
+            r.dataset_digest for r in self.records() if content is not None and r.dataset_digest != content
+        }
         if others and not replace:
             text = f"the data at hand (content {content}) are not those of the rows in {self.path} ({', '.join(sorted(others))})"
-            raise BenchError(f"{self.dataset}: {text}; supersede those with --replace, or keep both with another --results")
+            raise BenchError(
+                f"{self.dataset}: {text}; supersede those with --replace, or keep both with another --results"
+            )
         if others:
             with self.lock():
                 self.rewrite(self.records(), [], lambda r: r.dataset_digest != content)
 
     def records(self) -> list[Record]:
         """Return every row, with what is to be doubted of it. Raises BadRecords."""
-        return believed(read_records(self.path), self.dataset, read_vouched(self.results)) if self.path.exists() else []
+        return (
+            believed(read_records(self.path), self.dataset, read_vouched(self.results))
+            if self.path.exists()
+            else []
+        )
 
     def append(self, new: Sequence[Record]) -> list[Record]:
         """Add rows durably, in place of those of the same number and of those they outdate; return the values that were superseded."""
@@ -71,14 +79,18 @@ class Store:
         """Return the lock on the rows, to be entered."""
         return FileLock(self.path.with_name("runs.csv.lock"))
 
-    def rewrite(self, old: Sequence[Record], new: Sequence[Record], outdated: Callable[[Record], bool]) -> list[Record]:
+    def rewrite(
+        self, old: Sequence[Record], new: Sequence[Record], outdated: Callable[[Record], bool]
+    ) -> list[Record]:
         """Write the rows anew, `new` ones after those of `old` that are not outdated; the caller holds the lock.
 
         An outdated row that says what a new one says is no more; any other value is kept as superseded, and returned.
         """
         gone = [r for r in old if outdated(r)]
         said = {_number(r): (r.value, r.stderr, r.weights) for r in new}
-        superseded = [r for r in gone if r.value is not None and said.get(_number(r)) != (r.value, r.stderr, r.weights)]
+        superseded = [
+            r for r in gone if r.value is not None and said.get(_number(r)) != (r.value, r.stderr, r.weights)
+        ]
         if superseded:
             before = read_records(self.superseded) if self.superseded.exists() else []
             write_atomically(self.superseded, to_csv([*before, *superseded]).encode())
@@ -116,13 +128,27 @@ def believed(records: Sequence[Record], dataset: str, vouched: Vouched) -> list[
     A row may not be edited, of another data set than its folder, there twice, or made of other data or by another recipe than the newest
     row that it stands beside.
     """
-    found = [r.settled(vouched) if r.intact else replace(r, doubt="was edited since it was made") for r in records]
+    found = [
+        r.settled(vouched) if r.intact else replace(r, doubt="was edited since it was made") for r in records
+    ]
     found = [_doubted(r, r.dataset != dataset, f"is of the data set {r.dataset}") for r in found]
     newest = sorted(range(len(found)), key=lambda i: (found[i].created, -i))  # of equals the first
     rules: tuple[tuple[str, Callable[[Record], object], Callable[[Record], object]], ...] = (
-        ("is of another content of the data set than the newest row", lambda r: (), lambda r: r.dataset_digest),
-        ("was made by another recipe than the newest row of its line", lambda r: (r.role, *r.line), lambda r: r.recipe),
-        ("was scored otherwise than the newest row of its line", lambda r: (r.role, *r.line, r.metric), lambda r: r.metric_recipe),
+        (
+            "is of another content of the data set than the newest row",
+            lambda r: (),
+            lambda r: r.dataset_digest,
+        ),
+        (
+            "was made by another recipe than the newest row of its line",
+            lambda r: (r.role, *r.line),
+            lambda r: r.recipe,
+        ),
+        (
+            "was scored otherwise than the newest row of its line",
+            lambda r: (r.role, *r.line, r.metric),
+            lambda r: r.metric_recipe,
+        ),
     )
     for doubt, group, same in rules:
         latest = {group(found[i]): same(found[i]) for i in newest if not found[i].doubt}
@@ -165,7 +191,9 @@ def _store_at(path: Path) -> Store | None:
         rows = read_rows(path)
     except OSError:
         return None
-    names = [row["dataset"].removeprefix("'") for row in rows or []] or [unquote(path.parent.name)] * (rows == [])
+    names = [row["dataset"].removeprefix("'") for row in rows or []] or [unquote(path.parent.name)] * (
+        rows == []
+    )
     here = [name for name in names if folder_name(name) == path.parent.name]
     return Store(path.parent.parent, here[0]) if here else None
 

@@ -167,7 +167,9 @@ class _Training:
         self.clock, self.saved = start, time.monotonic()
         for s in stages:
             if not 1 <= s.batch_size <= len(x) or s.epochs < 0:
-                raise ValueError(f"{s.name}: batch size {s.batch_size} and {s.epochs} epochs do not fit {len(x)} training images")
+                raise ValueError(
+                    f"{s.name}: batch size {s.batch_size} and {s.epochs} epochs do not fit {len(x)} training images"
+                )
 
     def finish(self) -> None:
         """Run every stage from the current position on."""
@@ -210,7 +212,10 @@ class _Training:
     def rates(self, stage: Stage, batches: int) -> list[Tensor]:
         """Return each schedule's values over this epoch, on the device: one transfer an epoch."""
         first = self.step - self.batch
-        return [torch.tensor([s.value(first + i, self.epoch) for i in range(batches)]).to(s.tensor) for s in stage.schedules]
+        return [
+            torch.tensor([s.value(first + i, self.epoch) for i in range(batches)]).to(s.tensor)
+            for s in stage.schedules
+        ]
 
     def add(self, values: dict[str, Tensor]) -> None:
         """Add one step's logged values to the epoch's sums, on the device."""

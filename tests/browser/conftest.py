@@ -18,12 +18,16 @@ def chromium_path():
 
 def missing():
     """What has to be installed, or None."""
-    absent = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
+    absent = [
+        name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None
+    ]
     if absent:
         return f"tests/browser: {' and '.join(absent)} not installed; pip install -e '.[browser]'"
     path = chromium_path()
     if not path or not shutil.which(path):
-        return f"tests/browser: no Chromium at {path or 'PATH'}; apt-get install chromium, or set CHROMIUM=/path"
+        return (
+            f"tests/browser: no Chromium at {path or 'PATH'}; apt-get install chromium, or set CHROMIUM=/path"
+        )
     return None
 
 

@@ -33,10 +33,15 @@ def opened(chromium):
     contexts, wrong, asked = [], [], []
 
     def open_page(address, *, width=1280, scheme="light", **options):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, **options
+        )
         contexts.append(context)
         tab = context.new_page()
-        tab.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        tab.on(
+            "console",
+            lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None,
+        )
         tab.on("pageerror", lambda error: wrong.append(str(error)))
         tab.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         tab.on("request", lambda request: asked.append(request.url))
@@ -55,7 +60,9 @@ def opened(chromium):
 def column(tab, name):
     """The texts of a column in the order in which its rows stand, group by group."""
     titles = tab.locator("thead th button").all_inner_texts()
-    cells = tab.locator(f"tbody.row > tr:first-child > :nth-child({titles.index(name) + 1})").all_inner_texts()
+    cells = tab.locator(
+        f"tbody.row > tr:first-child > :nth-child({titles.index(name) + 1})"
+    ).all_inner_texts()
     groups = tab.locator("tbody.row").evaluate_all("rows => rows.map(row => row.dataset.group)")
     return [
         (group, text.split("\n")[0]) for group, text in zip(groups, cells, strict=True)
@@ -110,7 +117,10 @@ def test_details_open_and_close_by_keyboard(opened, address):
     button.focus()
     tab.keyboard.press("Enter")
     assert (button.get_attribute("aria-expanded"), details.is_visible()) == ("true", True)
-    assert details.locator(".thumbnails img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 60
+    assert (
+        details.locator(".thumbnails img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+        == 60
+    )
     tab.keyboard.press("Space")
     assert (button.get_attribute("aria-expanded"), details.is_visible()) == ("false", False)
 
@@ -118,7 +128,9 @@ def test_details_open_and_close_by_keyboard(opened, address):
 def test_everything_is_reached_by_tab(opened, address):
     tab = opened(address)
     tab.get_by_role("button", name="All columns").click()
-    expected = tab.evaluate("[...document.querySelectorAll('a[href], button, select')].filter(e => e.checkVisibility()).length")
+    expected = tab.evaluate(
+        "[...document.querySelectorAll('a[href], button, select')].filter(e => e.checkVisibility()).length"
+    )
     reached = set()
     for _ in range(3 * expected):
         tab.keyboard.press("Tab")
@@ -130,12 +142,19 @@ def test_everything_is_reached_by_tab(opened, address):
 def choose(tab, a, b):
     tab.locator("#first").select_option(label=a)
     tab.locator("#second").select_option(label=b)
-    return {name: float(value) for name, value in tab.locator("#verdict").evaluate("e => ({...e.dataset})").items()}
+    return {
+        name: float(value)
+        for name, value in tab.locator("#verdict").evaluate("e => ({...e.dataset})").items()
+    }
 
 
 def scores(name):
     seeds = range(3) if name == "vae" else range(1)
-    return np.mean([log_probs(OFFSETS[name] + seed) for seed in seeds], axis=0).astype(np.float32).astype(np.float64)
+    return (
+        np.mean([log_probs(OFFSETS[name] + seed) for seed in seeds], axis=0)
+        .astype(np.float32)
+        .astype(np.float64)
+    )
 
 
 @pytest.mark.parametrize(("a", "b"), [("vae", "dbn"), ("dbn", "data"), (STRANGER, "gan-ns")])
@@ -180,7 +199,9 @@ def test_the_images_shown_are_those_that_each_explains_better_by_most(opened, ad
     best = [*(i for i in order[::-1][:8] if d[i] > 0), *(i for i in order[:8] if d[i] < 0)]
     assert shown == best
     assert 8 < len(best) < 16  # dbn explains fewer than eight of them better
-    grey = tab.locator("#best canvas").evaluate_all("all => all.map(c => c.getContext('2d').getImageData(2, 2, 1, 1).data[0])")
+    grey = tab.locator("#best canvas").evaluate_all(
+        "all => all.map(c => c.getContext('2d').getImageData(2, 2, 1, 1).data[0])"
+    )
     assert grey == shown  # test image i is all of grey i
 
 
@@ -189,7 +210,11 @@ def test_bars_of_the_histogram_are_the_counts_on_each_side_of_zero(opened, addre
     choose(tab, "dbn", "gan-ns")
     d = scores("dbn") - scores("gan-ns")
     below, above = (
-        sum(tab.locator(f"#histogram rect.{side}").evaluate_all("all => all.map(e => Number(e.getAttribute('height')))"))
+        sum(
+            tab.locator(f"#histogram rect.{side}").evaluate_all(
+                "all => all.map(e => Number(e.getAttribute('height')))"
+            )
+        )
         for side in ("below", "above")
     )
     assert below / (below + above) == pytest.approx((d < 0).mean(), abs=1e-6)
@@ -215,7 +240,9 @@ def test_a_script_that_came_in_anyway_would_not_run(opened, address, chromium):
     context = chromium.new_context()
     tab = context.new_page()
     tab.goto(address)
-    tab.evaluate("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }))")
+    tab.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }))"
+    )
     assert tab.evaluate("window.ran") is None
     context.close()
 
@@ -225,7 +252,9 @@ def test_a_script_that_came_in_anyway_would_not_run(opened, address, chromium):
 def test_axe_finds_no_violation_of_wcag_aa(opened, address, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    tab = opened(address, width=width, scheme=scheme, bypass_csp=True)  # axe itself is a script the policy forbids
+    tab = opened(
+        address, width=width, scheme=scheme, bypass_csp=True
+    )  # axe itself is a script the policy forbids
     for _ in range(2):  # folded, and with everything open
         found = Axe().run(tab, options=RULES)
         assert not found.response["violations"], found.generate_report()

@@ -67,9 +67,13 @@ def join(address: str | None, code: str, threads: int) -> None:
                 ray.init(address, **usual)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             if address is None:
-                raise BadOption(f"--executor ray: Ray does not start on this machine ({one_line(error)})") from error
+                raise BadOption(
+                    f"--executor ray: Ray does not start on this machine ({one_line(error)})"
+                ) from error
             hint = "its Ray and Python have to be of the same version as here, and RAY_AUTH_MODE set as there"
-            raise BadOption(f"--address: cannot join the cluster at {address} ({one_line(error)}); {hint}") from error
+            raise BadOption(
+                f"--address: cannot join the cluster at {address} ({one_line(error)}); {hint}"
+            ) from error
 
 
 def check_answers(address: str) -> None:
@@ -78,7 +82,9 @@ def check_answers(address: str) -> None:
         parts = urlsplit(address if "//" in address else f"//{address}")
         port = parts.port or (CLIENT_PORT if parts.scheme == "ray" else None)
         if not parts.hostname or port is None or parts.scheme not in ("", "ray"):
-            raise BadOption(f"--address: got {address!r}, expected auto, HOST:PORT or ray://HOST:{CLIENT_PORT}")
+            raise BadOption(
+                f"--address: got {address!r}, expected auto, HOST:PORT or ray://HOST:{CLIENT_PORT}"
+            )
         socket.create_connection((parts.hostname, port), timeout=ANSWER_SECONDS).close()
     except (OSError, ValueError) as error:
         hint = "start it there with `ray start --head`, or leave --address out for this machine alone"

@@ -77,7 +77,9 @@ class Cluster:
     ) -> None:
         self.device = "cpu" if place.device == "auto" and not gpus else place.device
         self.rescore, self.metrics, self.watch = place.rescore, dict(metrics), watch
-        self.rig = replace(place, device="cpu").rig(data, self.metrics)  # of this machine, on which nothing is computed
+        self.rig = replace(place, device="cpu").rig(
+            data, self.metrics
+        )  # of this machine, on which nothing is computed
         self.jobs, self.timeout, self.address, self.cpus, self.gpus = jobs, timeout, address, cpus, gpus
         self.tokens = count()
         self.tasks: dict[int, Task] = {}
@@ -187,7 +189,11 @@ class Cluster:
         cell, token = task.cell, next(self.tokens)
         task.attempts, task.since = task.attempts + 1, None
         self.tasks[token] = task  # from here on `stop` lets go of it
-        same = [r for r in self.rig.store.records() if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed)]
+        same = [
+            r
+            for r in self.rig.store.records()
+            if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed)
+        ]
         files, keys = pack(cell, self.rig.store), keys_of(cell, self.metrics)
         errand = Errand(token, cell, keys, self.device, self.cpus, self.rescore, same, files)
         assert self.mailbox is not None
@@ -202,7 +208,9 @@ class Cluster:
             self.told = True
             wants = f"{self.cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
             if self.address is None:
-                raise BadOption(f"--cpus-per-cell, --gpus-per-cell: this machine has no room for a cell of {wants}")
+                raise BadOption(
+                    f"--cpus-per-cell, --gpus-per-cell: this machine has no room for a cell of {wants}"
+                )
             self.watch.news(cell, Notice(f"waits for a machine with {wants}: the cluster has none"))
 
     def hear(self) -> Generator[tuple[Cell, Outcome]]:
@@ -215,10 +223,14 @@ class Cluster:
             if token in self.tasks:  # not of one that was given up
                 self.read(self.tasks[token], kind, content)
         late = [token for token, task in self.tasks.items() if self.overdue(task)]
-        for token in [tokens[ref] for ref in done] + [token for token in late if self.tasks[token].ref not in done]:
+        for token in [tokens[ref] for ref in done] + [
+            token for token in late if self.tasks[token].ref not in done
+        ]:
             task = self.tasks.pop(token)
             try:
-                outcome = self.stopped(task) if token in late and task.ref not in done else self.concluded(task)
+                outcome = (
+                    self.stopped(task) if token in late and task.ref not in done else self.concluded(task)
+                )
             except BaseException:
                 task.locks.close()
                 raise
@@ -245,7 +257,11 @@ class Cluster:
 
     def overdue(self, task: Task) -> bool:
         """Return whether a cell has taken longer than it may."""
-        return self.timeout is not None and task.since is not None and time.monotonic() - task.since > self.timeout
+        return (
+            self.timeout is not None
+            and task.since is not None
+            and time.monotonic() - task.since > self.timeout
+        )
 
     def stopped(self, task: Task) -> Outcome:
         """Stop a cell that takes too long, and return its outcome."""
@@ -261,7 +277,9 @@ class Cluster:
             if task.outcome:  # its rows are here; the pictures that may be missing are made by the next run
                 return task.outcome
             cause = error.cause if isinstance(error, RayTaskError) else error
-            if isinstance(error, RuntimeEnvSetupError) or not isinstance(cause, (RayError, OSError, MemoryError)):
+            if isinstance(error, RuntimeEnvSetupError) or not isinstance(
+                cause, (RayError, OSError, MemoryError)
+            ):
                 raise BenchError(f"run: no worker can run {task.cell.model} ({one_line(cause)})") from error
             status = status_of(cause)
             if task.attempts == ATTEMPTS:

@@ -60,7 +60,11 @@ class Changes:
                 except FileNotFoundError:  # replaced just now
                     continue
                 if path.is_file() and path.suffix not in PASSING:
-                    found[path.relative_to(self.cache).as_posix()] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+                    found[path.relative_to(self.cache).as_posix()] = (
+                        stat.st_mtime_ns,
+                        stat.st_ino,
+                        stat.st_size,
+                    )
         return found
 
     def since(self, *, last: bool = False) -> Iterator[tuple[str, bytes | None]]:

@@ -12,14 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.figures.figure import BLACK, COLOURS, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at, name_curves
+from genmodel_bench.report.figures.figure import (
+    BLACK,
+    COLOURS,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    Drawn,
+    Figure,
+    Section,
+    figure_at,
+    name_curves,
+)
 from genmodel_bench.report.figures.lines import Line
 from genmodel_bench.storage.digest import content_digest
 
 Curve = Mapping[float, float]
 Curves = Mapping[Line, Curve]
 
-REFERENCES = {"data": (BLACK, "-"), "kmeans": ("#444444", "--"), "gaussian": ("#666666", "-."), "mean": ("#888888", ":")}
+REFERENCES = {
+    "data": (BLACK, "-"),
+    "kmeans": ("#444444", "--"),
+    "gaussian": ("#666666", "-."),
+    "mean": ("#888888", ":"),
+}
 """Colour and dashes of the reference rows: real data are the solid black line."""
 HELD_OUT = "distance of held-out images by share"
 DASHES = ("-", "--", "-.", ":")
@@ -53,10 +68,17 @@ def against_sigma(curves: Curves, width: float) -> Drawn:
     plot(axes, curves, marker=".")
     # Narrow windows cost thousands of nats: what can be told apart lies near the top.
     spread = max(best) - min(best) or 1.0
-    axes.set(xscale="log", xlabel="σ", ylabel="nats, validation images", ylim=(min(best) - 0.5 * spread, max(best) + 0.1 * spread))
+    axes.set(
+        xscale="log",
+        xlabel="σ",
+        ylabel="nats, validation images",
+        ylim=(min(best) - 0.5 * spread, max(best) + 0.1 * spread),
+    )
     plain_ticks(axes, (0.1, 0.2, 0.3, 0.5, 1.0))
     legend(canvas, width)
-    highest = "; ".join(f"{line.name} at σ = {max(curve, key=curve.__getitem__):.3g}" for line, curve in curves.items())
+    highest = "; ".join(
+        f"{line.name} at σ = {max(curve, key=curve.__getitem__):.3g}" for line, curve in curves.items()
+    )
     return Drawn(
         canvas,
         "Parzen against σ",
@@ -87,7 +109,10 @@ def against_samples(curves: Curves, width: float) -> Drawn:
 def validation(curves: Curves, width: float) -> Drawn:
     """Return what validation images say of the weights after each kept epoch, as a share of training."""
     canvas, axes = axes_of(width)
-    shares = {line: {epoch / (max(curve) or 1): value for epoch, value in curve.items()} for line, curve in curves.items()}
+    shares = {
+        line: {epoch / (max(curve) or 1): value for epoch, value in curve.items()}
+        for line, curve in curves.items()
+    }
     plot(axes, shares, marker=".")
     axes.set(xlabel="share of the epochs of the last stage", ylabel="nats, validation images", xlim=(0, 1.02))
     legend(canvas, width)
@@ -104,9 +129,20 @@ def distances(curves: Curves, width: float) -> Drawn:
     """Return the shares of samples within a distance of their nearest training image, beside held-out images."""
     held_out = next(iter(curves)).curve(HELD_OUT, "neighbours")
     canvas, axes = axes_of(width)
-    plot(axes, {line: {distance: share for share, distance in curve.items()} for line, curve in curves.items()})
-    axes.plot(list(held_out.values()), list(held_out), color=BLACK, linewidth=2.4, alpha=0.35, label="held-out images")
-    axes.set(xlabel="distance to the nearest training image", ylabel="share of images", ylim=(0, 1), xlim=(0, None))
+    plot(
+        axes, {line: {distance: share for share, distance in curve.items()} for line, curve in curves.items()}
+    )
+    axes.plot(
+        list(held_out.values()),
+        list(held_out),
+        color=BLACK,
+        linewidth=2.4,
+        alpha=0.35,
+        label="held-out images",
+    )
+    axes.set(
+        xlabel="distance to the nearest training image", ylabel="share of images", ylim=(0, 1), xlim=(0, None)
+    )
     legend(canvas, width)
     halves = "; ".join(f"{line.name} {half(curve):.2f}" for line, curve in curves.items())
     return Drawn(
@@ -131,7 +167,11 @@ def half(curve: Curve) -> float:
 
 def real_data(curves: Curves) -> str:
     """Return what is to be said of the line of real training images, where there is one."""
-    return " Real training images are the solid black line." if any(line.key[:2] == ("reference", "data") for line in curves) else ""
+    return (
+        " Real training images are the solid black line."
+        if any(line.key[:2] == ("reference", "data") for line in curves)
+        else ""
+    )
 
 
 def axes_of(width: float) -> tuple[Any, Any]:
@@ -160,7 +200,9 @@ def looks_of(lines: Sequence[Line]) -> dict[Line, dict[str, Any]]:
             colour, dashes = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
         else:
             colour, dashes = REFERENCES.get(model, ("#666666", ":"))
-        name = f" {line.short_name}" if line.name.startswith("_") else line.short_name  # matplotlib hides what begins with _
+        name = (
+            f" {line.short_name}" if line.name.startswith("_") else line.short_name
+        )  # matplotlib hides what begins with _
         bold = line.key[:2] == ("reference", "data")
         looks[line] = {"color": colour, "linestyle": dashes, "label": name, "linewidth": 1.6 if bold else 1.0}
     return looks

@@ -25,7 +25,8 @@ ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
 """Widths in inches: of a column of a two-column page, and of both with the gap."""
 DPI = 300
 DRAWING = tuple(
-    f"genmodel_bench.report.figures.{name}" for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "theory")
+    f"genmodel_bench.report.figures.{name}"
+    for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "theory")
 )
 """The modules of the report whose code a figure depends on."""
 OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench holds", "genmodel-bench"
@@ -96,7 +97,13 @@ class Drawn:
 
 
 def figure_at(
-    path: Path, section: Section, of: str, draw: Callable[[], Drawn] | None, key: Key | None = None, *, content: str = ""
+    path: Path,
+    section: Section,
+    of: str,
+    draw: Callable[[], Drawn] | None,
+    key: Key | None = None,
+    *,
+    content: str = "",
 ) -> Figure | None:
     """Draw a figure to `path`, unless it is there already, `of` the same, by the same code and of the same `content`; return it.
 
@@ -124,10 +131,21 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
 
     pdf, png = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a stranger's name; the page has it as text
-        warnings.filterwarnings("ignore", "constrained_layout not applied")  # of a legend of more rows than it has room for
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # of a stranger's name; the page has it as text
+        warnings.filterwarnings(
+            "ignore", "constrained_layout not applied"
+        )  # of a legend of more rows than it has room for
         canvas.savefig(
-            pdf, format="pdf", metadata={"CreationDate": None, "Keywords": texts[OF], "Title": texts["Title"], "Creator": CREATOR}
+            pdf,
+            format="pdf",
+            metadata={
+                "CreationDate": None,
+                "Keywords": texts[OF],
+                "Title": texts["Title"],
+                "Creator": CREATOR,
+            },
         )
         canvas.dpi = DPI
         agg = FigureCanvasAgg(canvas)
@@ -168,7 +186,9 @@ def is_as_drawn(path: Path, texts: Mapping[str, str]) -> bool:
 
     try:
         with Image.open(path) as image:
-            return texts.get(HOLDS) == holds(image.convert("RGB"), path.with_suffix(".pdf").read_bytes(), texts)
+            return texts.get(HOLDS) == holds(
+                image.convert("RGB"), path.with_suffix(".pdf").read_bytes(), texts
+            )
     except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files
         return False
 

@@ -7,7 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genmodel_bench.report.figures.figure import BLACK, COLOURS, TWO_COLUMNS, Drawn, Figure, figure_at, name_curves
+from genmodel_bench.report.figures.figure import (
+    BLACK,
+    COLOURS,
+    TWO_COLUMNS,
+    Drawn,
+    Figure,
+    figure_at,
+    name_curves,
+)
 from genmodel_bench.report.figures.lines import Line, album_of
 from genmodel_bench.storage.digest import content_digest
 
@@ -49,8 +57,14 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
     stages = list(dict.fromkeys(str(row["stage"]) for row in history))
     for panel, names in zip(axes, panels, strict=False):
         for name, colour in zip(names, COLOURS, strict=False):
-            for stage in stages:  # a line of its own: what one stage ends with is not what the next begins with
-                points = [(i, row[name]) for i, row in enumerate(history, start=1) if name in row and row["stage"] == stage]
+            for (
+                stage
+            ) in stages:  # a line of its own: what one stage ends with is not what the next begins with
+                points = [
+                    (i, row[name])
+                    for i, row in enumerate(history, start=1)
+                    if name in row and row["stage"] == stage
+                ]
                 panel.plot([i for i, _ in points], [value for _, value in points], color=colour)
             panel.plot([], [], color=colour, label=NAMES.get(name, name))
         panel.set(xlabel="epoch" if len(stages) == 1 else f"epoch, all of {len(stages)} stages")
@@ -62,7 +76,9 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
             panel.set(ylim=(0, 1))
     if checks:
         axes[-1].plot(list(checks), list(checks.values()), color=BLACK, marker=".")
-        axes[-1].set(xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}", ylabel="nats, validation")
+        axes[-1].set(
+            xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}", ylabel="nats, validation"
+        )
     over_seeds = f", in the mean over {len(line.likelihoods)} seeds" if len(line.likelihoods) > 1 else ""
     last = {name: row[name] for row in history for name in row if name not in ("stage", "epoch")}
     ends = ", ".join(f"{NAMES.get(name, name)} {value:.3g}" for name, value in last.items())
@@ -71,7 +87,11 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
         f"Learning curves of {line.name}",
         "Means over each epoch of what the steps logged"
         + (f"; dotted lines part the stages {', '.join(stages)}" if len(stages) > 1 else "")
-        + ("; D's dotted line is ½, where it cannot tell" if any("d_real" in names for names in panels) else "")
+        + (
+            "; D's dotted line is ½, where it cannot tell"
+            if any("d_real" in names for names in panels)
+            else ""
+        )
         + (f", of seed {line.records[0].seed}" if len(line.likelihoods) > 1 else "")
         + "."
         + (f" On the right, Parzen with 1,000 samples on validation images{over_seeds}." if checks else ""),

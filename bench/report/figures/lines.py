@@ -59,8 +59,14 @@ class Line:
         """Return a curve of the headline rows in the mean over seeds: {setting: value}, settings that all of them have."""
         rows = self.likelihoods if metric == "parzen" else self.neighbours
         curves = [json.loads(r.curves).get(name, {}) for r in rows]
-        shared = [setting for setting in (curves[0] if curves else {}) if all(setting in curve for curve in curves)]
-        return dict(sorted((float(setting), float(np.mean([curve[setting] for curve in curves]))) for setting in shared))
+        shared = [
+            setting for setting in (curves[0] if curves else {}) if all(setting in curve for curve in curves)
+        ]
+        return dict(
+            sorted(
+                (float(setting), float(np.mean([curve[setting] for curve in curves]))) for setting in shared
+            )
+        )
 
 
 def lines_of(records: Sequence[Record]) -> list[Line]:
@@ -81,4 +87,8 @@ def scores_of(record: Record, cache: Path) -> Arrays | None:
 def album_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """Return the album of a record's cell where it is at hand, of the weights that were scored and the code that drew from them."""
     found = kept_arrays(cache / "albums" / f"{record.cell}.safetensors", record.cell)
-    return found if found and (found[1].get("weights"), found[1].get("recipe")) == (record.weights, record.recipe) else None
+    return (
+        found
+        if found and (found[1].get("weights"), found[1].get("recipe")) == (record.weights, record.recipe)
+        else None
+    )

@@ -27,7 +27,9 @@ class Tile:
     text: str = ""
 
 
-def draw_tiles(rows: Sequence[Sequence[Tile]], *, width: float, titles: Sequence[str] = (), left: Sequence[str] = ()) -> Any:
+def draw_tiles(
+    rows: Sequence[Sequence[Tile]], *, width: float, titles: Sequence[str] = (), left: Sequence[str] = ()
+) -> Any:
     """Return a matplotlib Figure of rows of tiles, with titles over the columns and texts left of the rows.
 
     It is `width` inches wide, or less where tiles would become larger than need be.
@@ -49,7 +51,11 @@ def draw_tiles(rows: Sequence[Sequence[Tile]], *, width: float, titles: Sequence
             if tile.text:
                 axes.text(j + 0.5, i + 0.5, tile.text, ha="center", va="center", fontsize=9)
             if tile.frame:
-                axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, fill=False, edgecolor=tile.frame, linewidth=1.5))
+                axes.add_patch(
+                    Rectangle(
+                        (j + 0.02, i + 0.02), 0.96, 0.96, fill=False, edgecolor=tile.frame, linewidth=1.5
+                    )
+                )
     for j, title in enumerate(titles):
         axes.text(j + 0.5, -0.05, title, ha="center", va="bottom", fontsize=6)
     for i, text in enumerate(left):
@@ -67,7 +73,9 @@ def sheet_of(rows: Sequence[Sequence[Tile]]) -> Image:
         for j, tile in enumerate(row):
             if tile.image is not None:
                 top, left = i * tall + GAP, j * wide + GAP
-                sheet[top : top + h * scale, left : left + w * scale] = pixels(tile.image).repeat(scale, axis=0).repeat(scale, axis=1)
+                sheet[top : top + h * scale, left : left + w * scale] = (
+                    pixels(tile.image).repeat(scale, axis=0).repeat(scale, axis=1)
+                )
     return sheet
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.figures.figure import BLUE, ONE_COLUMN, TWO_COLUMNS, Drawn, Figure, Section, figure_at
+from genmodel_bench.report.figures.figure import (
+    BLUE,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    Drawn,
+    Figure,
+    Section,
+    figure_at,
+)
 from genmodel_bench.report.figures.lines import Line, album_of, scores_of
 from genmodel_bench.report.figures.mosaic import Tile, draw_tiles
 from genmodel_bench.storage.arrays import Arrays, digest_of
@@ -28,8 +36,12 @@ About = Mapping[str, Any]
 def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
     """Yield the pictures of a line, those that can be drawn and those that are there already."""
 
-    def at(section: Section, of: str, draw: Callable[[], Drawn] | None, content: str = "") -> Iterator[Figure]:
-        found = figure_at(folder / f"{section}-{line.file_name}.png", section, of, draw, line.key, content=content)
+    def at(
+        section: Section, of: str, draw: Callable[[], Drawn] | None, content: str = ""
+    ) -> Iterator[Figure]:
+        found = figure_at(
+            folder / f"{section}-{line.file_name}.png", section, of, draw, line.key, content=content
+        )
         yield from [found] if found else []
 
     for scored in line.neighbours[:1]:
@@ -37,26 +49,51 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
     for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
         album, about = album_of(sampled, cache) or ({}, {})
-        of, content = content_digest(sampled.cell, sampled.weights, sampled.recipe), digest_of(album) if album else ""
-        yield from at("walks", of, partial(walks, line.name, album, about) if "walks" in album else None, content)
-        yield from at("arithmetic", of, partial(arithmetic, line.name, album, about) if "sums" in album else None, content)
-        yield from at("film", of, partial(film, line.name, album, about) if "film" in album else None, content)
+        of, content = (
+            content_digest(sampled.cell, sampled.weights, sampled.recipe),
+            digest_of(album) if album else "",
+        )
+        yield from at(
+            "walks", of, partial(walks, line.name, album, about) if "walks" in album else None, content
+        )
+        yield from at(
+            "arithmetic",
+            of,
+            partial(arithmetic, line.name, album, about) if "sums" in album else None,
+            content,
+        )
+        yield from at(
+            "film", of, partial(film, line.name, album, about) if "film" in album else None, content
+        )
 
 
 def samples(name: str, arrays: Arrays) -> Drawn:
     """Return Figure 2: rows of the first draws, the training image nearest to the last of each row, and the nearest under shifts."""
-    drawn, near, shifted = arrays["shown_samples"], arrays["shown_neighbours"], arrays["shown_shifted_neighbours"]
+    drawn, near, shifted = (
+        arrays["shown_samples"],
+        arrays["shown_neighbours"],
+        arrays["shown_shifted_neighbours"],
+    )
     across = min(COLUMNS, len(drawn))
     lasts = [(i + 1) * across - 1 for i in range(min(ROWS, len(drawn) // across))]
     rows = [
-        [*(Tile(x) for x in drawn[last + 1 - across : last + 1]), Tile(near[last], YELLOW), Tile(shifted[last], BLUE)] for last in lasts
+        [
+            *(Tile(x) for x in drawn[last + 1 - across : last + 1]),
+            Tile(near[last], YELLOW),
+            Tile(shifted[last], BLUE),
+        ]
+        for last in lasts
     ]
     shown = len(lasts) * across
     moved = np.any(near[:shown] != shifted[:shown], axis=(1, 2, 3)).sum()
     pixel, best = arrays["distance"][:shown], arrays["shown_shifted_distance"][:shown]
     closer = f"With the sample moved by up to one pixel each way (framed in blue) another image is nearest for {moved} of {shown} samples"
     apart = pixel > 0  # of a copy no distance is left to fall
-    nearer = f", and the distance falls by {100 * (1 - np.median(best[apart] / pixel[apart])):.0f} % in the median" if apart.any() else ""
+    nearer = (
+        f", and the distance falls by {100 * (1 - np.median(best[apart] / pixel[apart])):.0f} % in the median"
+        if apart.any()
+        else ""
+    )
     return Drawn(
         draw_tiles(rows, width=ONE_COLUMN),
         f"Samples of {name}",
@@ -102,7 +139,11 @@ def film(name: str, album: Arrays, about: About) -> Drawn:
     frames, epochs = album["film"][:, :FILM_POINTS], about["epochs"]
     fixed = "the same latent point" if "walks" in album else "the same random numbers"
     return Drawn(
-        draw_tiles([[Tile(x) for x in frames[:, i]] for i in range(frames.shape[1])], width=TWO_COLUMNS, titles=[str(e) for e in epochs]),
+        draw_tiles(
+            [[Tile(x) for x in frames[:, i]] for i in range(frames.shape[1])],
+            width=TWO_COLUMNS,
+            titles=[str(e) for e in epochs],
+        ),
         f"Training of {name}",
         f"Over each column the number of epochs (of the last stage) after which it was drawn; along a row {fixed}.",
         f"Images by {name} after {', '.join(map(str, epochs))} epochs, {frames.shape[1]} of each",

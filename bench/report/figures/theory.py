@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from genmodel_bench.errors import BadRecords
-from genmodel_bench.report.figures.figure import BLACK, BLUE, GREEN, ONE_COLUMN, RED, TWO_COLUMNS, Drawn, Figure, figure_at
+from genmodel_bench.report.figures.figure import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ONE_COLUMN,
+    RED,
+    TWO_COLUMNS,
+    Drawn,
+    Figure,
+    figure_at,
+)
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.digest import code_digests, content_digest
 from genmodel_bench.storage.ingredients import code_digest
@@ -30,7 +40,11 @@ def store(theory: Any, results: Path) -> Path:
     path = results / "theory" / "figure1.json"
     made = {"code": code_of_theory(), "torch": version("torch")}
     content = rounded(made | asdict(theory))
-    text = json.dumps(content | {"seal": content_digest(json.loads(json.dumps(content)))}, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        content | {"seal": content_digest(json.loads(json.dumps(content)))},
+        ensure_ascii=False,
+        allow_nan=False,
+    )
     write_atomically(path, text.replace(', "', ',\n"').encode() + b"\n")
     return path
 
@@ -51,12 +65,19 @@ def draw(results: Path) -> list[Figure]:
             raise ValueError("it was changed since it was written")
         stale = theory["code"] != code_of_theory()
         found = [
-            figure_at(source.with_name(f"{one.__name__}.png"), "theory", content_digest(theory), partial(one, theory))
+            figure_at(
+                source.with_name(f"{one.__name__}.png"),
+                "theory",
+                content_digest(theory),
+                partial(one, theory),
+            )
             for one in (figure1, value, gradients)
         ]
         return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
     except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
-        raise BadRecords(f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that command") from error
+        raise BadRecords(
+            f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that command"
+        ) from error
 
 
 def figure1(theory: Any) -> Drawn:
@@ -77,7 +98,9 @@ def figure1(theory: Any) -> Drawn:
             above.set_ylabel("density")
             for y, name in enumerate("zx"):
                 below.text(-0.04, y, name, ha="right", va="center", style="italic")
-            canvas.legend(handles=[*above.get_lines(), right.get_lines()[1]], loc="outside upper center", ncols=3)
+            canvas.legend(
+                handles=[*above.get_lines(), right.get_lines()[1]], loc="outside upper center", ncols=3
+            )
         if i == len(panels) - 1:
             right.set_ylabel("D", color=BLUE)
         else:
@@ -146,7 +169,14 @@ def value(theory: Any) -> Drawn:
     axes = canvas.subplots()
     axes.axhline(MINUS_LOG_4, color=BLACK, linestyle=":", label="−log 4")
     axes.plot(steps, [m["optimum"] for m in moments], color=GREEN, label="−log 4 + 2 · JSD(p_data ‖ p_g)")
-    axes.plot(steps, [m["value"] for m in moments], color=BLUE, marker="o", linestyle="none", label="V(D, G), measured")
+    axes.plot(
+        steps,
+        [m["value"] for m in moments],
+        color=BLUE,
+        marker="o",
+        linestyle="none",
+        label="V(D, G), measured",
+    )
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(-0.15, 1.2 * steps[-1])
     ticks = [0, *(10**i for i in range(len(str(steps[-1]))))]
@@ -183,13 +213,22 @@ def gradients(theory: Any) -> Drawn:
     axes = canvas.subplots()
     for name, (formula, form) in forms.items():
         axes.plot(fine, [form(d) for d in fine], color=COLOUR_OF[name], label=formula)
-        axes.plot(at, measured[name], color=COLOUR_OF[name], marker="o", linestyle="none", label=f"{name} loss, measured")
+        axes.plot(
+            at,
+            measured[name],
+            color=COLOUR_OF[name],
+            marker="o",
+            linestyle="none",
+            label=f"{name} loss, measured",
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("D(G(z))")
     axes.set_ylabel("|∂ loss / ∂ logit|")
     axes.legend(loc="lower right")
-    gap = max(abs(g - form(d)) for name, (_, form) in forms.items() for g, d in zip(measured[name], at, strict=True))
+    gap = max(
+        abs(g - form(d)) for name, (_, form) in forms.items() for g, d in zip(measured[name], at, strict=True)
+    )
     caption = (
         f"The gradient that reaches D's logit from each generator loss: by automatic differentiation of the losses that train the rows of "
         f"the table (dots), and in closed form (lines). They differ by at most {gap:.0e}, as six digits are kept. At "

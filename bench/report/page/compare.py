@@ -122,7 +122,9 @@ def mosaic(tiles: Images, columns: int) -> bytes:
     n, h, w = tiles.shape[:3]
     sheet = np.zeros((rows * columns, *tiles.shape[1:]), np.uint8)
     sheet[:n] = tiles
-    sheet = sheet.reshape(rows, columns, h, w, *tiles.shape[3:]).swapaxes(1, 2)  # (rows, columns, h, w) -> (rows, h, columns, w)
+    sheet = sheet.reshape(rows, columns, h, w, *tiles.shape[3:]).swapaxes(
+        1, 2
+    )  # (rows, columns, h, w) -> (rows, h, columns, w)
     buffer = io.BytesIO()
     Image.fromarray(sheet.reshape(rows * h, columns * w, *tiles.shape[3:])).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

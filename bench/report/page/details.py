@@ -28,7 +28,10 @@ def blocks(rows: Sequence[Record]) -> list[Block]:
     found = [
         Block("Settings", settings(rows, lambda r: r.model_settings)),
         Block("Scores", scores(rows)),
-        *(Block(f"Settings of {name}", settings(group, lambda r: r.metric_settings)) for name, group in by_metric(rows).items()),
+        *(
+            Block(f"Settings of {name}", settings(group, lambda r: r.metric_settings))
+            for name, group in by_metric(rows).items()
+        ),
         Block("Provenance", provenance(rows)),
         Block("Cost", cost(rows)),
     ]
@@ -39,7 +42,10 @@ def settings(rows: Iterable[Record], column: Callable[[Record], str]) -> list[tu
     """Return the settings in a column of JSON, by name."""
     parsed = [(r, json.loads(column(r))) for r in rows]
     names = list(dict.fromkeys(name for _, content in parsed for name in content))
-    return [(name, by_seed((r, plain(content[name])) for r, content in parsed if name in content)) for name in names]
+    return [
+        (name, by_seed((r, plain(content[name])) for r, content in parsed if name in content))
+        for name in names
+    ]
 
 
 def scores(rows: Iterable[Record]) -> list[tuple[str, str]]:
@@ -57,8 +63,19 @@ def provenance(rows: Sequence[Record]) -> list[tuple[str, str]]:
     """Return which seeds, machine and code made the rows."""
     seeds = sorted({r.seed for r in rows if r.seed is not None})
     found = [("seeds", ", ".join(map(str, seeds)))]
-    found += [("checkpoint", by_seed((r, f"{r.checkpoint}, epoch {r.checkpoint_epoch}") for r in rows if r.checkpoint_epoch is not None))]
-    found += [(term, by_seed((r, plain(getattr(r, column))) for r in rows)) for column, term in PROVENANCE.items()]
+    found += [
+        (
+            "checkpoint",
+            by_seed(
+                (r, f"{r.checkpoint}, epoch {r.checkpoint_epoch}")
+                for r in rows
+                if r.checkpoint_epoch is not None
+            ),
+        )
+    ]
+    found += [
+        (term, by_seed((r, plain(getattr(r, column))) for r in rows)) for column, term in PROVENANCE.items()
+    ]
     return [(term, text) for term, text in found if text]
 
 
@@ -68,9 +85,15 @@ def cost(rows: Sequence[Record]) -> list[tuple[str, str]]:
         ("training", by_seed((r, seconds(r.fit_seconds)) for r in rows)),
         ("sampling", by_seed((r, seconds(r.sample_seconds)) for r in rows)),
     ]
-    found += [(f"scoring, {name}", by_seed((r, seconds(r.score_seconds)) for r in group)) for name, group in by_metric(rows).items()]
     found += [
-        ("peak memory", by_seed((r, f"{r.peak_memory_mib:,.0f} MiB") for r in rows if r.peak_memory_mib is not None)),
+        (f"scoring, {name}", by_seed((r, seconds(r.score_seconds)) for r in group))
+        for name, group in by_metric(rows).items()
+    ]
+    found += [
+        (
+            "peak memory",
+            by_seed((r, f"{r.peak_memory_mib:,.0f} MiB") for r in rows if r.peak_memory_mib is not None),
+        ),
         ("parameters", by_seed((r, f"{r.parameters:,}") for r in rows if r.parameters is not None)),
     ]
     return [(term, text) for term, text in found if text]
@@ -93,7 +116,10 @@ def by_seed(values: Iterable[tuple[Record, str]]) -> str:
         seeds += [str(r.seed)] if r.seed is not None and str(r.seed) not in seeds else []
     if len(said) < 2:
         return next(iter(said), "")
-    return "; ".join(f"{text} (seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)})" if seeds else text for text, seeds in said.items())
+    return "; ".join(
+        f"{text} (seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)})" if seeds else text
+        for text, seeds in said.items()
+    )
 
 
 def plain(value: object) -> str:

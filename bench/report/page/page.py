@@ -89,7 +89,13 @@ class Row:
     pictures: list[Picture]
 
 
-def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequence[Figure], compared: Comparison | None) -> str:
+def page(
+    dataset: str,
+    table: Table,
+    records: Sequence[Record],
+    figures: Sequence[Figure],
+    compared: Comparison | None,
+) -> str:
     """Return the page of one data set, HTML, from its table, its records, the figures at their paths and what can be compared."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -105,7 +111,10 @@ def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequenc
         "columns": columns_of(table),
         "rows": rows,
         "groups": GROUPS,
-        "sections": [(name, title, [p for p in pictures if p.figure.section == name]) for name, title in SECTIONS.items()],
+        "sections": [
+            (name, title, [p for p in pictures if p.figure.section == name])
+            for name, title in SECTIONS.items()
+        ],
         "comparison": compared and embeddable(compared, rows),
         "sprite": base64.b64encode(compared.sprite).decode() if compared else "",
         "remarks": table.remarks,
@@ -114,7 +123,11 @@ def page(dataset: str, table: Table, records: Sequence[Record], figures: Sequenc
         "created": max((r.created for r in records), default=""),
     }
     environment = Environment(
-        loader=PackageLoader("genmodel_bench.report.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("genmodel_bench.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(content) + "\n"
 
@@ -127,15 +140,15 @@ def template(name: str) -> str:
 def policy(css: str, js: str) -> str:
     """Return the Content-Security-Policy under which this style and this script are all that runs, and data URIs all that loads."""
     style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
 
 
 def columns_of(table: Table) -> list[Column]:
     """Return the columns that hold anything, those of Table 1 first."""
     there = set(printed(table, str, str).columns)
-    kinds = {name: "main" if name in NARROW else "wide" for name in HEADLINE} | {name: "ledger" for name in LEDGER if name not in HEADLINE}
+    kinds = {name: "main" if name in NARROW else "wide" for name in HEADLINE} | {
+        name: "ledger" for name in LEDGER if name not in HEADLINE
+    }
     assert kinds.keys() == COLUMNS.keys(), "a column that would be left out"
     return [Column(name, kind) for name, kind in kinds.items() if name in there]
 
@@ -153,7 +166,9 @@ def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Seq
         notes = [without(dataset, note) for note in table.notes.get(key, [])]
         first = not rows or rows[-1].key[0] != key[0]
         shown = [p for p in pictures if p.figure.key == key]
-        rows.append(Row(f"row-{i}", key, name_of(key), first, cells, marks_of(table, key), notes, blocks(own), shown))
+        rows.append(
+            Row(f"row-{i}", key, name_of(key), first, cells, marks_of(table, key), notes, blocks(own), shown)
+        )
     return rows
 
 
@@ -197,7 +212,11 @@ def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
 
     names = [row.name for row in rows]
     h, w = compared.size
-    n = len(next(iter(compared.log_probs.values()))) if compared.folds is None else int(compared.folds.max()) + 1
+    n = (
+        len(next(iter(compared.log_probs.values())))
+        if compared.folds is None
+        else int(compared.folds.max()) + 1
+    )
     return {
         "rows": [
             {

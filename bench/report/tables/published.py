@@ -24,14 +24,18 @@ PUBLISHED = {
     ("dbn", "tfd"): Published(1909, 66),
     ("stacked-cae", "mnist"): Published(121, 1.6),
     ("stacked-cae", "tfd"): Published(2110, 50),
-    ("deep-gsn", "mnist"): Published(214, 1.1, note="published of consecutive means of one chain at σ = 0.2: see deep-gsn-chain"),
+    ("deep-gsn", "mnist"): Published(
+        214, 1.1, note="published of consecutive means of one chain at σ = 0.2: see deep-gsn-chain"
+    ),
     ("deep-gsn", "tfd"): Published(1890, 29),
     ("deep-gsn-chain", "mnist"): Published(214, 1.1, sigma=0.2),
     ("gan-ns", "mnist"): Published(225, 2),
     ("gan-ns", "tfd"): Published(2057, 26),
 }
 
-REMARKS = {"olivetti": "olivetti stands in for TFD, which is not open: the same code and protocol, other faces, other numbers."}
+REMARKS = {
+    "olivetti": "olivetti stands in for TFD, which is not open: the same code and protocol, other faces, other numbers."
+}
 """What has to be said of a data set's numbers."""
 EMPTY = {"tfd": "the Toronto Face Database is given by its owners on request and was not at hand; see README"}
 """Why a data set of the paper may have no numbers of ours."""

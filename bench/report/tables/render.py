@@ -9,7 +9,10 @@ from genmodel_bench.report.tables.table import COLUMNS, Key, Table
 from genmodel_bench.storage.record import inert
 
 LEGEND = (
-    ("nats", "Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds"),
+    (
+        "nats",
+        "Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds",
+    ),
     (
         "total ±",
         "the root of test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known "
@@ -25,14 +28,30 @@ LEGEND = (
     ("NN ratio", "median distance from a sample to its nearest training image over the same for test images"),
     ("copies %", "samples equal to a training image"),
     ("epoch", "whose weights were sampled, the last unless the name says otherwise, of how many epochs"),
-    ("valid last, valid best", "what validation images say of the last weights and of the best (Parzen with 1,000 samples)"),
+    (
+        "valid last, valid best",
+        "what validation images say of the last weights and of the best (Parzen with 1,000 samples)",
+    ),
     ("minutes", "wall time of training one seed"),
     ("MiB", "peak memory of its process or device"),
 )
 """The terms of the table and what each means."""
 DASH = "–"
 HEADLINE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z", "NN ratio", "copies %")
-LEDGER = ("test ±", "test n", "draw ±", "draws", "seed ±", "seeds", "epoch", "epochs", "valid last", "valid best", "minutes", "MiB")
+LEDGER = (
+    "test ±",
+    "test n",
+    "draw ±",
+    "draws",
+    "seed ±",
+    "seeds",
+    "epoch",
+    "epochs",
+    "valid last",
+    "valid best",
+    "minutes",
+    "MiB",
+)
 """The columns of the two tables into which a data set's numbers are printed; the CSV holds all of them in one."""
 SIDE_BY_SIDE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z")
 """The columns of each data set where several stand side by side."""
@@ -75,7 +94,9 @@ def pipe_table(table: Table, columns: Sequence[str]) -> str:
     if i is not None:
         rule = pd.DataFrame([["*reference rows*", *[""] * (width - 1)]], columns=shown.columns)
         shown = pd.concat([shown.iloc[:i], rule, shown.iloc[i:]])
-    return str(shown.to_markdown(index=False, colalign=("left", *["right"] * (width - 1)), disable_numparse=True))
+    return str(
+        shown.to_markdown(index=False, colalign=("left", *["right"] * (width - 1)), disable_numparse=True)
+    )
 
 
 def to_latex(table: Table) -> str:
@@ -86,7 +107,10 @@ def to_latex(table: Table) -> str:
     footnotes = [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
     notes = [escape_latex(note) for note in (*table.remarks, legend_as_text(), *footnotes)]
     tabulars = [tabular(table, columns) for columns in halves(table)]
-    return "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)]) + "\n"
+    return (
+        "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)])
+        + "\n"
+    )
 
 
 def tabular(table: Table, columns: Sequence[str]) -> str:
@@ -103,7 +127,10 @@ def tabular(table: Table, columns: Sequence[str]) -> str:
 
 
 def printed(
-    table: Table, escape: Callable[[str], str], superscript: Callable[[str], str], columns: Sequence[str] = tuple(COLUMNS)
+    table: Table,
+    escape: Callable[[str], str],
+    superscript: Callable[[str], str],
+    columns: Sequence[str] = tuple(COLUMNS),
 ) -> pd.DataFrame:
     """Return `columns` of the table as text, after the names with the letters of their notes; what is empty all down is left out."""
     several = len(table.numbers.columns.unique(0)) > 1
@@ -111,7 +138,9 @@ def printed(
     for key in table.numbers.index:
         _, model, variant, _ = key
         marks = ",".join(marks_of(table, key))
-        names.append(escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else ""))
+        names.append(
+            escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else "")
+        )
     shown = pd.DataFrame({"model": names})
     for dataset, column in table.numbers.columns:
         values = table.numbers[dataset, column]
@@ -120,7 +149,10 @@ def printed(
             shown[title] = [number(v, COLUMNS[column]) for v in values]
             if column == "total ±":
                 alone = table.numbers[dataset, "seed ±"].isna()
-                shown[title] = [f"≥ {text}" if lower and text != DASH else text for text, lower in zip(shown[title], alone, strict=True)]
+                shown[title] = [
+                    f"≥ {text}" if lower and text != DASH else text
+                    for text, lower in zip(shown[title], alone, strict=True)
+                ]
     return shown
 
 

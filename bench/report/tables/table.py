@@ -49,7 +49,12 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
     A data set of `beside` that has no records becomes a column of published values, with a note that says why it is empty.
     """
     if not records:
-        return Table(pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=KEY), columns=pd.MultiIndex.from_product([[], COLUMNS])))
+        return Table(
+            pd.DataFrame(
+                index=pd.MultiIndex.from_tuples([], names=KEY),
+                columns=pd.MultiIndex.from_product([[], COLUMNS]),
+            )
+        )
     groups: dict[tuple[str, Key], list[Record]] = {}
     for r in records:
         groups.setdefault((r.dataset, (r.role, r.model, r.variant, r.samples)), []).append(r)
@@ -76,12 +81,17 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
         dtype=object,
     )
     for dataset in datasets:
-        for key, note in [*above_real_data(numbers[dataset], dataset), *other_sample_sizes(numbers[dataset], dataset)]:
+        for key, note in [
+            *above_real_data(numbers[dataset], dataset),
+            *other_sample_sizes(numbers[dataset], dataset),
+        ]:
             notes[key].append(note)
     return Table(in_order(numbers), notes)
 
 
-def summarise(dataset: str, rows: Sequence[Record], *, published: bool) -> tuple[dict[str, object], list[str]]:
+def summarise(
+    dataset: str, rows: Sequence[Record], *, published: bool
+) -> tuple[dict[str, object], list[str]]:
     """Return one model's numbers on one data set, from its records of all seeds, and its notes; doubtful records count for nothing.
 
     `published` says whether a published value may stand beside.
@@ -109,7 +119,9 @@ def summarise(dataset: str, rows: Sequence[Record], *, published: bool) -> tuple
         numbers |= found
         notes += note
     elif published:
-        notes.append(f"{dataset}: published values do not stand beside: its content, {content}, is not that of the published files")
+        notes.append(
+            f"{dataset}: published values do not stand beside: its content, {content}, is not that of the published files"
+        )
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
         average = mean(r.value for r in values_of(rows, "neighbours", quantity))
         numbers[column] = None if average is None else average * factor
@@ -148,7 +160,9 @@ def total_error(rows: Sequence[Record]) -> float:
     return math.hypot(mean(r.stderr for r in rows) or 0.0, runs)
 
 
-def comparison(dataset: str, rows: Sequence[Record], scored: Sequence[Record]) -> tuple[dict[str, object], list[str]]:
+def comparison(
+    dataset: str, rows: Sequence[Record], scored: Sequence[Record]
+) -> tuple[dict[str, object], list[str]]:
     """Return the published value beside ours and z, our mean minus it over the root of the summed squares of both errors, and notes."""
     published = PUBLISHED.get((rows[0].model, dataset))
     if not published:
@@ -157,8 +171,12 @@ def comparison(dataset: str, rows: Sequence[Record], scored: Sequence[Record]) -
     if published.sigma is not None:
         ours = values_of(rows, "parzen", f"at_sigma_{published.sigma:g}")
         average = mean(r.value for r in ours) or 0.0
-        notes = [f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {average:.1f} nats"]
-    z = ((mean(r.value for r in ours) or 0.0) - published.value) / math.hypot(total_error(ours), published.stderr)
+        notes = [
+            f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {average:.1f} nats"
+        ]
+    z = ((mean(r.value for r in ours) or 0.0) - published.value) / math.hypot(
+        total_error(ours), published.stderr
+    )
     return {"published": published.value, "published ±": published.stderr, "z": z}, notes
 
 
@@ -215,7 +233,12 @@ def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]
         data = ("reference", "data", "", key[3])  # of as many samples
         real = numbers["nats"].get(data)
         if real is not None and value > real:
-            found.append((key, f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is at its end here"))
+            found.append(
+                (
+                    key,
+                    f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is at its end here",
+                )
+            )
     return found
 
 
@@ -241,7 +264,10 @@ def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
 
 def in_order_of(records: Sequence[Record]) -> list[Key]:
     """Return the keys of the table's rows, in its order."""
-    return [(str(role), str(model), str(variant), int(n)) for role, model, variant, n in table1(records).numbers.index]
+    return [
+        (str(role), str(model), str(variant), int(n))
+        for role, model, variant, n in table1(records).numbers.index
+    ]
 
 
 def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:
