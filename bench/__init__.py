@@ -1,4 +1,4 @@
-"""What does the Python API of the benchmark offer? `run`, `score`, and the errors they raise.
+"""What does the Python API offer? `run`, `score`, their values, and the errors they raise.
 
 The functions are imported on first use, so that `bench --help` does not wait for torch.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.errors import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName
 
 if TYPE_CHECKING:
     from genmodel_bench.commands.run import run
     from genmodel_bench.commands.score import score
+    from genmodel_bench.execution.executor import Executor
 
 __all__ = [
     "BadOption",
@@ -20,13 +22,19 @@ __all__ = [
     "BadSamples",
     "BenchError",
     "DataMissing",
+    "Executor",
+    "Protocol",
     "UnknownName",
     "run",
     "score",
 ]
 
 
-_HOMES = {"run": "genmodel_bench.commands.run", "score": "genmodel_bench.commands.score"}
+_HOMES = {
+    "run": "genmodel_bench.commands.run",
+    "score": "genmodel_bench.commands.score",
+    "Executor": "genmodel_bench.execution.executor",
+}
 
 
 def __getattr__(name: str) -> Any:

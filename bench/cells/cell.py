@@ -9,8 +9,9 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from genmodel_bench.cells.protocol import USUAL, Protocol
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.digest import content_digest, file_digest
 from genmodel_bench.storage.ingredients import (
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
     from genmodel_bench.metrics.base import Metric
     from genmodel_bench.models.base import Config
 
-Checkpoint = Literal["best", "last"]
-Precision = Literal["highest", "high", "medium"]
-DRAWS = 5
-"""Sample sets drawn from each trained model."""
-
 ROLES = {
     "training loop": ("genmodel_bench.training.loop", "genmodel_bench.training.numerics"),
     "drawing": ("genmodel_bench.training.drawing", "genmodel_bench.training.numerics"),
@@ -45,12 +41,11 @@ the writing of checkpoints, seals, processes and the report, is held by tests th
 
 @dataclass(frozen=True)
 class Cell:
-    """A model with its Config, trained on a data set from one seed, and `draws` times n samples of it.
+    """A model with its Config, trained on a data set from one seed, and samples of it.
 
-    `dataset_digest` is of the data set's content, the type of its pixels included. `checkpoint` says which weights are sampled: those after
-    the 'last' epoch, or the 'best' on validation images. With `deterministic`, torch is told to take no algorithm whose result may differ
-    from one time to the next; `precision` is that of its float32 matrix products. `options` are those that differ from the registered
-    ones. `vouched` tells which code gives the bits of which.
+    `dataset_digest` is of the data set's content, the type of its pixels included.
+    `options` are those of Config and protocol that differ from the registered ones.
+    `vouched` tells which code gives the bits of which.
     """
 
     dataset: str
@@ -58,11 +53,7 @@ class Cell:
     model: str
     config: Config
     seed: int
-    samples: int
-    draws: int = DRAWS
-    checkpoint: Checkpoint = "last"
-    deterministic: bool = False
-    precision: Precision = "highest"
+    protocol: Protocol = USUAL
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     vouched: Vouched = field(default=Vouched(), compare=False, repr=False)
 
@@ -85,7 +76,7 @@ class Cell:
     @property
     def line(self) -> tuple[str, str, int]:
         """Return what names the cell's line in a table."""
-        return self.model, self.variant, self.samples
+        return self.model, self.variant, self.protocol.samples
 
     @property
     def variant(self) -> str:
@@ -95,8 +86,9 @@ class Cell:
     @property
     def id(self) -> str:
         """Return the digest of all that defines the cell, its code excepted."""
-        sampling: list[Any] = [self.seed, self.samples, self.draws, self.checkpoint, self.deterministic]
-        sampling += [self.precision] if self.precision != "highest" else []
+        p = self.protocol
+        sampling: list[Any] = [self.seed, p.samples, p.draws, p.checkpoint, p.deterministic]
+        sampling += [p.precision] if p.precision != "highest" else []
         return content_digest(
             "cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling
         )
@@ -114,8 +106,8 @@ class Cell:
                 if name not in self.config.SAMPLING
             },
             "seed": self.seed,
-            "deterministic": self.deterministic,
-            "float32 matmul precision": self.precision,
+            "deterministic": self.protocol.deterministic,
+            "float32 matmul precision": self.protocol.precision,
             **{f"content of {path}": content for path, content in input_digests(self.config).items()},
             **code_of("model", type(self.config).__module__),
             **code_of("training loop", *ROLES["training loop"]),
@@ -131,17 +123,17 @@ class Cell:
     @property
     def sample_ingredients(self) -> Ingredients:
         """Return what the samples depend on besides the fit: how they are drawn, how many, from which checkpoint and how it is selected."""
-        selected = self.checkpoint == "best" and not self.config.REFERENCE
+        selected = self.protocol.checkpoint == "best" and not self.config.REFERENCE
         return {
             **self.sampling_ingredients,
-            "number of samples": self.samples,
+            "number of samples": self.protocol.samples,
             "checkpoint": "best" if selected else "last",
             **(code_of("selection", *ROLES["selection"]) if selected else {}),
         }
 
     def score_ingredients(self, name: str, metric: Metric) -> Ingredients:
         """Return what a metric's scores depend on besides the samples: how many draws there are, the metric's settings and its code."""
-        return metric_ingredients(name, metric, dataset=self.dataset, draws=self.draws)
+        return metric_ingredients(name, metric, dataset=self.dataset, draws=self.protocol.draws)
 
     @property
     def fit_key(self) -> str:
@@ -157,7 +149,11 @@ class Cell:
     def draw_key(self, epoch: int | None) -> str:
         """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
         return content_digest(
-            "draw", self.fit_key, epoch, self.samples, self.vouched.settled(self.sampling_ingredients)
+            "draw",
+            self.fit_key,
+            epoch,
+            self.protocol.samples,
+            self.vouched.settled(self.sampling_ingredients),
         )
 
     def score_key(self, name: str, metric: Metric) -> str:
@@ -233,31 +229,11 @@ def members(protocol: type) -> set[str]:
     }
 
 
-def changed_options(
-    config: Config,
-    usual: Config,
-    *,
-    checkpoint: Checkpoint = "last",
-    draws: int = DRAWS,
-    deterministic: bool = False,
-    precision: Precision = "highest",
-) -> dict[str, Any]:
-    """Return what differs from the registered Config, the last checkpoint, the usual draws and torch's own numerics, by name."""
-    changed: dict[str, Any] = {
+def changed_options(config: Config, usual: Config, protocol: Protocol) -> dict[str, Any]:
+    """Return by name what differs from the registered Config and the usual protocol."""
+    changed = {
         f.name: getattr(config, f.name)
         for f in fields(config)
         if getattr(config, f.name) != getattr(usual, f.name)
     }
-    if checkpoint != "last" and not config.REFERENCE:
-        changed["checkpoint"] = checkpoint
-    if draws != DRAWS:
-        changed["draws"] = draws
-    if deterministic:
-        changed["deterministic"] = True
-    if precision != "highest":
-        changed["precision"] = precision
-    return changed
-
-
-PROTOCOL = ("checkpoint", "draws", "deterministic", "precision")
-"""The options that are no hyper-parameters."""
+    return changed | protocol.options(reference=config.REFERENCE)

@@ -6,14 +6,34 @@ import json
 import os
 import signal
 import sys
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from genmodel_bench.cells.protocol import USUAL
+from genmodel_bench.cli.options import (
+    RESULTS,
+    Changes,
+    Checkpoint,
+    Data,
+    DatasetName,
+    Deterministic,
+    Device,
+    Draws,
+    Exactness,
+    Figures,
+    Kind,
+    Models,
+    Precision,
+    Replace,
+    Results,
+    Samples,
+    Taken,
+    Where,
+    protocol_of,
+)
 from genmodel_bench.errors import BenchError, printable
-from genmodel_bench.storage.names import default_results
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -22,85 +42,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Figures = Annotated[
-    bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")
-]
-Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
-RESULTS = default_results()
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA"
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
-
-
-Replace = Annotated[
-    bool,
-    typer.Option(
-        "--replace", help="Supersede rows of another content of the data set, which are refused else."
-    ),
-]
-
-
-class Kind(StrEnum):
-    """What can be listed."""
-
-    models = "models"
-    metrics = "metrics"
-    datasets = "datasets"
-
-
-class Taken(StrEnum):
-    """Which weights are sampled."""
-
-    best = "best"
-    last = "last"
-
-
-class Exactness(StrEnum):
-    """The precision of float32 matrix products."""
-
-    highest = "highest"
-    high = "high"
-    medium = "medium"
-
-
-class Where(StrEnum):
-    """What runs the cells."""
-
-    local = "local"
-    ray = "ray"
-
 
 @app.command()
 def run(
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")
-    ] = None,
+    models: Models = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
     dataset: DatasetName = "digits",
     seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
-    samples: Annotated[int, typer.Option(help="Samples drawn from each and scored.")] = 10_000,
-    draws: Annotated[
-        int,
-        typer.Option(help="Sample sets drawn from each: their spread is the error that comes from drawing."),
-    ] = 5,
-    checkpoint: Annotated[
-        Taken, typer.Option(help="The weights that are sampled: last, or best on validation images.")
-    ] = Taken.last,
-    options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")
-    ] = None,
+    samples: Samples = USUAL.samples,
+    draws: Draws = USUAL.draws,
+    checkpoint: Checkpoint = Taken.last,
+    options: Changes = None,
     device: Device = "auto",
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")
-    ] = False,
-    precision: Annotated[
-        Exactness, typer.Option(help="Precision of float32 matrix products: high is TF32 on CUDA.")
-    ] = Exactness.highest,
+    deterministic: Deterministic = False,
+    precision: Precision = Exactness.highest,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -142,44 +97,38 @@ def run(
         raise BenchError(f"--jobs: got {jobs}, expected at least 1")
     if bool(models) == everything:
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
-    from genmodel_bench.cli.terminal import Screen, print_plan
+    from genmodel_bench.cli.terminal import Display, print_preview
+    from genmodel_bench.commands.preview import preview
     from genmodel_bench.commands.run import run as run_models
+    from genmodel_bench.execution.executor import Executor
     from genmodel_bench.execution.pool import usual_jobs
     from genmodel_bench.storage.provenance import resolve_device
     from genmodel_bench.storage.record import FAILURES
 
-    chosen = None if everything else models
     request: Any = {
         "dataset": dataset,
         "seeds": seeds,
-        "samples": samples,
-        "draws": draws,
-        "checkpoint": checkpoint.value,
-        "deterministic": deterministic,
-        "precision": precision.value,
         "options": options or (),
+        "protocol": protocol_of(samples, draws, checkpoint, deterministic, precision),
         "data": data,
         "results": results,
     }
     if dry_run:
-        print_plan(chosen, **request)
+        print_preview(preview(models, **request))
         return
-    with Screen(results, dataset) as screen:
+    jobs = jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device)))
+    where = Executor(executor.value, jobs, timeout, address, cpus_per_cell, gpus_per_cell)
+    with Display(results) as display:
         records = run_models(
-            chosen,
+            models,
             **request,
             device=device,
-            jobs=jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device))),
-            timeout=timeout,
+            executor=where,
             force=force,
             replace=replace,
             tensorboard=tensorboard,
             figures=figures,
-            executor=executor.value,
-            address=address,
-            cpus_per_cell=cpus_per_cell,
-            gpus_per_cell=gpus_per_cell,
-            watch=screen,
+            listener=display,
         )
     if records["status"].str.startswith(FAILURES).any():
         raise typer.Exit(1)
@@ -283,9 +232,9 @@ def check(
     from genmodel_bench.commands.check import as_plain, exit_code
     from genmodel_bench.commands.check import check as check_numbers
 
-    watch = None if as_json else Lines()
+    listener = None if as_json else Lines()
     verdicts = check_numbers(
-        baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, watch=watch
+        baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, listener=listener
     )
     if as_json:
         typer.echo(as_plain(verdicts))
@@ -301,12 +250,12 @@ def why(
     ],
     dataset: DatasetName = "digits",
     seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
-    samples: Annotated[int, typer.Option(help="As of `bench run`, like the next five.")] = 10_000,
-    draws: Annotated[int, typer.Option()] = 5,
-    checkpoint: Annotated[Taken, typer.Option()] = Taken.last,
-    deterministic: Annotated[bool, typer.Option("--deterministic")] = False,
-    precision: Annotated[Exactness, typer.Option()] = Exactness.highest,
-    options: Annotated[list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE")] = None,
+    samples: Samples = USUAL.samples,
+    draws: Draws = USUAL.draws,
+    checkpoint: Checkpoint = Taken.last,
+    options: Changes = None,
+    deterministic: Deterministic = False,
+    precision: Precision = Exactness.highest,
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
@@ -318,15 +267,10 @@ def why(
     from genmodel_bench.metrics import METRICS
     from genmodel_bench.storage.store import Store
 
-    content, store = load(dataset, root=data), Store(results, dataset)
-    protocol: Any = {
-        "samples": samples,
-        "draws": draws,
-        "checkpoint": checkpoint.value,
-        "deterministic": deterministic,
-    }
-    protocol["precision"] = precision.value
-    chosen = cell_named(cell, content, store, seed=seed, options=options or (), **protocol)
+    content = load(dataset, root=data)
+    store = Store(results, content.name)
+    protocol = protocol_of(samples, draws, checkpoint, deterministic, precision)
+    chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol)
     print_parts(chosen, parts_of(chosen, store, METRICS))
 
 

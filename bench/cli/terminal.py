@@ -6,19 +6,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from genmodel_bench.cells.cell import Cell, Checkpoint, Precision
+from genmodel_bench.cells.cell import Cell
 from genmodel_bench.commands.check import Verdict
 from genmodel_bench.commands.verify import Finding
 from genmodel_bench.commands.vouch import Said
 from genmodel_bench.commands.why import Part
-from genmodel_bench.execution.draws import News, Notice, Waiting
-from genmodel_bench.execution.execute import Outcome
 from genmodel_bench.execution.listener import Silent
+from genmodel_bench.execution.messages import News, Notice, Outcome, Waiting
 from genmodel_bench.report.tables.render import letter, printed
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.ingredients import CODE, code_digest
@@ -47,12 +46,13 @@ LEAST = (
 """Columns in the order in which a narrow terminal goes without them."""
 
 
-class Screen:
-    """Shows a run: live on a terminal, one line per cell elsewhere, and the table at the end on both."""
+class Display:
+    """Shows a run: live on a terminal, one line per cell elsewhere, at the end the table."""
 
-    def __init__(self, results: Path, dataset: str) -> None:
+    def __init__(self, results: Path) -> None:
         self.console = terminal()
-        self.store = Store(results, dataset)
+        self.results = results
+        self.store: Store | None = None
         columns = [
             TextColumn("{task.description}"),
             BarColumn(),
@@ -67,7 +67,7 @@ class Screen:
         self.last: dict[Cell, float] = {}
         self.last_check = time.monotonic()
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> Display:
         if self.console.is_terminal:
             self.live.__enter__()
         return self
@@ -86,17 +86,18 @@ class Screen:
 
     def news(self, cell: Cell, news: News) -> None:
         """Show where a cell's training or sampling stands, or what a check says of it."""
-        if isinstance(news, Notice):
-            self.console.print(Text(f"{title(cell)}: {news.text}"), soft_wrap=True)
-        elif isinstance(news, Waiting):
-            self.progress(cell, Position("waits for another cell's training" if not news.over else "", 0, 1))
-        elif isinstance(news, Check):
-            self.checks[cell] = f"epoch {news.epoch}: {news.value:.1f} nats on validation images"
-            if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
-                self.last_check = time.monotonic()
-                self.console.print(Text(f"{title(cell)} {self.checks[cell]}"), soft_wrap=True)
-        elif isinstance(news, Position):
-            self.progress(cell, news)
+        match news:
+            case Notice(text):
+                self.console.print(Text(f"{title(cell)}: {text}"), soft_wrap=True)
+            case Waiting(over):
+                self.progress(cell, Position("" if over else "waits for another cell's training", 0, 1))
+            case Check(epoch, value):
+                self.checks[cell] = f"epoch {epoch}: {value:.1f} nats on validation images"
+                if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
+                    self.last_check = time.monotonic()
+                    self.console.print(Text(f"{title(cell)} {self.checks[cell]}"), soft_wrap=True)
+            case Position():
+                self.progress(cell, news)
 
     def progress(self, cell: Cell, progress: Position) -> None:
         """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
@@ -114,6 +115,7 @@ class Screen:
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
         """Replace the bar of a cell by its line."""
+        self.store = self.store or Store(self.results, cell.dataset)
         if cell in self.tasks:
             self.bars.remove_task(self.tasks.pop(cell))
         self.console.print(Text(line(cell, outcome)), soft_wrap=True)
@@ -127,8 +129,8 @@ class Screen:
             self.console.print(Text(text), soft_wrap=True)
 
     def table(self) -> Group:
-        """Return the table of the data set's records so far, and its notes."""
-        return grid(self.store.records(), self.console.width)
+        """Return the table of the records so far, and its notes."""
+        return grid(self.store.records() if self.store else [], self.console.width)
 
 
 class Lines(Silent):
@@ -216,48 +218,9 @@ def print_scores(found: dict[str, Any], results: Path) -> None:
     console.print(grid(Store(results, found["dataset"]).records(), console.width))
 
 
-def print_plan(
-    models: Sequence[str] | None,
-    *,
-    dataset: str,
-    seeds: int,
-    samples: int,
-    draws: int,
-    checkpoint: Checkpoint,
-    deterministic: bool,
-    precision: Precision | None,
-    options: Sequence[str],
-    data: Path | None,
-    results: Path,
-) -> None:
+def print_preview(cells: Iterable[tuple[Cell, str]]) -> None:
     """Print the cells of a run, and what of each is there already."""
-    from genmodel_bench.commands.run import current_precision, plan
-    from genmodel_bench.data.registry import load
-    from genmodel_bench.execution.artefacts import sampled
-    from genmodel_bench.execution.execute import reusable
-    from genmodel_bench.metrics import METRICS
-    from genmodel_bench.storage.ingredients import read_vouched
-
-    store = Store(results, dataset)
-    records = store.records()
-    content = load(dataset, root=data)
-    protocol: Any = {
-        "samples": samples,
-        "draws": draws,
-        "checkpoint": checkpoint,
-        "deterministic": deterministic,
-    }
-    protocol["precision"] = precision or current_precision()
-    cells = plan(content, models, seeds=seeds, options=options, vouched=read_vouched(results), **protocol)
-    for cell in cells:
-        if len(reusable(records, cell, METRICS)) == len(METRICS):
-            state = "finished"
-        elif sampled(cell, content, store):
-            state = "sampled, to be scored"
-        elif store.artefact("fits", cell.fit_key).exists():
-            state = "partly trained"
-        else:
-            state = "to be trained"
+    for cell, state in cells:
         Console().print(Text(f"{cell.id} {title(cell)}: {state}"), soft_wrap=True)
 
 

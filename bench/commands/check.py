@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +26,9 @@ from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import cell_today
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
-from genmodel_bench.execution.listener import Silent, Watch
-from genmodel_bench.execution.pool import Place, in_turn
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.execute import run_cell
+from genmodel_bench.execution.listener import Listener, Silent
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.names import default_results
@@ -42,7 +43,7 @@ ROUNDING = 5e-3
 """Nats by which float32 and another machine may move a score (`metrics/windows.py`)."""
 FAST_SECONDS = 60.0
 """`--fast` makes lines again whose training took no longer, one seed of each."""
-PROTOCOL = ("samples", "valid_images", "folds", "sigma_grid")
+SCORED_BY = ("samples", "valid_images", "folds", "sigma_grid")
 """What of a score's settings has to be equal for two values to compare."""
 
 Finding = Literal["improved", "regressed", "indistinguishable", "not comparable", "skipped"]
@@ -133,7 +134,7 @@ def changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
 def protocol(record: Record) -> dict[str, Any]:
     """Return what has to be equal of how a record was scored."""
     settings = json.loads(record.metric_settings)
-    return {key: settings.get(key) for key in PROTOCOL} | {
+    return {key: settings.get(key) for key in SCORED_BY} | {
         "draws": record.draws,
         "n": record.n,
         "unit": record.unit,
@@ -164,7 +165,7 @@ def check(
     data: Path | str | None = None,
     device: str = "auto",
     results: Path | str | None = None,
-    watch: Watch | None = None,
+    listener: Listener | None = None,
 ) -> list[Verdict]:
     """Make the likelihood numbers of a baseline, a folder with runs.csv, again and return a verdict on each line.
 
@@ -172,7 +173,7 @@ def check(
     are. `fast` takes one seed of the lines that train within a minute. The baseline is not touched. Raises BenchError.
     """
     lines = read_lines(Path(baseline) / "runs.csv")
-    resolve_device(device)
+    where = resolve_device(device)
     dataset = lines[0][0].dataset
     content = load(dataset, root=data)
     verdicts: list[Verdict] = []
@@ -185,15 +186,17 @@ def check(
             verdicts.append(planned)
         else:
             todo.append((records, planned))
+    listener = listener or Silent()
+    parzen = {"parzen": METRICS["parzen"]}
     with working_folder(results, scratch=retrain) as folder:
-        place = Place(dataset, Path(data) if data else None, folder, device, rescore=True, keep_rows=False)
-        Store(folder, dataset).prepare()
+        context = Context(content.to(where), Store(folder, dataset), parzen, where, rescore=True)
+        context.store.prepare()
         outcomes = {}
-        cells = [cell for _, planned in todo for cell in planned]
-        for cell, outcome in in_turn(cells, content, place, {"parzen": METRICS["parzen"]}, watch or Silent()):
+        for cell in (cell for _, planned in todo for cell in planned):
+            listener.started(cell)
+            outcome = run_cell(cell, context, tell=partial(listener.news, cell))
             outcomes[cell] = outcome.records[0]  # the headline, or the failure
-            if watch:
-                watch.finished(cell, outcome)
+            listener.finished(cell, outcome)
     return [*(compare(records, [outcomes[cell] for cell in cells]) for records, cells in todo), *verdicts]
 
 

@@ -27,7 +27,8 @@ from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
 from genmodel_bench.execution.artefacts import sample_paths
 from genmodel_bench.execution.checks import read_checks
-from genmodel_bench.execution.execute import Rig, run_cell
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.figures.figure import OF, is_as_drawn, texts_of
@@ -366,7 +367,7 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
         torch.set_num_threads(records[0].threads or before)
         try:
             outcome = run_cell(
-                cell, Rig(content.to(device), Store(Path(folder), cell.dataset), metrics, device)
+                cell, Context(content.to(device), Store(Path(folder), cell.dataset), metrics, device)
             )
         finally:
             torch.set_num_threads(before)

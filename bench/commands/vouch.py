@@ -28,7 +28,8 @@ from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
-from genmodel_bench.execution.execute import Rig, run_cell
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models.base import Model
@@ -273,7 +274,7 @@ def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) 
     """Make a cell again from nothing, in a folder that is deleted afterwards; return what was equal. Raises Parted."""
     metrics = {r.metric: METRICS[r.metric] for r in case.rows}
     with tempfile.TemporaryDirectory(prefix="bench-vouch-") as folder:
-        outcome = run_cell(case.cell, Rig(data, Store(Path(folder), data.name), metrics, device))
+        outcome = run_cell(case.cell, Context(data, Store(Path(folder), data.name), metrics, device))
     now = {(r.metric, r.quantity): r for r in outcome.records}
     trace = dict(json.loads(outcome.records[0].trace))
     before = dict(json.loads(case.rows[0].trace))
@@ -298,7 +299,7 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
     labels = data.labels["train"] if data.labels else None
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     try:
-        with numerics(deterministic=cell.deterministic, precision=cell.precision):
+        with numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.precision):
             loop.fit(
                 cell.config,
                 data.train,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.plan import plan
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.cells.recorded import cell_today
-from genmodel_bench.commands.run import plan
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError
+from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.ingredients import CODE, Ingredients, Vouched, changed_modules, read_vouched
@@ -86,15 +88,17 @@ def described(name: str, before: Any, now: Any) -> str:
     return f"{name} ({', '.join(changed_modules(before, now))})"
 
 
-def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol: Any) -> Cell:
-    """Return the cell of a model's name, a seed and the options of `plan`, or that of a stored row's id or its first digits, as made today.
+def cell_named(
+    text: str, data: Dataset, store: Store, *, seed: int, options: Sequence[str], protocol: Protocol
+) -> Cell:
+    """Return the cell of a model's name, or of the first digits of a stored row's id, as made today.
 
     Raises BenchError for what is neither, or is the beginning of several ids.
     """
+    vouched = read_vouched(store.results)
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
-        return replace(
-            plan(data, [text], seeds=1, vouched=read_vouched(store.results), **protocol)[0], seed=seed
-        )
+        cells = plan(data, [text], METRICS, seeds=1, options=options, protocol=protocol, vouched=vouched)
+        return replace(cells[0], seed=seed)
     found = {r.cell: r for r in store.records() if r.role != "samples" and r.cell.startswith(text)}
     if len(found) != 1:
         what = f"the beginning of {len(found)} cells" if found else f"no cell in {store.path}"
@@ -103,7 +107,7 @@ def cell_named(text: str, data: Dataset, store: Store, *, seed: int, **protocol:
         )
     (row,) = found.values()
     try:
-        return cell_today(row, data.digest, read_vouched(store.results))
+        return cell_today(row, data.digest, vouched)
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(
             f"why: {text} cannot be made by today's code: {' '.join(str(error).split())}"

@@ -80,23 +80,26 @@ def shared_by_fit(cell: Cell, store: Store) -> list[Path]:
 
 
 def made_of_cell(cell: Cell, store: Store) -> list[Path]:
-    """Return the files that there are of a cell besides its training: draws from any epoch's weights, album."""
+    """Return the files that there are of a cell besides its training: draws from any epoch's weights, visuals."""
     draws = [
         path
         for epoch in (None, *epochs_of(cell))
         for path in store.cache.glob(f"samples/{cell.draw_key(epoch)}-*.safetensors")
     ]
-    return [*draws, *(path for path in [album_path(cell, store)] if path.exists())]
+    return [*draws, *(path for path in [visuals_path(cell, store)] if path.exists())]
 
 
 def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
     """Return where each draw of the cell's samples from the weights after `epoch` is kept."""
-    return [store.artefact("samples", f"{cell.draw_key(epoch)}-{k}.safetensors") for k in range(cell.draws)]
+    return [
+        store.artefact("samples", f"{cell.draw_key(epoch)}-{k}.safetensors")
+        for k in range(cell.protocol.draws)
+    ]
 
 
-def album_path(cell: Cell, store: Store) -> Path:
-    """Return where the album of the cell is kept (`bench/execution/album.py`)."""
-    return store.artefact("albums", f"{cell.id}.safetensors")
+def visuals_path(cell: Cell, store: Store) -> Path:
+    """Return where the visuals of the cell are kept (`bench/execution/visuals.py`)."""
+    return store.artefact("visuals", f"{cell.id}.safetensors")
 
 
 def keep_test_images(data: Dataset, store: Store) -> None:

@@ -49,7 +49,7 @@ class Checks:
     @property
     def taken(self) -> int | None:
         """Return the epoch whose weights the cell samples, from complete checks; None of a model that does not train."""
-        return chosen_epoch(self.cell.checkpoint, self.values)
+        return chosen_epoch(self.cell.protocol.checkpoint, self.values)
 
     @property
     def columns(self) -> dict[str, Any]:

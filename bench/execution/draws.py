@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from genmodel_bench.execution.artefacts import (
     shared_by_fit,
 )
 from genmodel_bench.execution.checks import Checks, checks_of, epochs_of
+from genmodel_bench.execution.messages import Tell, Waiting
 from genmodel_bench.inputs.samples import check_values
 from genmodel_bench.models.base import Model, Shape
 from genmodel_bench.storage import provenance, sealed
@@ -30,26 +31,8 @@ from genmodel_bench.training import loop
 from genmodel_bench.training.checkpoint import Checkpoints, load_snapshot
 from genmodel_bench.training.drawing import draw, prepared
 from genmodel_bench.training.seeding import fit_seed
-from genmodel_bench.training.selection import Check
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that a user should know and that stops nothing, as that a damaged checkpoint was set aside."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A cell waits for another one's training, which will be its own too; or does so no longer, once that is `over`."""
-
-    over: bool
-
-
-News = loop.Progress | loop.Epoch | Check | Notice | Waiting
-Listener = Callable[[News], None]
 Look = Callable[[Model, int], None]
 
 
@@ -58,7 +41,7 @@ def draws_of(
     data: Dataset,
     store: Store,
     device: torch.device,
-    tell: Listener,
+    tell: Tell,
     *,
     needs_model: bool,
     look: Look | None = None,
@@ -68,7 +51,7 @@ def draws_of(
     `look` is shown the model, in training, after each epoch whose weights are kept.
     """
     checks = checks_of(cell, data, store)
-    cached: list[tuple[Tensor, Fit] | None] = [None] * cell.draws
+    cached: list[tuple[Tensor, Fit] | None] = [None] * cell.protocol.draws
     if not needs_model and checks.complete:
         cached = [cached_samples(path) for path in sample_paths(cell, checks.taken, store)]
     model, fit = None, next((found[1] for found in cached if found), None)
@@ -77,7 +60,7 @@ def draws_of(
         cached = [cached_samples(path) for path in sample_paths(cell, fit.checkpoint_epoch, store)]
     draws = []
     for k, path in enumerate(sample_paths(cell, fit.checkpoint_epoch, store)):
-        tell(loop.Progress("sampling", k, cell.draws))
+        tell(loop.Progress("sampling", k, cell.protocol.draws))
         found = cached[k]
         if found is None:
             assert model is not None, "it was made for what is missing"
@@ -97,9 +80,11 @@ def drawn(
 ) -> tuple[Tensor, Fit]:
     """Return draw k of the cell's samples from `model`, kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
     with provenance.Cost(device) as cost:
-        samples = draw(model, cell.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family)
+        samples = draw(
+            model, cell.protocol.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family
+        )
     fit = replace(fit, sample_seconds=cost.seconds)
-    expected = (cell.samples, *shape)
+    expected = (cell.protocol.samples, *shape)
     if tuple(samples.shape) != expected or samples.dtype != torch.float32:
         raise ValueError(
             f"sample: got {tuple(samples.shape)} {samples.dtype}, expected {expected} torch.float32"
@@ -115,7 +100,7 @@ def fitted(
     store: Store,
     checks: Checks,
     device: torch.device,
-    tell: Listener,
+    tell: Tell,
     look: Look | None = None,
 ) -> tuple[Model, Fit]:
     """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on.
@@ -178,7 +163,7 @@ def fitted(
 
 @contextmanager
 def fit_lock(
-    cell: Cell, store: Store, tell: Listener = lambda news: None, *, wait: bool = True
+    cell: Cell, store: Store, tell: Tell = lambda news: None, *, wait: bool = True
 ) -> Iterator[None]:
     """Hold the lock on a cell's training; raises Timeout if another process has it and `wait` is False."""
     lock = FileLock(store.artefact("fits", f"{cell.fit_key}.lock"))

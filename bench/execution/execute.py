@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -14,13 +14,15 @@ from filelock import FileLock, Timeout
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError
-from genmodel_bench.execution.album import album_due, make_album
 from genmodel_bench.execution.artefacts import forget
 from genmodel_bench.execution.checks import checks_of
-from genmodel_bench.execution.draws import Listener, News, Notice, draws_of, fit_lock
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.draws import draws_of, fit_lock
 from genmodel_bench.execution.measure import subject_of
+from genmodel_bench.execution.messages import News, Notice, Outcome, Tell
 from genmodel_bench.execution.rows import failure, score_records
-from genmodel_bench.execution.tensorboard import Board
+from genmodel_bench.execution.tensorboard import TensorBoardWriter
+from genmodel_bench.execution.visuals import make_visuals, visuals_due
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage import provenance
 from genmodel_bench.storage.atomic import NoRoom
@@ -30,38 +32,13 @@ from genmodel_bench.training.loop import CHECKPOINT_SECONDS
 from genmodel_bench.training.numerics import numerics
 
 
-@dataclass
-class Outcome:
-    """The records of a cell, and whether all of them were there already."""
-
-    records: list[Record]
-    reused: bool
-
-
-@dataclass(frozen=True)
-class Rig:
-    """What cells of one data set are run with; `data` lies on `device`.
-
-    With `rescore`, scores that are stored are made anew, from trained models and samples that are there; with the mark of a `run`, these
-    too, unless they bear it. With `tensorboard`, training is written for it as it goes on.
-    """
-
-    data: Dataset
-    store: Store
-    metrics: Mapping[str, Metric]
-    device: torch.device
-    rescore: bool = False
-    run: str = ""
-    tensorboard: bool = False
-
-
 def complete(
     cell: Cell,
-    rig: Rig,
+    context: Context,
     *,
     wait: bool = True,
     begin: Callable[[], None] = lambda: None,
-    tell: Listener = lambda news: None,
+    tell: Tell = lambda news: None,
 ) -> Outcome | None:
     """Run what is missing of a cell, as `run_cell` does, and store its rows; None if another process is at it and `wait` is False.
 
@@ -69,38 +46,38 @@ def complete(
     that died. `begin` is called once the lock is had.
     """
     try:
-        with cell_lock(cell, rig.store, wait=wait):
+        with cell_lock(cell, context.store, wait=wait):
             begin()
-            if rig.run:
-                with fit_lock(cell, rig.store, tell):
-                    forget(cell, rig.store, run=rig.run)
-            board = Board(cell, rig.store) if rig.tensorboard else None
-            outcome = run_cell(cell, rig, tell=tell, board=board)
-            keep(outcome, rig.store, tell)
-            illustrate(cell, rig, tell)
-            if board:
-                board.close(outcome.records)
+            if context.run:
+                with fit_lock(cell, context.store, tell):
+                    forget(cell, context.store, run=context.run)
+            writer = TensorBoardWriter(cell, context.store) if context.tensorboard else None
+            outcome = run_cell(cell, context, tell=tell, writer=writer)
+            keep(outcome, context.store, tell)
+            illustrate(cell, context, tell)
+            if writer:
+                writer.close(outcome.records)
             return outcome
     except Timeout:
         return None
 
 
-def illustrate(cell: Cell, rig: Rig, tell: Listener) -> None:
-    """Make the cell's album; a model that cannot be drawn is told of, and its rows are as good as without."""
+def illustrate(cell: Cell, context: Context, tell: Tell) -> None:
+    """Make the cell's visuals; a model that cannot be drawn is told of, and its rows are as good as without."""
     try:
         with (
             _ALONE,
-            numerics(deterministic=cell.deterministic, precision=cell.precision),
+            numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.precision),
             warnings_told(tell),
         ):
-            make_album(cell, rig.data, rig.store, rig.device)
+            make_visuals(cell, context.data, context.store, context.device)
     except NoRoom:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a model raises here, its scores are stored
         tell(Notice(f"no pictures of it: {failure(error)}"))
 
 
-def keep(outcome: Outcome, store: Store, tell: Listener = lambda news: None) -> None:
+def keep(outcome: Outcome, store: Store, tell: Tell = lambda news: None) -> None:
     """Store the rows of an outcome where they are not stored yet, and tell which values they supersede."""
     if set(outcome.records) - set(store.records()):
         gone = store.append(outcome.records)
@@ -118,7 +95,7 @@ def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
 
 
 @contextmanager
-def warnings_told(tell: Listener) -> Iterator[None]:
+def warnings_told(tell: Tell) -> Iterator[None]:
     """Tell of warnings instead of printing them."""
 
     def show(message: Warning | str, *rest: Any, **named: Any) -> None:
@@ -130,37 +107,43 @@ def warnings_told(tell: Listener) -> Iterator[None]:
 
 
 def run_cell(
-    cell: Cell, rig: Rig, *, tell: Listener = lambda news: None, board: Board | None = None
+    cell: Cell, context: Context, *, tell: Tell = lambda news: None, writer: TensorBoardWriter | None = None
 ) -> Outcome:
     """Run what is missing of a cell and return its records, which are not stored yet.
 
     An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
     runs in a process: torch's generators are the process's.
     """
-    with _ALONE, numerics(deterministic=cell.deterministic, precision=cell.precision), warnings_told(tell):
-        outcome = _run_cell(cell, rig, tell, board)
+    with (
+        _ALONE,
+        numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.precision),
+        warnings_told(tell),
+    ):
+        outcome = _run_cell(cell, context, tell, writer)
     return replace(outcome, records=[r.sealed().settled(cell.vouched) for r in outcome.records])
 
 
 _ALONE = threading.Lock()
 
 
-def _run_cell(cell: Cell, rig: Rig, tell: Listener, board: Board | None) -> Outcome:
-    data, store, metrics = rig.data, rig.store, rig.metrics
+def _run_cell(cell: Cell, context: Context, tell: Tell, writer: TensorBoardWriter | None) -> Outcome:
+    data, store, metrics = context.data, context.store, context.metrics
 
     def hear(news: News) -> None:
         tell(news)
-        if board:
-            board.hear(news)
+        if writer:
+            writer.hear(news)
 
-    kept, blanks = split(cell, rig)
+    kept, blanks = split(cell, context)
     if not blanks:
         return Outcome(kept, reused=True)
     needs_model = any(metrics[name].needs for name in blanks)
     try:
-        look = board.look if board else None
-        draws, model, fit = draws_of(cell, data, store, rig.device, hear, needs_model=needs_model, look=look)
-        subject = subject_of(draws, model, rig.device)
+        look = writer.look if writer else None
+        draws, model, fit = draws_of(
+            cell, data, store, context.device, hear, needs_model=needs_model, look=look
+        )
+        subject = subject_of(draws, model, context.device)
     except NoRoom:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a model raises is a row's status, and the other cells go on
@@ -177,36 +160,36 @@ def _run_cell(cell: Cell, rig: Rig, tell: Listener, board: Board | None) -> Outc
     return Outcome(records, reused=False)
 
 
-def stored(cell: Cell, rig: Rig) -> Outcome | None:
+def stored(cell: Cell, context: Context) -> Outcome | None:
     """Return the outcome of a cell of which nothing is missing, else None."""
-    kept, blanks = split(cell, rig)
-    if blanks or rig.tensorboard or album_due(cell, rig.data, rig.store):
+    kept, blanks = split(cell, context)
+    if blanks or context.tensorboard or visuals_due(cell, context.data, context.store):
         return None
     outcome = Outcome([r.sealed().settled(cell.vouched) for r in kept], reused=True)
-    keep(outcome, rig.store)
+    keep(outcome, context.store)
     return outcome
 
 
-def given_up(cell: Cell, rig: Rig, status: str) -> Outcome | None:
+def given_up(cell: Cell, context: Context, status: str) -> Outcome | None:
     """Return the outcome of a cell whose process is no more: what is missing has `status`; its rows are stored.
 
     None if another process has taken the cell up since.
     """
     try:
-        with cell_lock(cell, rig.store, wait=False):
-            return abandoned(cell, rig, status)
+        with cell_lock(cell, context.store, wait=False):
+            return abandoned(cell, context, status)
     except Timeout:
         return None
 
 
-def abandoned(cell: Cell, rig: Rig, status: str) -> Outcome:
+def abandoned(cell: Cell, context: Context, status: str) -> Outcome:
     """Return the outcome of a cell whose lock is held here and whose process is no more: what is missing has `status`; store its rows."""
-    kept, blanks = split(cell, rig)
+    kept, blanks = split(cell, context)
     records = [
         r.sealed().settled(cell.vouched)
         for r in (*kept, *(replace(row, status=status) for row in blanks.values()))
     ]
-    rig.store.append(records)
+    context.store.append(records)
     return Outcome(records, reused=False)
 
 
@@ -231,17 +214,17 @@ def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -
         )
 
 
-def split(cell: Cell, rig: Rig) -> tuple[list[Record], dict[str, Record]]:
+def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]]:
     """Return the stored rows of a cell that nothing has outdated, and for each metric that is missing a row without a score."""
-    metrics = rig.metrics
-    there = {} if rig.rescore else reusable(rig.store.records(), cell, metrics)
+    metrics = context.metrics
+    there = {} if context.rescore else reusable(context.store.records(), cell, metrics)
     # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
     kept = [
         replace(r, options=as_json(cell.options, in_order=True))
         for name in metrics
         for r in there.get(name, ())
     ]
-    blank = blank_record(cell, rig.data, rig.device)
+    blank = blank_record(cell, context.data, context.device)
     blanks = {
         name: replace(
             blank,
@@ -286,10 +269,10 @@ def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
         options=as_json(cell.options, in_order=True),
         role=cell.role,
         seed=cell.seed,
-        samples=cell.samples,
-        draws=cell.draws,
+        samples=cell.protocol.samples,
+        draws=cell.protocol.draws,
         epochs=getattr(cell.config, "epochs", None),
-        checkpoint="" if cell.config.REFERENCE else cell.checkpoint,
+        checkpoint="" if cell.config.REFERENCE else cell.protocol.checkpoint,
         model_settings=as_json(cell.settings),
         dataset_digest=cell.dataset_digest,
         cell=cell.id,

@@ -1,9 +1,9 @@
-"""Over what is a run spread: this process, several of this machine, or a cluster; and does what was asked for fit together?"""
+"""Where do cells run: in this process, in several of this machine, or on a cluster?"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, get_args
@@ -11,26 +11,33 @@ from typing import Literal, get_args
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadOption
-from genmodel_bench.execution.execute import Outcome
-from genmodel_bench.execution.listener import Watch
-from genmodel_bench.execution.pool import Place, Pool, in_turn
+from genmodel_bench.execution.context import Setup
+from genmodel_bench.execution.listener import Listener
+from genmodel_bench.execution.messages import Outcome
+from genmodel_bench.execution.pool import Pool, in_turn
 from genmodel_bench.execution.tensorboard import check_installed
-from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.provenance import resolve_device
 
-Executor = Literal["local", "ray"]
+Kind = Literal["local", "ray"]
 QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_USAGE_STATS_ENABLED": "0"}
-"""What keeps Ray's own messages, which the cells' notices repeat, off the terminal."""
+"""Settings that keep Ray's own messages, which notices repeat, off the terminal."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """What was asked for: `jobs` cells at once, each for at most `timeout` seconds; on a cluster, at which address and each with what.
+class Executor:
+    """Where the cells of a run are computed, and how many at once.
 
-    0 jobs are one after another in this process, or as many as the cluster has room for.
+    kind: 'local', or 'ray' for the machines of a Ray cluster.
+    jobs: cells at once, each in a process of its own. 0 is one after another in this
+        process, or as many as the cluster has room for.
+    timeout: seconds after which a cell is stopped; needs processes of their own.
+    address: of the cluster, 'auto', 'HOST:PORT' or 'ray://HOST:PORT'; None starts Ray on
+        this machine alone.
+    cpus_per_cell, gpus_per_cell: threads (1) and GPUs (0; a share like 0.25) of each cell on
+        a cluster.
     """
 
-    executor: Executor = "local"
+    kind: Kind = "local"
     jobs: int = 0
     timeout: float | None = None
     address: str | None = None
@@ -41,11 +48,11 @@ class Spread:
         """Raise BadOption for what is not installed, what does not fit together, or a device that is not there."""
         if tensorboard:
             check_installed()
-        if self.executor not in get_args(Executor):
-            raise BadOption(f"--executor: got {self.executor!r}, expected {' or '.join(get_args(Executor))}")
+        if self.kind not in get_args(Kind):
+            raise BadOption(f"--executor: got {self.kind!r}, expected {' or '.join(get_args(Kind))}")
         if self.jobs < 0:
             raise BadOption(f"--jobs: got {self.jobs}, expected at least 1")
-        if self.executor == "ray":
+        if self.kind == "ray":
             self.check_cluster(device, tensorboard)
             return
         if self.timeout is not None and not (self.timeout > 0 and self.jobs):
@@ -84,27 +91,16 @@ class Spread:
             )
 
     def outcomes(
-        self, cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
+        self, cells: Sequence[Cell], data: Dataset, setup: Setup, listener: Listener
     ) -> Generator[tuple[Cell, Outcome]]:
         """Yield each cell with its outcome, run and stored."""
-        if self.executor == "ray":
-            # Ray reads them when it is imported or started: it prints nothing among the progress, and tells nobody that it is used.
+        if self.kind == "ray":
+            # Ray reads them when it is imported or started.
             for name, value in QUIET.items():
                 os.environ.setdefault(name, value)
             from genmodel_bench.execution.cluster.driver import Cluster
 
-            cluster = Cluster(
-                data,
-                place,
-                metrics,
-                watch,
-                jobs=self.jobs,
-                timeout=self.timeout,
-                address=self.address,
-                cpus=self.cpus_per_cell or 1,
-                gpus=self.gpus_per_cell or 0.0,
-            )
-            return cluster.run(cells)
+            return Cluster(self, data, setup, listener).run(cells)
         if self.jobs:
-            return Pool(data, place, metrics, watch, jobs=self.jobs, timeout=self.timeout).run(cells)
-        return in_turn(cells, data, place, metrics, watch)
+            return Pool(data, setup, listener, jobs=self.jobs, timeout=self.timeout).run(cells)
+        return in_turn(cells, setup.context(data), listener)

@@ -1,4 +1,4 @@
-"""What can be heard of cells while they run?"""
+"""Who is told of cells while they run?"""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from genmodel_bench.cells.cell import Cell
-from genmodel_bench.execution.draws import News
-from genmodel_bench.execution.execute import Outcome
+from genmodel_bench.execution.messages import News, Outcome
 
 
-class Watch(Protocol):
+class Listener(Protocol):
     """What is told of cells while they run; the command line shows it."""
 
     def started(self, cell: Cell) -> None:
@@ -18,17 +17,17 @@ class Watch(Protocol):
         return None
 
     def news(self, cell: Cell, news: News) -> None:
-        """Hear where its training or sampling stands, or what a check on validation images says."""
+        """Hear of its progress in training or sampling, or of a validation check."""
         return None
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
-        """Hear what came of it; its rows are stored already."""
+        """Hear its outcome; its rows are stored already."""
         return None
 
     def ended(self, stale: Sequence[str]) -> None:
-        """Hear that all is done, and which lines of the table other code or data made than there are now."""
+        """Hear that the run is over, and which lines of the table are stale."""
         return None
 
 
-class Silent(Watch):
+class Silent(Listener):
     """Listens to nothing."""

@@ -10,64 +10,44 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from genmodel_bench.cells.cell import Cell, remember_code
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError
-from genmodel_bench.execution.draws import News, Waiting
+from genmodel_bench.execution.context import Context, Setup
 from genmodel_bench.execution.execute import (
-    Outcome,
-    Rig,
     check_code,
     complete,
     given_up,
     keys_of,
-    run_cell,
     stored,
     too_slow,
 )
-from genmodel_bench.execution.listener import Watch
-from genmodel_bench.metrics.base import Metric
+from genmodel_bench.execution.listener import Listener
+from genmodel_bench.execution.messages import (
+    Begun,
+    Elsewhere,
+    Message,
+    News,
+    Order,
+    Outcome,
+    Ready,
+    Told,
+    Trouble,
+    Waiting,
+)
 from genmodel_bench.models import MODELS
-from genmodel_bench.storage.provenance import resolve_device
-from genmodel_bench.storage.store import Store
 from genmodel_bench.training.loop import Progress
 
 USUAL_JOBS = 4
 """Most worker processes that are started unasked: each holds a copy of the data set."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where cells run and where they read and write: what a worker process needs besides its cell.
-
-    With `rescore`, scores are made anew, from trained models and samples that are there; with the mark of a `run`, these too, unless they
-    bear it. Without `keep_rows`, no row is stored.
-    """
-
-    dataset: str
-    data: Path | None
-    results: Path
-    device: str
-    rescore: bool = False
-    run: str = ""
-    keep_rows: bool = True
-    tensorboard: bool = False
-
-    def rig(self, data: Dataset, metrics: Mapping[str, Metric]) -> Rig:
-        """Return what cells are run with here; `data` lies on the device where they are."""
-        store = Store(self.results, self.dataset)
-        return Rig(
-            data, store, metrics, resolve_device(self.device), self.rescore, self.run, self.tensorboard
-        )
 
 
 def usual_jobs(device: torch.device) -> int:
@@ -75,18 +55,12 @@ def usual_jobs(device: torch.device) -> int:
     return 1 if device.type == "cuda" else min(USUAL_JOBS, torch.get_num_threads())
 
 
-def in_turn(
-    cells: Sequence[Cell], data: Dataset, place: Place, metrics: Mapping[str, Metric], watch: Watch
-) -> Generator[tuple[Cell, Outcome]]:
+def in_turn(cells: Sequence[Cell], context: Context, listener: Listener) -> Generator[tuple[Cell, Outcome]]:
     """Yield each cell with its outcome, run and stored one after another in this process."""
-    rig = place.rig(data.to(resolve_device(place.device)), metrics)
 
     def attempt(cell: Cell, *, wait: bool) -> Outcome | None:
-        begin, tell = partial(watch.started, cell), partial(watch.news, cell)
-        if not place.keep_rows:
-            begin()
-            return run_cell(cell, rig, tell=tell)
-        return complete(cell, rig, wait=wait, begin=begin, tell=tell)
+        begin, tell = partial(listener.started, cell), partial(listener.news, cell)
+        return complete(cell, context, wait=wait, begin=begin, tell=tell)
 
     put_off = []
     for cell in cells:
@@ -119,14 +93,14 @@ class Pool:
     def __init__(
         self,
         data: Dataset,
-        place: Place,
-        metrics: Mapping[str, Metric],
-        watch: Watch,
+        setup: Setup,
+        listener: Listener,
         *,
         jobs: int,
         timeout: float | None = None,
     ) -> None:
-        self.place, self.rig, self.watch = place, place.rig(data, dict(metrics)), watch
+        self.setup, self.listener = setup, listener
+        self.context = setup.context(data)
         self.jobs, self.timeout = jobs, timeout
         self.threads = max(1, torch.get_num_threads() // jobs)
         self.workers: list[Worker] = []
@@ -135,7 +109,7 @@ class Pool:
         """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
         fresh, put_off = list[Cell](), list[Cell]()
         for cell in cells:
-            done = stored(cell, self.rig)
+            done = stored(cell, self.context)
             if done:
                 yield cell, done
             else:
@@ -150,10 +124,10 @@ class Pool:
                 for worker in self.ready():
                     at, outcome = worker.cell, self.hear(worker)
                     assert at is not None
-                    if outcome == "elsewhere":
-                        put_off.append(at)
-                    elif isinstance(outcome, Outcome):
+                    if isinstance(outcome, Outcome):
                         yield at, outcome
+                    elif outcome:
+                        put_off.append(at)
         finally:
             for worker in self.workers:
                 worker.process.kill()
@@ -164,9 +138,7 @@ class Pool:
         """Return a new worker process."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=work, args=(theirs, self.place, self.rig.metrics, self.threads), daemon=True
-        )
+        process = context.Process(target=work, args=(theirs, self.setup, self.threads), daemon=True)
         # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides. A process of
         # multiprocessing's own that starts with the first child would unblock it again.
         resource_tracker.ensure_running()
@@ -183,7 +155,7 @@ class Pool:
         if not worker.process.is_alive():
             worker = self.renewed(worker)
         worker.cell, worker.since = cell, None
-        order = (cell, keys_of(cell, self.rig.metrics), wait)
+        order = Order(cell, keys_of(cell, self.context.metrics), wait)
         try:
             worker.pipe.send(order)
         except OSError:  # it died just now
@@ -219,45 +191,45 @@ class Pool:
             and time.monotonic() - worker.since > self.timeout
         )
 
-    def hear(self, worker: Worker) -> Outcome | Literal["elsewhere"] | None:
-        """Return what a worker says of its cell: the outcome, 'elsewhere' if another process is at it, None if it goes on."""
+    def hear(self, worker: Worker) -> Outcome | Elsewhere | None:
+        """Return what came of a worker's cell, None if it goes on."""
         cell = worker.cell
         assert cell is not None
         if self.timeout and self.overdue(worker) and not worker.pipe.poll():
             return self.give_up(worker, too_slow(self.timeout))
         try:
-            kind, content = worker.pipe.recv()
+            message: Message = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
+            cause = cause_of_death(worker)
             if not worker.ready:
                 text = "a script that calls `run` with jobs has to do so under `if __name__ == '__main__':`"
-                raise BenchError(
-                    f"run: a worker process could not start ({cause_of_death(worker)}); {text}"
-                ) from None
-            return self.give_up(worker, cause_of_death(worker))
-        if kind == "news":
-            if isinstance(content, Waiting):  # the time that another cell takes is not this one's
-                worker.since = time.monotonic() if content.over else None
-            self.watch.news(cell, content)
-            return None
-        if kind == "ready":
-            worker.ready = True
-            return None
-        if kind == "begun":
-            worker.since = time.monotonic()
-            self.watch.started(cell)
-            return None
-        if kind == "trouble":
-            raise BenchError(content)
-        worker.cell = None
-        return "elsewhere" if content is None else content  # an Outcome, as `work` sends it
+                raise BenchError(f"run: a worker process could not start ({cause}); {text}") from None
+            return self.give_up(worker, cause)
+        match message:
+            case Ready():
+                worker.ready = True
+            case Begun():
+                worker.since = time.monotonic()
+                self.listener.started(cell)
+            case Told(every):
+                for news in every:
+                    if isinstance(news, Waiting):  # the time that another cell takes is not this one's
+                        worker.since = time.monotonic() if news.over else None
+                    self.listener.news(cell, news)
+            case Trouble(text):
+                raise BenchError(text)
+            case Outcome() | Elsewhere():
+                worker.cell = None
+                return message
+        return None
 
-    def give_up(self, worker: Worker, status: str) -> Outcome | Literal["elsewhere"]:
-        """Return the outcome of a worker's cell that is given up with `status`, and put another worker in its place."""
+    def give_up(self, worker: Worker, status: str) -> Outcome | Elsewhere:
+        """Give a worker's cell up with `status`, and put another worker in its place."""
         cell = worker.cell
         assert cell is not None
         self.renewed(worker)
-        return given_up(cell, self.rig, status) or "elsewhere"
+        return given_up(cell, self.context, status) or Elsewhere()
 
 
 def cause_of_death(worker: Worker) -> str:
@@ -279,25 +251,29 @@ def system_kills() -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
-def work(pipe: connection.Connection, place: Place, metrics: Mapping[str, Metric], threads: int) -> None:
+def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
     """Run the cells that come through the pipe, until the parent is no more."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     try:
-        remember_code(MODELS.values(), metrics.values())
-        rig = place.rig(load(place.dataset, root=place.data).to(resolve_device(place.device)), metrics)
-        pipe.send(("ready", None))
+        remember_code(MODELS.values(), setup.metrics.values())
+        context = setup.context(setup.source())
+        pipe.send(Ready())
         while True:
-            cell, keys, wait = pipe.recv()
-            check_code(cell, metrics, keys)
+            order: Order = pipe.recv()
+            check_code(order.cell, setup.metrics, order.keys)
             outcome = complete(
-                cell, rig, wait=wait, begin=lambda: pipe.send(("begun", None)), tell=seldom(pipe)
+                order.cell,
+                context,
+                wait=order.wait,
+                begin=lambda: pipe.send(Begun()),
+                tell=seldom(lambda news: pipe.send(Told((news,)))),
             )
-            pipe.send(("done", outcome))
+            pipe.send(outcome or Elsewhere())
     except EOFError:
         return
     except (BenchError, OSError) as error:
-        pipe.send(("trouble", str(error)))
+        pipe.send(Trouble(str(error)))
 
 
 def end_with_parent() -> None:
@@ -308,14 +284,14 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def seldom(pipe: connection.Connection) -> Any:
-    """Return a listener that passes progress on at most twice a second, and all other news."""
+def seldom(tell: Callable[[News], None]) -> Callable[[News], None]:
+    """Return a listener that passes progress on at most twice a second, all other news at once."""
     last = 0.0
 
-    def tell(news: News) -> None:
+    def told(news: News) -> None:
         nonlocal last
         if not isinstance(news, Progress) or time.monotonic() - last > 0.5:
             last = time.monotonic()
-            pipe.send(("news", news))
+            tell(news)
 
-    return tell
+    return told

@@ -1,6 +1,6 @@
 """What does TensorBoard show of a run? `bench run --tensorboard`: scalars by epoch and sample grids, as training goes on.
 
-A training that was finished before is written from its album, once.
+A training that was finished before is written from its visuals, once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.errors import BadOption
-from genmodel_bench.execution.artefacts import album_path
-from genmodel_bench.execution.draws import News
+from genmodel_bench.execution.artefacts import visuals_path
+from genmodel_bench.execution.messages import News
 from genmodel_bench.models.base import Model
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.names import file_name
@@ -35,7 +35,7 @@ def check_installed() -> None:
         raise BadOption("--tensorboard: needs the package tensorboard; pip install tensorboard")
 
 
-class Board:
+class TensorBoardWriter:
     """Writes what is heard of one cell's training to `.cache/tensorboard/DATASET/MODEL/seed-SEED` under the results."""
 
     def __init__(self, cell: Cell, store: Store) -> None:
@@ -75,7 +75,7 @@ class Board:
         )
 
     def close(self, records: list[Record]) -> None:
-        """Write the scores, and what the album tells of a training that nothing was heard of, now or before."""
+        """Write the scores, and what the visuals tells of a training that nothing was heard of, now or before."""
         if not (self.heard or self.before):
             self.replay(records)
         for r in records:
@@ -84,7 +84,7 @@ class Board:
         self.writer.close()
 
     def replay(self, records: list[Record]) -> None:
-        """Write the checks from the records, and the losses and the film from the cell's album, where there is one."""
+        """Write the checks from the records, and the losses and the film from the cell's visuals, where there is one."""
         checks = {
             epoch: value
             for r in records
@@ -93,7 +93,7 @@ class Board:
         for epoch, value in checks.items():
             self.writer.add_scalar("validation/parzen", value, int(epoch))
         try:
-            images, text, _ = sealed.load(album_path(self.cell, self.store), self.cell.id)
+            images, text, _ = sealed.load(visuals_path(self.cell, self.store), self.cell.id)
         except (FileNotFoundError, sealed.Broken):
             return
         about = json.loads(text)

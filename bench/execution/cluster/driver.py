@@ -1,8 +1,9 @@
-"""How do cells run on the machines of a Ray cluster, while rows and artefacts are written here alone?
+"""How do cells run on a Ray cluster, while rows and artefacts are written here alone?
 
-Each cell is a task. This process holds the cell's locks, sends what there is of it (`transfer.py`), writes what comes back as it
-comes (`task.py`), and stores the rows: the machines share no disk. A cell whose machine or process is lost is sent again with
-what came of it, and so goes on from its last checkpoint that arrived.
+Each cell is a task. This process holds the cell's locks, sends its artefacts
+(`transfer.py`), writes what comes back as it comes (`task.py`), and stores the rows: the
+machines share no disk. A cell whose machine or process is lost is sent again with what came of
+it, and so goes on from its last checkpoint that arrived.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from filelock import Timeout
@@ -22,21 +23,24 @@ from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadOption, BenchError
 from genmodel_bench.execution.artefacts import forget
 from genmodel_bench.execution.cluster.connection import connected, ctrl_c_noted, end
-from genmodel_bench.execution.cluster.task import Errand, Kind, run_errand
+from genmodel_bench.execution.cluster.task import Job, run_job
 from genmodel_bench.execution.cluster.transfer import pack, receive
-from genmodel_bench.execution.draws import Notice, fit_lock
-from genmodel_bench.execution.execute import Outcome, abandoned, cell_lock, keep, keys_of, stored, too_slow
-from genmodel_bench.execution.listener import Watch
-from genmodel_bench.execution.pool import Place
+from genmodel_bench.execution.context import Setup
+from genmodel_bench.execution.draws import fit_lock
+from genmodel_bench.execution.execute import abandoned, cell_lock, keep, keys_of, stored, too_slow
+from genmodel_bench.execution.listener import Listener
+from genmodel_bench.execution.messages import Artefact, Begun, Message, Notice, Outcome, Told, Trouble
 from genmodel_bench.execution.rows import one_line
-from genmodel_bench.metrics.base import Metric
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+if TYPE_CHECKING:
+    from genmodel_bench.execution.executor import Executor
+
 ATTEMPTS = 4
-"""Times that a cell is sent out before it is given up."""
-MAILBOX = 16
+"""Times that a cell is sent before it is given up."""
+QUEUED = 16
 """Messages that are on their way at once."""
 TURN = 0.25
 """Seconds between two looks at the tasks."""
@@ -46,7 +50,7 @@ SLOW_TURN = 2.0
 
 @dataclass
 class Task:
-    """A cell that is sent out, under locks that are held here."""
+    """A cell that was sent, under locks that are held here."""
 
     cell: Cell
     locks: ExitStack
@@ -57,41 +61,31 @@ class Task:
 
 
 class Cluster:
-    """Runs cells as tasks of Ray: `jobs` at once, or as many as there is room for (0), each with `cpus` threads and `gpus` GPUs.
+    """Runs cells as tasks of Ray, as many at once as asked for or as there is room for.
 
-    An autoscaler adds machines for tasks that have none: up to `jobs`, for of 0 no more than one waits.
+    An autoscaler adds machines for tasks that have none: as many as jobs were asked for, else
+    one at a time.
     """
 
-    def __init__(
-        self,
-        data: Dataset,
-        place: Place,
-        metrics: Mapping[str, Metric],
-        watch: Watch,
-        *,
-        jobs: int = 0,
-        timeout: float | None = None,
-        address: str | None = None,
-        cpus: int = 1,
-        gpus: float = 0.0,
-    ) -> None:
-        self.device = "cpu" if place.device == "auto" and not gpus else place.device
-        self.rescore, self.metrics, self.watch = place.rescore, dict(metrics), watch
-        self.rig = replace(place, device="cpu").rig(
-            data, self.metrics
-        )  # of this machine, on which nothing is computed
-        self.jobs, self.timeout, self.address, self.cpus, self.gpus = jobs, timeout, address, cpus, gpus
+    def __init__(self, executor: Executor, data: Dataset, setup: Setup, listener: Listener) -> None:
+        self.jobs, self.timeout, self.address = executor.jobs, executor.timeout, executor.address
+        self.cpus, self.gpus = executor.cpus_per_cell or 1, executor.gpus_per_cell or 0.0
+        self.listener = listener
+        # On this machine nothing is computed.
+        self.context = replace(setup, device="cpu").context(data)
+        device = "cpu" if setup.device == "auto" and not self.gpus else setup.device
+        self.setup = replace(setup, device=device, metrics=dict(setup.metrics), run="")
         self.tokens = count()
         self.tasks: dict[int, Task] = {}
         self.begun: set[str] = set()
-        self.mailbox: Queue | None = None
+        self.queue: Queue | None = None
         self.looked, self.places, self.told = -SLOW_TURN, 0, False
 
     def run(self, cells: Sequence[Cell]) -> Generator[tuple[Cell, Outcome]]:
         """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
         waiting = list[Cell]()
         for cell in cells:
-            done = stored(cell, self.rig)
+            done = stored(cell, self.context)
             if done:
                 yield cell, done
             else:
@@ -124,14 +118,14 @@ class Cluster:
                 time.sleep(TURN)
 
     def prepare(self) -> None:
-        """Put the data into the object store, and a mailbox on this machine, which is not lost without us; say what a task is."""
-        self.data = ray.put(self.rig.data.mapped(lambda tensor: tensor.numpy()))
+        """Put the data into the object store, and a queue for messages on this machine."""
+        self.data = ray.put(self.context.data.mapped(lambda tensor: tensor.numpy()))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        # Who sends waits while it is full: what it holds, draws of samples among them, is held in memory.
-        self.mailbox = Queue(MAILBOX, actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        # Tasks wait while it is full: what it holds, draws of samples among it, is held in memory.
+        self.queue = Queue(QUEUED, actor_options={"num_cpus": 0, "scheduling_strategy": here})
         wants = {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
         # Ray's own retries would start from what was sent the first time.
-        self.errand = ray.remote(run_errand).options(max_retries=0, **wants)
+        self.run_job = ray.remote(run_job).options(max_retries=0, **wants)
 
     def send_out(self, waiting: list[Cell]) -> Generator[tuple[Cell, Outcome]]:
         """Send out cells that wait, as long as there is room, and yield those that another run has finished meanwhile."""
@@ -168,15 +162,15 @@ class Cluster:
         """Return a cell under its locks, to be sent out; its outcome if there is one by now; None if its locks are not to be had."""
         locks = ExitStack()
         try:
-            locks.enter_context(cell_lock(cell, self.rig.store, wait=False))
-            locks.enter_context(fit_lock(cell, self.rig.store, wait=False))
+            locks.enter_context(cell_lock(cell, self.context.store, wait=False))
+            locks.enter_context(fit_lock(cell, self.context.store, wait=False))
         except Timeout:
             locks.close()
             return None
         try:
-            done = stored(cell, self.rig)
-            if not done and self.rig.run:
-                forget(cell, self.rig.store, run=self.rig.run)
+            done = stored(cell, self.context)
+            if not done and self.context.run:
+                forget(cell, self.context.store, run=self.context.run)
         except BaseException:
             locks.close()
             raise
@@ -191,13 +185,13 @@ class Cluster:
         self.tasks[token] = task  # from here on `stop` lets go of it
         same = [
             r
-            for r in self.rig.store.records()
+            for r in self.context.store.records()
             if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed)
         ]
-        files, keys = pack(cell, self.rig.store), keys_of(cell, self.metrics)
-        errand = Errand(token, cell, keys, self.device, self.cpus, self.rescore, same, files)
-        assert self.mailbox is not None
-        task.ref = self.errand.remote(errand, self.data, self.metrics, self.mailbox.put)
+        files, keys = pack(cell, self.context.store), keys_of(cell, self.setup.metrics)
+        job = Job(token, cell, keys, self.setup, self.cpus, same, files)
+        assert self.queue is not None
+        task.ref = self.run_job.remote(job, self.data, self.queue.put)
         self.tell_of_room(cell)
 
     def tell_of_room(self, cell: Cell) -> None:
@@ -211,17 +205,17 @@ class Cluster:
                 raise BadOption(
                     f"--cpus-per-cell, --gpus-per-cell: this machine has no room for a cell of {wants}"
                 )
-            self.watch.news(cell, Notice(f"waits for a machine with {wants}: the cluster has none"))
+            self.listener.news(cell, Notice(f"waits for a machine with {wants}: the cluster has none"))
 
     def hear(self) -> Generator[tuple[Cell, Outcome]]:
         """Take in what tasks say and send, and yield the cells that are done, given up or overdue."""
         tokens = {task.ref: token for token, task in self.tasks.items()}
         done = ray.wait(list(tokens), num_returns=len(tokens), timeout=0)[0] if tokens else []
-        assert self.mailbox is not None
+        assert self.queue is not None
         # What a task has sent before it was done is here by now.
-        for token, kind, content in self.mailbox.get_nowait_batch(self.mailbox.size()):
+        for token, message in self.queue.get_nowait_batch(self.queue.size()):
             if token in self.tasks:  # not of one that was given up
-                self.read(self.tasks[token], kind, content)
+                self.read(self.tasks[token], message)
         late = [token for token, task in self.tasks.items() if self.overdue(task)]
         for token in [tokens[ref] for ref in done] + [
             token for token in late if self.tasks[token].ref not in done
@@ -238,22 +232,22 @@ class Cluster:
                 task.locks.close()
                 yield task.cell, outcome
 
-    def read(self, task: Task, kind: Kind, content: Any) -> None:
+    def read(self, task: Task, message: Message) -> None:
         """Act upon what was sent from a cell."""
-        if kind == "begun":
-            task.since = time.monotonic()
-            if task.cell.id not in self.begun:
-                self.begun.add(task.cell.id)
-                self.watch.started(task.cell)
-        elif kind == "news":
-            for news in content:
-                self.watch.news(task.cell, news)
-        elif kind == "file":
-            name, file = content
-            receive(name, file, self.rig.store)
-        else:
-            task.outcome = content
-            keep(content, self.rig.store, partial(self.watch.news, task.cell))
+        match message:
+            case Begun():
+                task.since = time.monotonic()
+                if task.cell.id not in self.begun:
+                    self.begun.add(task.cell.id)
+                    self.listener.started(task.cell)
+            case Told(every):
+                for news in every:
+                    self.listener.news(task.cell, news)
+            case Artefact():
+                receive(message, self.context.store)
+            case Outcome():
+                task.outcome = message
+                keep(message, self.context.store, partial(self.listener.news, task.cell))
 
     def overdue(self, task: Task) -> bool:
         """Return whether a cell has taken longer than it may."""
@@ -267,12 +261,12 @@ class Cluster:
         """Stop a cell that takes too long, and return its outcome."""
         assert self.timeout is not None
         end([task.ref])
-        return task.outcome or abandoned(task.cell, self.rig, too_slow(self.timeout))
+        return task.outcome or abandoned(task.cell, self.context, too_slow(self.timeout))
 
     def concluded(self, task: Task) -> Outcome | None:
         """Return the outcome of a cell whose task is over; None if it was lost, and is sent out again."""
         try:
-            trouble = ray.get(task.ref)
+            trouble: Trouble | None = ray.get(task.ref)
         except RayError as error:
             if task.outcome:  # its rows are here; the pictures that may be missing are made by the next run
                 return task.outcome
@@ -283,13 +277,13 @@ class Cluster:
                 raise BenchError(f"run: no worker can run {task.cell.model} ({one_line(cause)})") from error
             status = status_of(cause)
             if task.attempts == ATTEMPTS:
-                return abandoned(task.cell, self.rig, f"{status}, the last of {ATTEMPTS} times")
+                return abandoned(task.cell, self.context, f"{status}, the last of {ATTEMPTS} times")
             text = f"{status.partition(': ')[2]}; it is sent out again, with the last checkpoint that came from there"
-            self.watch.news(task.cell, Notice(text))
+            self.listener.news(task.cell, Notice(text))
             self.send(task)
             return None
         if trouble:
-            raise BenchError(trouble)
+            raise BenchError(trouble.text)
         assert task.outcome is not None, "it is sent before the task ends"
         return task.outcome
 
@@ -298,8 +292,8 @@ class Cluster:
         try:
             with suppress(RayError, OSError):
                 end([task.ref for task in self.tasks.values() if task.ref])
-                if self.mailbox:
-                    self.mailbox.shutdown(force=True)
+                if self.queue:
+                    self.queue.shutdown(force=True)
         finally:
             for task in self.tasks.values():
                 task.locks.close()

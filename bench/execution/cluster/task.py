@@ -1,7 +1,8 @@
 """How does a cell run on another machine, and what does it send home?
 
-An errand holds all that it takes: no file of the sender's is read. The cell runs in a folder of its own, which goes when it ends; what it
-says, its artefacts as they appear, and its rows are sent while it runs, so that little is lost with the machine.
+A job holds all that it takes: no file of the sender's is read. The cell runs in a folder of
+its own, which is deleted when it ends. Its news, its artefacts as they appear, and its rows are
+sent while it runs, so that little is lost with the machine.
 """
 
 from __future__ import annotations
@@ -12,83 +13,80 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from genmodel_bench.cells.cell import Cell, remember_code
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError
 from genmodel_bench.execution.cluster.transfer import Changes, Files, receive
-from genmodel_bench.execution.draws import News
-from genmodel_bench.execution.execute import Outcome, check_code, illustrate, run_cell
-from genmodel_bench.execution.pool import Place
-from genmodel_bench.metrics.base import Metric
+from genmodel_bench.execution.context import Setup
+from genmodel_bench.execution.execute import check_code, illustrate, run_cell
+from genmodel_bench.execution.messages import Artefact, Begun, Message, News, Outcome, Told, Trouble
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.atomic import is_running, write_atomically
 from genmodel_bench.storage.ingredients import equivalences_as_text, equivalences_path
-from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.record import Record
 from genmodel_bench.training.loop import Progress
 
 NEWS_SECONDS = 0.5
-"""What a cell says is sent this often."""
+"""Time between two messages of news."""
 FILES_EVERY = 4
-"""Its artefacts are looked for every so many times."""
+"""New artefacts are looked for with every so many of them."""
 
-Kind = Literal["begun", "news", "file", "outcome"]
-Send = Callable[[tuple[int, Kind, Any]], None]
+Send = Callable[[tuple[int, Message]], None]
 
 
 @dataclass(frozen=True)
-class Errand:
-    """A cell to be run elsewhere, the keys of its scores and what there is of it; what is sent home bears its `token`."""
+class Job:
+    """A cell to run elsewhere, the keys of its scores, and its rows and files so far.
+
+    Messages bear the `token`. Of the `setup` the results folder is replaced there.
+    """
 
     token: int
     cell: Cell
     keys: list[str]
-    device: str
+    setup: Setup
     threads: int
-    rescore: bool
     rows: list[Record]
     files: Files
 
 
-def run_errand(errand: Errand, data: Dataset, metrics: Mapping[str, Metric], send: Send) -> str:
-    """Run a cell; return why none can be run anywhere, as with other code, else ''. The tensors of `data` are arrays.
+def run_job(job: Job, data: Dataset, send: Send) -> Trouble | None:
+    """Run a cell. The tensors of `data` are arrays. Return what keeps any cell from running.
 
     Raises OSError or MemoryError where this machine has no room for it: another one may.
     """
-    send((errand.token, "begun", None))
-    torch.set_num_threads(errand.threads)
+    send((job.token, Begun()))
+    torch.set_num_threads(job.threads)
     try:
-        remember_code(MODELS.values(), metrics.values())
-        check_code(errand.cell, metrics, errand.keys)
+        remember_code(MODELS.values(), job.setup.metrics.values())
+        check_code(job.cell, job.setup.metrics, job.keys)
         with scratch() as folder:
-            place = Place(data.name, None, Path(folder), errand.device, rescore=errand.rescore)
-            # A copy, for the arrays of an object store are read-only, and a stranger's model may write into its data.
+            # A copy: arrays of an object store are read-only, and a model may write into its data.
             own = data.mapped(lambda array: torch.from_numpy(array.copy()))
-            rig = place.rig(own.to(resolve_device(place.device)), metrics)
-            rig.store.prepare()
-            vouched = equivalences_as_text(errand.cell.vouched.entries)
-            write_atomically(equivalences_path(rig.store.results), vouched.encode())
-            for name, content in errand.files.items():
-                receive(name, content, rig.store)
-            rig.store.append(errand.rows)
-            with Post(errand.token, send, Changes(rig.store.cache)) as post:
-                post.outcome(run_cell(errand.cell, rig, tell=post.tell))
-                illustrate(errand.cell, rig, post.tell)
+            context = replace(job.setup, results=Path(folder)).context(own)
+            context.store.prepare()
+            vouched = equivalences_as_text(job.cell.vouched.entries)
+            write_atomically(equivalences_path(context.store.results), vouched.encode())
+            for name, content in job.files.items():
+                receive(Artefact(name, content), context.store)
+            context.store.append(job.rows)
+            with Sender(job.token, send, Changes(context.store.cache)) as sender:
+                sender.outcome(run_cell(job.cell, context, tell=sender.tell))
+                illustrate(job.cell, context, sender.tell)
     except BenchError as error:
-        return str(error)
+        return Trouble(str(error))
     except OSError as error:
         raise OSError(f"{socket.gethostname()}: {error}") from error
-    return ""
+    return None
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder to be entered, and deleted when it is left; those that killed processes of this machine left are deleted now."""
+    """Return a temporary folder; delete those that killed processes of this machine left."""
     name = f"bench-{socket.gethostname()}"
     for left in Path(tempfile.gettempdir()).glob(f"{name}-*"):
         owner = re.match(r"(\d+)-", left.name.removeprefix(f"{name}-"))
@@ -97,8 +95,8 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f"{name}-{os.getpid()}-")
 
 
-class Post:
-    """Sends what a cell says and what it writes, from a thread of its own, so that training does not wait."""
+class Sender:
+    """Sends news and artefacts from a thread of its own, so that training does not wait."""
 
     def __init__(self, token: int, send: Send, changes: Changes) -> None:
         self.token, self.send, self.changes = token, send, changes
@@ -109,7 +107,7 @@ class Post:
         self.trouble: Exception | None = None
         self.thread = threading.Thread(target=self.go_round, daemon=True)
 
-    def __enter__(self) -> Post:
+    def __enter__(self) -> Sender:
         self.thread.start()
         return self
 
@@ -118,7 +116,7 @@ class Post:
         if kind is None:
             self.thread.join()
             self.flush(last=True)
-        with self.sending:  # the folder goes next: that its files are gone is not to be sent home
+        with self.sending:  # the folder is deleted next: no deletion is to be sent
             self.closed = True
 
     def tell(self, news: News) -> None:
@@ -130,7 +128,7 @@ class Post:
                 self.said.append(news)
 
     def go_round(self) -> None:
-        """Send what there is, until the cell is over."""
+        """Send what there is now and then, until the cell is over."""
         rounds = 0
         while not self.over.wait(NEWS_SECONDS):
             rounds += 1
@@ -138,7 +136,7 @@ class Post:
                 self.flush(files=rounds % FILES_EVERY == 0)
             except OSError:  # a file that went while it was read; the next round finds what there is
                 continue
-            except Exception as error:  # noqa: BLE001  # without its checkpoints at home, the cell is not to go on in silence
+            except Exception as error:  # noqa: BLE001  # a cell whose checkpoints do not arrive is to fail
                 self.trouble = error
                 return
 
@@ -151,14 +149,17 @@ class Post:
             if self.closed:
                 return
             if news:
-                self.send((self.token, "news", news))
+                self.send((self.token, Told(tuple(news))))
             if files:
-                for name, content in self.changes.since(last=last):
-                    self.send((self.token, "file", (name, content)))
+                for artefact in self.changes.since(last=last):
+                    self.send((self.token, artefact))
 
     def outcome(self, outcome: Outcome) -> None:
-        """Send the rows of the cell, after the artefacts that are behind them. Raises what kept these from being sent while it ran."""
+        """Send the rows of the cell, after the artefacts behind them.
+
+        Raises the error that kept artefacts from being sent while it ran.
+        """
         if self.trouble:
             raise self.trouble
         self.flush(last=True)
-        self.send((self.token, "outcome", outcome))
+        self.send((self.token, outcome))

@@ -1,6 +1,6 @@
-"""What of a cell's artefacts travels between machines that share no disk, and how is it known what has changed since?
+"""Which artefacts of a cell travel between machines that share no disk, and which have changed?
 
-A parcel holds the files that the cell goes on from, each by its path under the folder of artefacts. They are all written whole, by rename:
+Each file goes by its path under the folder of artefacts. They are all written whole, by rename:
 a file is sent when it is another one than the last time.
 """
 
@@ -12,46 +12,47 @@ from pathlib import Path, PurePosixPath
 
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.execution.artefacts import made_of_cell, shared_by_fit
+from genmodel_bench.execution.messages import Artefact
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.store import Store
 
 Files = dict[str, bytes]
-KINDS = ("fits", "checks", "samples", "scores", "albums")
+KINDS = ("fits", "checks", "samples", "scores", "visuals")
 """The folders of artefacts that a cell reads and writes."""
 PASSING = (".tmp", ".lock")
 """What lies there besides artefacts."""
 SETTLED = 0.05
-"""Seconds after which a file is sent: more than the clock of a file system lags behind the clock of time.time()."""
+"""Age in seconds of a file that is sent: a file system's clock lags behind time.time()."""
 
 Mark = tuple[int, int, int]
 
 
 def pack(cell: Cell, store: Store) -> Files:
-    """Return the artefacts of a cell that there are: checkpoints and kept weights, checks, draws, album."""
+    """Return a cell's artefacts: checkpoints and kept weights, checks, draws, visuals."""
     found = [*shared_by_fit(cell, store), *made_of_cell(cell, store)]
     return {path.relative_to(store.cache).as_posix(): path.read_bytes() for path in found}
 
 
-def receive(name: str, content: bytes | None, store: Store) -> None:
-    """Write an artefact that came from another machine, or delete the one that is no more there. Raises ValueError for an odd name."""
-    path = PurePosixPath(name)
+def receive(artefact: Artefact, store: Store) -> None:
+    """Write or delete a file as another machine did. Raises ValueError for an odd name."""
+    path = PurePosixPath(artefact.name)
     if path.is_absolute() or ".." in path.parts or path.parts[0] not in KINDS:
-        raise ValueError(f"parcel: {name!r} is no artefact")
-    if content is None:
+        raise ValueError(f"transfer: {artefact.name!r} is no artefact")
+    if artefact.content is None:
         (store.cache / path).unlink(missing_ok=True)
     else:
-        write_atomically(store.cache / path, content)
+        write_atomically(store.cache / path, artefact.content)
 
 
 class Changes:
-    """Tells which artefacts under a folder appeared, changed or went since it was last asked; those that are there at first are known."""
+    """Tells which artefacts under a folder appeared, changed or went since it was last asked."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.known = self.look()
 
     def look(self) -> dict[str, Mark]:
-        """Return what tells one state of each artefact from the next: when it was written, which file it is, its size."""
+        """Return each artefact's time of writing, inode and size, which tell it from the next."""
         found = {}
         for kind in KINDS:
             for path in (self.cache / kind).rglob("*"):
@@ -67,11 +68,12 @@ class Changes:
                     )
         return found
 
-    def since(self, *, last: bool = False) -> Iterator[tuple[str, bytes | None]]:
-        """Yield each artefact that is new, in the order in which they were written, then those that are gone, as None.
+    def since(self, *, last: bool = False) -> Iterator[Artefact]:
+        """Yield new artefacts, in the order in which they were written, then the deleted ones.
 
-        One that is younger than a moment waits for the next time, unless this is the `last`: a folder is not read at one moment, and a
-        checkpoint must not be sent before the weights that were kept before it, without which training starts anew.
+        One that is younger than a moment waits for the next time, unless this is the `last`: a
+        folder is not read at one moment, and a checkpoint must not be sent before the weights
+        that were kept before it, without which training starts anew.
         """
         until = time.time_ns() - (0 if last else int(SETTLED * 1e9))
         there = self.look()
@@ -82,9 +84,9 @@ class Changes:
                 content = (self.cache / name).read_bytes()
             except FileNotFoundError:
                 continue
-            yield name, content
+            yield Artefact(name, content)
             self.known[name] = mark
         if len(settled) == len(new):
             for name in sorted(self.known.keys() - there.keys()):
-                yield name, None
+                yield Artefact(name, None)
                 del self.known[name]

@@ -6,7 +6,7 @@
     arithmetic   the mean of three codes of one kind, minus that of another, plus that of a third (Radford et al. 2016, arXiv 1511.06434).
                  A code is of the kind that its image's nearest training image has, and no code is chosen by hand
 
-Nothing is trained for an album: it is made of the weights that are kept, and lies with the losses by epoch under the cell's id, naming the
+Nothing is trained for them: it is made of the weights that are kept, and lies with the losses by epoch under the cell's id, naming the
 weights and the code that made it.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.execution.artefacts import album_path
+from genmodel_bench.execution.artefacts import visuals_path
 from genmodel_bench.execution.checks import checks_of, epochs_of
 from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.distances import nearest
@@ -65,9 +65,9 @@ def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 WALK = {"uniform": straight, "gaussian": great_circle}
 
 
-def make_album(cell: Cell, data: Dataset, store: Store, device: torch.device) -> None:
-    """Make the album of a trained cell, where it is not there. The data lie on `device`. Seeds the generators."""
-    epoch = album_due(cell, data, store)
+def make_visuals(cell: Cell, data: Dataset, store: Store, device: torch.device) -> None:
+    """Make the visuals of a trained cell, where they are not there. The data lie on `device`. Seeds the generators."""
+    epoch = visuals_due(cell, data, store)
     if epoch is None:
         return
     folder, seed = (
@@ -91,12 +91,12 @@ def make_album(cell: Cell, data: Dataset, store: Store, device: torch.device) ->
         if data.labels is not None:
             sums, about["kinds"] = arithmetic(model, data.train, data.labels["train"])
             pictures |= sums
-    about |= {"weights": sealed.tensors_digest(weights), "recipe": cell.recipe, "code": code_of_album()}
-    sealed.save(album_path(cell, store), cell.id, pictures, as_json(about))
+    about |= {"weights": sealed.tensors_digest(weights), "recipe": cell.recipe, "code": code_of_visuals()}
+    sealed.save(visuals_path(cell, store), cell.id, pictures, as_json(about))
 
 
-def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
-    """Return the epoch whose weights the cell samples if all that are kept are there and its album is not, or of other weights or code."""
+def visuals_due(cell: Cell, data: Dataset, store: Store) -> int | None:
+    """Return the epoch whose weights the cell samples if all that are kept are there and its visuals are not, or of other weights or code."""
     epoch, folder = checks_of(cell, data, store).taken, store.artefact("fits", cell.fit_key)
     try:
         digests = {
@@ -106,16 +106,16 @@ def album_due(cell: Cell, data: Dataset, store: Store) -> int | None:
     except (FileNotFoundError, sealed.Broken):
         return None
     try:
-        about = json.loads(sealed.load(album_path(cell, store), cell.id)[1])
+        about = json.loads(sealed.load(visuals_path(cell, store), cell.id)[1])
     except (FileNotFoundError, sealed.Broken):
         return epoch
     there = (about.get("weights"), about.get("recipe"), about.get("code"))
-    return None if epoch is not None and there == (digests[epoch], cell.recipe, code_of_album()) else epoch
+    return None if epoch is not None and there == (digests[epoch], cell.recipe, code_of_visuals()) else epoch
 
 
-def code_of_album() -> str:
+def code_of_visuals() -> str:
     """Return the digest of this module; that of the model's own code is in the recipe of its samples."""
-    return source_of("genmodel_bench.execution.album").digest
+    return source_of("genmodel_bench.execution.visuals").digest
 
 
 def weights_after(epoch: int, folder: Path) -> dict[str, Tensor]:

@@ -1,0 +1,60 @@
+"""How is every model of a run sampled, and with which numerics is it computed?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from genmodel_bench.errors import BadOption
+
+Checkpoint = Literal["best", "last"]
+Precision = Literal["highest", "high", "medium"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is the same for all models of a run.
+
+    samples: images drawn from each model and scored together.
+    draws: sets of as many samples; their spread is the error that comes from drawing.
+    checkpoint: the weights that are sampled, after the 'last' epoch or the one that is
+        'best' on validation images.
+    deterministic: take only algorithms of torch that repeat their bits.
+    precision: of float32 matrix products; 'high' is TF32 on CUDA.
+    """
+
+    samples: int = 10_000
+    draws: int = 5
+    checkpoint: Checkpoint = "last"
+    deterministic: bool = False
+    precision: Precision = "highest"
+
+    def check(self) -> None:
+        """Raise BadOption for a value that is none."""
+        for option, count in (("--samples", self.samples), ("--draws", self.draws)):
+            if count < 1:
+                raise BadOption(f"{option}: got {count}, expected at least 1")
+        for option, chosen, choices in (
+            ("--checkpoint", self.checkpoint, get_args(Checkpoint)),
+            ("--precision", self.precision, get_args(Precision)),
+        ):
+            if chosen not in choices:
+                raise BadOption(f"{option}: got {chosen!r}, expected {' or '.join(choices)}")
+
+    def options(self, *, reference: bool) -> dict[str, Any]:
+        """Return by name what differs from the defaults, the number of samples aside.
+
+        Reference models have no checkpoints to choose from.
+        """
+        without = {"samples", "checkpoint"} if reference else {"samples"}
+        return {
+            name: getattr(self, name)
+            for name in NAMES
+            if name not in without and getattr(self, name) != getattr(USUAL, name)
+        }
+
+
+NAMES = ("checkpoint", "draws", "deterministic", "precision", "samples")
+"""The fields, in the order in which options are printed."""
+assert set(NAMES) == {f.name for f in fields(Protocol)}
+USUAL = Protocol()

@@ -1,0 +1,92 @@
+"""Which options do several commands share?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.storage.names import default_results
+
+Figures = Annotated[
+    bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
+RESULTS = default_results()
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA"
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
+
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", help="Supersede rows of another content of the data set, which are refused else."
+    ),
+]
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    models = "models"
+    metrics = "metrics"
+    datasets = "datasets"
+
+
+class Taken(StrEnum):
+    """Which weights are sampled."""
+
+    best = "best"
+    last = "last"
+
+
+class Exactness(StrEnum):
+    """The precision of float32 matrix products."""
+
+    highest = "highest"
+    high = "high"
+    medium = "medium"
+
+
+class Where(StrEnum):
+    """What runs the cells."""
+
+    local = "local"
+    ray = "ray"
+
+
+Models = Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")]
+Samples = Annotated[int, typer.Option("--samples", help="Samples drawn from each and scored.")]
+Draws = Annotated[
+    int,
+    typer.Option(
+        "--draws", help="Sample sets drawn from each: their spread is the error that comes from drawing."
+    ),
+]
+Checkpoint = Annotated[
+    Taken,
+    typer.Option("--checkpoint", help="The weights that are sampled: last, or best on validation images."),
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")
+]
+Precision = Annotated[
+    Exactness, typer.Option("--precision", help="Precision of float32 matrix products: high is TF32 on CUDA.")
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")
+]
+
+
+def protocol_of(
+    samples: int, draws: int, checkpoint: Taken, deterministic: bool, precision: Exactness
+) -> Protocol:
+    """Return the protocol that was typed."""
+    return Protocol(samples, draws, checkpoint.value, deterministic, precision.value)

@@ -1,0 +1,43 @@
+"""Which cells would a run make, and what of each is there already? `bench run --dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.plan import plan
+from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.data.registry import load
+from genmodel_bench.execution.artefacts import sampled
+from genmodel_bench.execution.execute import reusable
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.storage.ingredients import read_vouched
+from genmodel_bench.storage.store import Store
+
+
+def preview(
+    models: Sequence[str] | None,
+    *,
+    dataset: str,
+    seeds: int,
+    options: Sequence[str],
+    protocol: Protocol,
+    data: Path | None,
+    results: Path,
+) -> Iterator[tuple[Cell, str]]:
+    """Yield each cell of a run, and in words what is there. Raises BenchError as `run` does."""
+    content, vouched = load(dataset, root=data), read_vouched(results)
+    store = Store(results, content.name)
+    records = store.records()
+    for cell in plan(
+        content, models, METRICS, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+    ):
+        if len(reusable(records, cell, METRICS)) == len(METRICS):
+            yield cell, "finished"
+        elif sampled(cell, content, store):
+            yield cell, "sampled, to be scored"
+        elif store.artefact("fits", cell.fit_key).exists():
+            yield cell, "partly trained"
+        else:
+            yield cell, "to be trained"

@@ -1,0 +1,50 @@
+"""With what do cells run: which data, store, metrics and device?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.metrics.base import Metric
+from genmodel_bench.storage.provenance import resolve_device
+from genmodel_bench.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """What cells of one data set run with; `data` lies on `device`.
+
+    rescore: make stored scores anew, from trained models and samples that are there.
+    run: the mark of a run that makes these anew too, unless they bear it.
+    tensorboard: write training for TensorBoard as it goes on.
+    """
+
+    data: Dataset
+    store: Store
+    metrics: Mapping[str, Metric]
+    device: torch.device
+    rescore: bool = False
+    run: str = ""
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How any process makes its Context: `source` loads the data set, `device` is a name."""
+
+    source: Callable[[], Dataset]
+    results: Path
+    device: str
+    metrics: Mapping[str, Metric]
+    rescore: bool = False
+    run: str = ""
+    tensorboard: bool = False
+
+    def context(self, data: Dataset) -> Context:
+        """Return what cells run with in this process, the data moved to the device."""
+        device = resolve_device(self.device)
+        store = Store(self.results, data.name)
+        return Context(data.to(device), store, self.metrics, device, self.rescore, self.run, self.tensorboard)
