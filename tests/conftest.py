@@ -21,7 +21,7 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="session")
 def few(digits) -> Dataset:
-    """200 training, 40 validation and 40 test images of digits: enough for a law, fast enough for every entry."""
+    """200 training, 40 validation and 40 test images of digits: fast for every entry."""
     images = torch.cat([digits.train[:200], digits.valid[:40], digits.test[:40]])
     labels = torch.cat(
         [digits.labels["train"][:200], digits.labels["valid"][:40], digits.labels["test"][:40]]

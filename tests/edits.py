@@ -1,4 +1,7 @@
-"""A package `plain` of the tests' own, a model, what it imports and a metric, whose files are really edited."""
+"""A package `plain` for the tests: a model, a module it imports, and a metric.
+
+The tests edit its files on disk.
+"""
 
 import importlib
 import sys
@@ -9,10 +12,12 @@ from genmodel_bench.storage import digest
 from genmodel_bench.storage.digest import code_digests, source_of
 
 PLAYED = {"training loop": "loop", "drawing": "draws", "selection": "choice", "scoring": "scores"}
-"""The role that a file of the test's own has a part in."""
+"""Role -> the file of `plain` that is added to its code."""
 FILES = {
     **{file: "RATE = 0.5\n" for file in PLAYED.values()},
-    "part": "def clipped(x):\n    if x is None:\n        raise ValueError('no clip')\n    return x.clamp(0, 1)\n",
+    "part": (
+        "def clipped(x):\n    if x is None:\n        raise ValueError('no clip')\n    return x.clamp(0, 1)\n"
+    ),
     "net": """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -74,7 +79,8 @@ class Brightness:
 
     def __call__(self, subject, reference):
         means = subject.samples.double().flatten(1).mean(1)
-        score = Score(float(means.mean()) + self.offset, float(means.std()), "samples", len(means), "share", "neither")
+        score = Score(float(means.mean()) + self.offset, float(means.std()), "samples", len(means), \
+"share", "neither")
         return Result({"brightness": score}, {"means": means})
 """,
 }
@@ -82,7 +88,10 @@ class Brightness:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """The package `plain`; returns a function that edits one of its files, if any, and imports it anew: (Config, Brightness)."""
+    """A function that edits a file of `plain`, if any, and imports the package again.
+
+    It returns (Config, Brightness).
+    """
     folder = tmp_path / "code" / "plain"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("")
@@ -112,6 +121,6 @@ def project(tmp_path, monkeypatch):
 
 
 def forget_code():
-    """Let code be hashed anew, as in another process."""
+    """Clear the caches of code digests, as in another process."""
     for cached in (code_digests, source_of, digest._followed):
         cached.cache_clear()

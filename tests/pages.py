@@ -1,4 +1,7 @@
-"""What the tests of the page share: records with scores and test images behind them, and strangers' names among them."""
+"""What the tests of the page share.
+
+Records with scores and test images behind them, some under hostile names.
+"""
 
 import json
 from dataclasses import replace
@@ -24,7 +27,7 @@ def log_probs(seed, n=IMAGES):
 
 
 def rows(model, seeds=(0,), *, role="model", offset=0, **changes):
-    """Records of one row of the table, the arrays of whose seeds are those of `log_probs`."""
+    """Records of one table row, with `log_probs` as the arrays of its seeds."""
     found = []
     for seed in seeds:
         key = f"{role}-{abs(hash_of(model))}-{seed}"
@@ -71,7 +74,7 @@ def sealed_at(path, arrays, about=""):
 
 
 def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8):
-    """Write the arrays behind `records` and the test images, image i all of value i."""
+    """Write the arrays behind `records`, and test images: image i is all of value i."""
     for r in records:
         if r.score_key:
             arrays = {"log_prob": log_probs(OFFSETS[r.model] + r.seed), "sigma_curve": np.zeros(10)}
@@ -84,7 +87,7 @@ def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8)
 
 
 def draw(folder):
-    """Figures of two rows and of all, one of them of a known resolution, one that is not there."""
+    """Figures of two rows and of all; one has a known resolution, one is missing."""
     Image.fromarray(np.full((40, 60), 128, np.uint8)).save(folder / "a.png")
     Image.fromarray(np.full((300, 2000), 128, np.uint8)).save(folder / "b.png", dpi=(300, 300))
     vae, stranger = ("model", "vae", "", 10_000), ("samples", STRANGER, "", 10_000)
@@ -105,7 +108,10 @@ VOID = {"meta", "link", "img", "br"}
 
 
 class Reader(HTMLParser):
-    """The elements of a page in order: tag, attributes, text; it fails where they are not nested."""
+    """The elements of a page in order: tag, attributes, text.
+
+    It fails where they are not nested.
+    """
 
     def __init__(self, text):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A model of the tests' own that takes its time and notes each step, in a module that a worker elsewhere can import too."""
+"""A slow model that notes each step, in a module that workers elsewhere can import."""
 
 import os
 import time
@@ -13,7 +13,10 @@ from genmodel_bench.training import loop as harness
 
 @dataclass(frozen=True)
 class Patient:
-    """`steps` names a file: a line for each step, the seed of the training and the number of the step. `end` may be 'exit' or 'hang'."""
+    """Writes each step to the file `steps`, a line of the training's seed and the step.
+
+    `end` may be 'exit' or 'hang'.
+    """
 
     steps: str = ""
     epochs: int = 4

@@ -1,4 +1,7 @@
-"""What the tests of strangers' input share: some samples of small grey images, and what a refusal looks like."""
+"""What the tests of untrusted input share.
+
+Samples of small grey images, and what a refusal looks like.
+"""
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ def is_one_line(text):
 
 
 def oracle(x):
-    """What samples mean, said once more, slowly; None for what is no set of images."""
+    """Samples as they should be read, by slow code; None for what is no set of images."""
     if isinstance(x, np.ma.MaskedArray):
         return None
     x = x.numpy() if isinstance(x, torch.Tensor) else x

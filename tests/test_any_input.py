@@ -1,4 +1,7 @@
-"""Any array and any damaged file, as hypothesis makes them up, is read as it stands or refused in one line."""
+"""Any array and any damaged file is read as it is, or refused in one line.
+
+The arrays and the damage are made up by hypothesis.
+"""
 
 import os
 import warnings
@@ -81,7 +84,7 @@ def arrays(draw):
 
 
 def agrees(read, expected):
-    """Whether what was read is what the oracle says, or is refused in one line where the oracle has nothing."""
+    """Whether the oracle's value was read, or refused in one line where it has none."""
     try:
         found = read()
     except BadSamples as error:
@@ -134,7 +137,7 @@ def written(kind, path):
 
 
 def trusted(kind, path):
-    """What the format's own library says of a damaged file, or None where it refuses."""
+    """What the format's own library reads in a damaged file, None where it refuses."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,7 +172,7 @@ def test_any_damage_is_read_as_it_stands_or_refused_in_one_line(kind, tmp_path):
         else:
             at = data.draw(st.integers(0, len(whole)))
             content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
-        path.unlink()  # what was mapped before stays whole
+        path.unlink()  # an earlier mapping of the file stays whole
         path.write_bytes(content)
         try:
             found = read_samples(top, SHAPE)
@@ -178,7 +181,7 @@ def test_any_damage_is_read_as_it_stands_or_refused_in_one_line(kind, tmp_path):
             return
         assert found.dtype == torch.float32
         assert 0 <= float(found.min()) <= float(found.max()) <= 1
-        if kind in ("npz", "pt", "png"):  # their checksums tell
+        if kind in ("npz", "pt", "png"):  # these have checksums
             assert torch.equal(found, original)
         if kind == "npy":
             expected = trusted(kind, path)

@@ -1,4 +1,4 @@
-"""Do the benchmarks compare what they say they compare, and run at all? Nothing is timed here."""
+"""Do the benchmarks compare what they claim, and do they run? Nothing is timed here."""
 
 import json
 import math
@@ -47,7 +47,8 @@ def test_short_calls_are_repeated_and_long_ones_fill_the_budget():
 
 def test_the_spread_is_a_standard_deviation_and_no_outlier_moves_it():
     values = torch.randn(20_001, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).tolist()
-    assert spread(values) == pytest.approx(1.0, abs=0.03)  # the error of such an estimate is 1.17 / √n
+    # the standard error of this estimate is 1.17 / √n
+    assert spread(values) == pytest.approx(1.0, abs=0.03)
     assert spread([*values, *[1e6] * 200]) == pytest.approx(1.0, abs=0.06)
 
 
@@ -66,7 +67,8 @@ def test_the_exponent_of_a_power_is_found_in_its_upper_part():
 @pytest.mark.parametrize("rival", [rivals.released, rivals.chunked, rivals.cdist, rivals.scipy_float64])
 def test_a_rival_computes_the_same_number(rival):
     x, s = torch.rand(37, 12), torch.rand(53, 12)
-    # both sides are float32; their distances hold to about 1e-6, and σ = 0.2 multiplies them by 12.5
+    # both sides are float32; their distances hold to about 1e-6, and σ = 0.2 multiplies
+    # them by 12.5
     assert torch.allclose(rival(x, s, 0.2).double(), parzen_log_prob(x, s, 0.2), atol=1e-3)
 
 
@@ -85,7 +87,10 @@ def listed(name):
 
 @pytest.mark.parametrize("name", [name for name in MODELS if type(MODELS[name]) in STEPS])
 def test_a_step_makes_the_products_that_are_listed_for_it(name):
-    """At least these, by the operations that torch counts; half more is what is logged, or what autograd makes beyond need."""
+    """At least these, and at most half more, by the operations that torch counts.
+
+    The rest is logged only, or computed by autograd without need.
+    """
     config, model = listed(name)
     stage = model.stages()[0]
     x = torch.rand(stage.batch_size, *SHAPE)
@@ -151,6 +156,7 @@ def test_the_benchmarks_run_and_fill_every_table(quick):
 def test_all_seeds_in_one_batched_step_are_each_their_solo_run(few):
     config = replace(MODELS["vae"], hidden=(8,), latent=2, epochs=2, batch_size=20)
     alone = seeds.one_after_another(config, few.train, [0, 1, 2])
-    # float32: products of another shape are summed in another order, and Adam scales what differs by the gradient's size
+    # float32: products of another shape are summed in another order, and Adam divides
+    # the difference by the gradient's size
     assert seeds.furthest(alone, seeds.batched(config, few.train, [0, 1, 2])) < 1e-4
     assert seeds.furthest(alone, seeds.batched(config, few.train, [1, 2, 0])) > 1e-2

@@ -1,14 +1,16 @@
-"""What a result depends on changes its key; what it does not depend on leaves it."""
+"""What a result depends on changes its key; nothing else does."""
 
 from dataclasses import replace
 
 import pytest
+from flat import altered
 from genmodel_bench.cells.cell import ROLES, Cell, changed_options
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS, gan, gsn, references, vae
 from genmodel_bench.storage.digest import code_digests, content_digest
 
-CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
+CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, protocol=Protocol(samples=100))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, samples=100)
     ],
 )
 def test_one_ingredient_changes_what_depends_on_it(change, fit, samples):
-    other = replace(CELL, **change)
+    other = altered(CELL, **change)
     assert (other.fit_key != CELL.fit_key) == fit
     assert (other.draw_key(3) != CELL.draw_key(3)) == (samples and "checkpoint" not in change)
     assert (other.recipe != CELL.recipe) == (samples and "seed" not in change)
@@ -37,7 +39,7 @@ def test_one_ingredient_changes_what_depends_on_it(change, fit, samples):
 
 
 def test_what_only_sampling_reads_retrains_nothing():
-    chain = Cell("digits", "abc", "deep-gsn", gsn.Config(), seed=0, samples=100)
+    chain = Cell("digits", "abc", "deep-gsn", gsn.Config(), seed=0, protocol=Protocol(samples=100))
     other = replace(chain, model="deep-gsn-chain", config=gsn.Config(chain="consecutive"))
     assert other.fit_key == chain.fit_key
     assert other.check_key != chain.check_key  # a check draws samples
@@ -45,7 +47,7 @@ def test_what_only_sampling_reads_retrains_nothing():
 
 
 def test_more_draws_change_the_scores_and_not_the_draws_there_are():
-    other = replace(CELL, draws=6)
+    other = altered(CELL, draws=6)
     metric = METRICS["parzen"]
     assert other.draw_key(3) == CELL.draw_key(3)
     assert other.score_key("parzen", metric) != CELL.score_key("parzen", metric)
@@ -53,11 +55,13 @@ def test_more_draws_change_the_scores_and_not_the_draws_there_are():
 
 
 def test_the_code_of_the_selection_changes_the_best_checkpoint_alone(monkeypatch):
-    best, last = replace(CELL, checkpoint="best").recipe, CELL.recipe
-    reference = Cell("digits", "abc", "data", references.Data(), seed=0, samples=100, checkpoint="best")
+    best, last = altered(CELL, checkpoint="best").recipe, CELL.recipe
+    reference = Cell(
+        "digits", "abc", "data", references.Data(), seed=0, protocol=Protocol(samples=100, checkpoint="best")
+    )
     key = reference.recipe
     monkeypatch.setitem(ROLES, "selection", ("genmodel_bench.storage.atomic",))
-    assert replace(CELL, checkpoint="best").recipe != best
+    assert altered(CELL, checkpoint="best").recipe != best
     assert CELL.recipe == last
     assert reference.recipe == key
 
@@ -72,12 +76,12 @@ def test_a_metrics_settings_change_its_scores_alone():
 def test_seeds_share_a_recipe_and_nothing_else_does():
     assert replace(CELL, seed=5).recipe == CELL.recipe
     for change in ({"dataset_digest": "abd"}, {"config": gan.Config(lr=0.2)}, {"samples": 101}):
-        assert replace(CELL, **change).recipe != CELL.recipe
+        assert altered(CELL, **change).recipe != CELL.recipe
 
 
 def test_options_name_what_differs():
-    assert changed_options(gan.Config(), gan.Config()) == {}
-    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), precision="high") == {
+    assert changed_options(gan.Config(), gan.Config(), Protocol()) == {}
+    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), Protocol(precision="high")) == {
         "epochs": 3,
         "lr": 0.2,
         "precision": "high",

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flat import run
 from genmodel_bench import BadRecords, BenchError, DataMissing
 from genmodel_bench.commands.check import Verdict, as_plain, check, compare, exit_code, judge
-from genmodel_bench.commands.run import run
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
 from test_report import ROW
@@ -22,9 +22,12 @@ def records(values, *, test=2.0, draw=0.2, **changes):
 
 
 def rate(finding, *, before, now, seed_sd, shift, cases=4000, test=2.0, draw=0.2):
-    """The share of simulated checks with a finding: of so many seeds before and now, which are shifted by `shift` total errors."""
+    """The share of simulated checks that end in `finding`.
+
+    `before` and `now` count the seeds; those of now are shifted by `shift` total errors.
+    """
     rng = np.random.default_rng(3)
-    total = math.sqrt(test**2 + seed_sd**2 / before)  # as the table has it
+    total = math.sqrt(test**2 + seed_sd**2 / before)  # as in the table
     common = 200 + rng.normal(0, test, (cases, 1))  # the same test images on both sides
     old = common + rng.normal(0, seed_sd, (cases, before))
     new = common + shift * total + rng.normal(0, seed_sd, (cases, now))
@@ -34,7 +37,8 @@ def rate(finding, *, before, now, seed_sd, shift, cases=4000, test=2.0, draw=0.2
     return findings.count(finding) / cases
 
 
-# Seeds before and now, and how much runs spread where the error over test images is 2: on digits by less than half of it.
+# (seeds before, seeds now, spread of runs) where the error over test images is 2: on
+# digits the spread is less than half of that error.
 RUNS = [(m, n, sd) for m, n in [(1, 1), (2, 2), (2, 1), (3, 3), (3, 1), (5, 5), (5, 1)] for sd in (0.3, 0.9)]
 
 
@@ -46,17 +50,18 @@ def test_a_shift_of_four_standard_errors_is_caught(before, now, seed_sd, shift, 
 
 @pytest.mark.parametrize(("before", "now", "seed_sd"), RUNS)
 def test_reruns_raise_a_false_alarm_in_one_of_a_hundred_at_most(before, now, seed_sd):
-    # 0.25 % in each direction is asked for; of 4,000 cases 1 % is 4.5 standard errors above both together
+    # 0.25 % in each direction is asked for; over 4,000 cases, 1 % is 4.5 standard errors
+    # above both together
     assert 1 - rate("indistinguishable", before=before, now=now, seed_sd=seed_sd, shift=0) <= 0.01
 
 
 def test_the_limit_is_students_where_there_are_seeds_and_the_error_over_images_where_there_are_few():
     many = compare(records([200, 201, 202, 203, 204]), records([200.5, 201.5, 202.5, 203.5, 204.5]))
-    assert many.threshold == pytest.approx(
-        3.833 * math.sqrt(2.5) * math.sqrt(2 / 5), rel=1e-3
-    )  # t of 8 degrees of freedom
+    # t with 8 degrees of freedom
+    assert many.threshold == pytest.approx(3.833 * math.sqrt(2.5) * math.sqrt(2 / 5), rel=1e-3)
     few = compare(records([200, 201]), records([200.5, 201.5]))
-    assert few.threshold == pytest.approx(2.807 * math.hypot(2.0, 0.2), rel=1e-3)  # less than 14.1 · √½
+    # less than 14.1 · √½
+    assert few.threshold == pytest.approx(2.807 * math.hypot(2.0, 0.2), rel=1e-3)
 
 
 def test_rounding_is_no_change_where_seeds_do_not_spread():
@@ -148,7 +153,7 @@ def test_a_check_makes_the_numbers_again_and_leaves_the_baseline(baseline, tmp_p
 
 
 def test_a_check_scores_again_what_is_trained(baseline, monkeypatch):
-    monkeypatch.setattr("genmodel_bench.training.loop.fit", None)  # whoever trains fails
+    monkeypatch.setattr("genmodel_bench.training.loop.fit", None)  # training would fail
     verdicts = check(baseline / "digits", results=baseline, device="cpu")
     assert [v.finding for v in verdicts] == ["indistinguishable"] * 2
 

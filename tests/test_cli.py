@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 def bench(*args, code=0, **env):
     done = subprocess.run(
         [sys.executable, "-m", "bench", *map(str, args)],
-        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **env}, timeout=120,
+        capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **env}, timeout=120,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done
@@ -160,8 +161,11 @@ def test_list_names_every_entry():
 
 
 def test_help_imports_no_torch():
-    # The half second itself is a benchmark; what makes it possible is a law.
-    code = "import sys; sys.argv = ['bench', '--help']\ntry:\n    from genmodel_bench.cli.main import main; main()\nexcept SystemExit: pass\n"
+    # The start-up time is a benchmark; what keeps it short is tested here.
+    code = (
+        "import sys; sys.argv = ['bench', '--help']\n"
+        "try:\n    from genmodel_bench.cli.main import main; main()\nexcept SystemExit: pass\n"
+    )
     code += "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
 
@@ -272,7 +276,8 @@ def gone(group):
 def test_ctrl_c_ends_the_run_with_one_line_and_what_is_finished_is_kept(tmp_path, jobs):
     run = started(tmp_path, "--jobs", str(jobs), "--seeds", "2")
     os.killpg(run.pid, signal.SIGINT)
-    _, error = run.communicate(timeout=60)  # the training that it ends had not come to a quarter
+    # the interrupted training was not yet a quarter done
+    _, error = run.communicate(timeout=60)
     assert run.returncode == 130
     assert (
         error.strip()

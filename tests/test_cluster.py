@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster of several nodes, all of them on this machine; one is killed while cells run."""
+"""Cells on a Ray cluster of several nodes of this machine; one is killed during a run."""
 
 import os
 import shutil
@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from flat import run
 from genmodel_bench import BadOption
 from genmodel_bench.cells.cell import Cell
-from genmodel_bench.commands.run import run
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.execution.artefacts import keep_test_images
-from genmodel_bench.execution.cluster.task import Post
+from genmodel_bench.execution.cluster.task import Sender
 from genmodel_bench.execution.cluster.transfer import Changes, receive
-from genmodel_bench.execution.draws import Notice
 from genmodel_bench.execution.execute import cell_lock
 from genmodel_bench.execution.executor import QUIET
 from genmodel_bench.execution.listener import Silent
+from genmodel_bench.execution.messages import Artefact, Notice
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.store import Store
@@ -32,7 +33,7 @@ from patient import Patient
 
 TESTS = Path(__file__).parent
 NUMBERS = 7
-"""Rows of a cell."""
+"""The number of rows of a cell."""
 STEPS = 44
 """Steps of a patient model on digits: 4 epochs of 11 batches."""
 # Ray 2.60 leaves files and sockets to the garbage collector when a driver leaves.
@@ -45,7 +46,8 @@ pytestmark = pytest.mark.filterwarnings(
 def cluster():
     """A cluster whose head runs no cell."""
     pytest.importorskip("ray")
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie there, and their names may not be long
+    # it holds sockets, whose names may not be long
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     settings = {
         "RAY_TMPDIR": folder,
         "RAY_AUTH_MODE": "disabled",
@@ -59,7 +61,8 @@ def cluster():
         (Path(folder) / "ray").mkdir()
         from ray.cluster_utils import Cluster
 
-        patience = {"health_check_timeout_ms": 60_000}  # a machine that is busy with other tests is not lost
+        # a machine that is busy with other tests is not taken for lost
+        patience = {"health_check_timeout_ms": 60_000}
         nodes = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": patience},
@@ -71,7 +74,7 @@ def cluster():
 
 @pytest.fixture
 def node(cluster):
-    """A way to add nodes for one test."""
+    """A function that adds nodes for one test."""
     added = []
 
     def add(**resources):
@@ -86,7 +89,7 @@ def node(cluster):
 
 @pytest.fixture
 def patient(tmp_path, monkeypatch):
-    """A way to register patient models, and to read which steps were made, by training."""
+    """Functions that register patient models and read which steps each training made."""
     notes = tmp_path / "steps"
     monkeypatch.setattr(harness.train, "__kwdefaults__", dict(harness.train.__kwdefaults__))
 
@@ -128,7 +131,10 @@ def numbers(records):
 
 
 class Listening(Silent):
-    """Notes what it hears, and does something once: when there are checkpoints of as many trainings, or when a first cell is finished."""
+    """Records what it hears, and calls `then` once.
+
+    When `trainings` trainings have checkpoints, or when the first cell is finished.
+    """
 
     def __init__(self, then=lambda: None, *, store=None, trainings=0):
         self.then, self.store, self.trainings = then, store, trainings
@@ -164,7 +170,12 @@ def test_a_node_that_is_lost_costs_no_row_and_no_cell_starts_anew(tmp_path, clus
     store = Store(tmp_path / "ray", "digits")
     watch = Listening(lambda: cluster.remove_node(doomed, allow_graceful=False), store=store, trainings=2)
     there = quick(
-        ["patient", "mean"], tmp_path / "ray", seeds=2, executor="ray", address=cluster.address, watch=watch
+        ["patient", "mean"],
+        tmp_path / "ray",
+        seeds=2,
+        executor="ray",
+        address=cluster.address,
+        listener=watch,
     )
     assert watch.notices == [
         "its machine was lost; it is sent out again, with the last checkpoint that came from there"
@@ -197,19 +208,19 @@ def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(
     register("twin", pause=0.02, bright=0.9)
     node(num_cpus=2)
     store = Store(tmp_path, "digits")
-    mean = Cell("digits", digits.digest, "mean", MODELS["mean"], seed=0, samples=150)
+    mean = Cell("digits", digits.digest, "mean", MODELS["mean"], seed=0, protocol=Protocol(samples=150))
     with ExitStack() as elsewhere:
         elsewhere.enter_context(cell_lock(mean, store, wait=False))
         watch = Listening(elsewhere.close)
         first = quick(
-            ["mean", "patient", "twin"], tmp_path, executor="ray", address=cluster.address, watch=watch
+            ["mean", "patient", "twin"], tmp_path, executor="ray", address=cluster.address, listener=watch
         )
     assert [len(each) for each in steps().values()] == [STEPS]
     assert first["value"].notna().all()
-    assert watch.order[0] != "mean"  # another run was at it
+    assert watch.order[0] != "mean"  # another run held it
     assert (len(first), len(store.records())) == (3 * NUMBERS, 3 * NUMBERS)
     second = quick(["mean", "patient", "twin"], tmp_path, executor="ray", address="127.0.0.1:9")
-    assert numbers(second) == numbers(first)  # no cluster was asked
+    assert numbers(second) == numbers(first)  # no cluster was needed
     fewer = {"neighbours": METRICS["neighbours"]}
     forced = quick(
         ["patient", "twin"], tmp_path, executor="ray", address=cluster.address, force=True, metrics=fewer
@@ -232,7 +243,7 @@ def test_four_cells_share_a_gpu_of_which_each_has_a_quarter(tmp_path, cluster, n
         executor="ray",
         address=cluster.address,
         gpus_per_cell=0.25,
-        watch=watch,
+        listener=watch,
     )
     assert watch.most == 4
     assert records["device"].str.startswith("cpu").all()
@@ -252,7 +263,7 @@ def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cl
         executor="ray",
         address=cluster.address,
         timeout=40.0,
-        watch=watch,
+        listener=watch,
     )
     status = records.groupby("model")["status"].first()
     assert status["exits"] == "failed: its process was lost (WorkerCrashedError), the last of 4 times"
@@ -261,7 +272,7 @@ def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cl
     )
     assert status["mean"] == "ok"
     assert len(watch.notices) == 3
-    # Who comes next to a machine deletes what was left there, and what was its own.
+    # The next worker on a machine deletes what was left there, and at the end its own.
     left = f"bench-{os.uname().nodename}-*"
     assert list(Path(os.environ["TMPDIR"]).glob(left))
     quick(["gaussian"], tmp_path, executor="ray", address=cluster.address)
@@ -269,7 +280,7 @@ def test_what_ends_its_process_each_time_or_takes_too_long_is_a_row(tmp_path, cl
 
 
 def marked(mark):
-    """The processes that were started with this in their environment."""
+    """The processes that have `mark` in their environment."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -386,31 +397,31 @@ def test_changes_come_in_the_order_in_which_they_were_written_and_each_once(tmp_
     store = Store(tmp_path, "digits")
     store.prepare()
     keep_test_images(digits, store)
-    receive("fits/k/old.pt", b"old", store)
+    receive(Artefact("fits/k/old.pt", b"old"), store)
     changes = Changes(store.cache)
     for name in ("fits/k/b.safetensors", "checks/a.json", "fits/k/a.pt"):
-        receive(name, name.encode(), store)
+        receive(Artefact(name, name.encode()), store)
         time.sleep(0.02)
     (store.cache / "fits" / "k" / "a.tmp").write_text("not whole")
     (store.cache / "fits" / "k.lock").write_text("")
-    receive("fits/k/old.pt", None, store)
+    receive(Artefact("fits/k/old.pt", None), store)
     assert list(changes.since(last=True)) == [
-        ("fits/k/b.safetensors", b"fits/k/b.safetensors"),
-        ("checks/a.json", b"checks/a.json"),
-        ("fits/k/a.pt", b"fits/k/a.pt"),
-        ("fits/k/old.pt", None),
+        Artefact("fits/k/b.safetensors", b"fits/k/b.safetensors"),
+        Artefact("checks/a.json", b"checks/a.json"),
+        Artefact("fits/k/a.pt", b"fits/k/a.pt"),
+        Artefact("fits/k/old.pt", None),
     ]
     assert list(changes.since(last=True)) == []
-    receive("checks/a.json", b"other", store)
-    assert list(changes.since()) == []  # too young
+    receive(Artefact("checks/a.json", b"other"), store)
+    assert list(changes.since()) == []  # too recent
     time.sleep(0.1)
-    assert list(changes.since()) == [("checks/a.json", b"other")]
+    assert list(changes.since()) == [Artefact("checks/a.json", b"other")]
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "fits/../../x", "../x", "elsewhere/x"])
-def test_a_parcel_is_unpacked_nowhere_else(tmp_path, name):
+def test_an_artefact_is_written_nowhere_else(tmp_path, name):
     with pytest.raises(ValueError, match="is no artefact"):
-        receive(name, b"", Store(tmp_path, "digits"))
+        receive(Artefact(name, b""), Store(tmp_path, "digits"))
     assert not list(tmp_path.iterdir())
 
 
@@ -423,17 +434,17 @@ def test_what_is_interrupted_sends_home_no_deletion(tmp_path, digits):
         time.sleep(0.3)
         sent.append(message)
 
-    post = Post(1, slowly, Changes(store.cache))
-    with pytest.raises(SystemExit), post:
-        receive("fits/k/a.pt", b"a", store)
-        receive("fits/k/b.pt", b"b", store)
-        time.sleep(2.3)  # the artefacts' turn comes after two seconds: the first of them is being sent
+    sender = Sender(1, slowly, Changes(store.cache))
+    with pytest.raises(SystemExit), sender:
+        receive(Artefact("fits/k/a.pt", b"a"), store)
+        receive(Artefact("fits/k/b.pt", b"b"), store)
+        # artefacts are sent after two seconds: the first of them is being sent
+        time.sleep(2.3)
         raise SystemExit
     shutil.rmtree(store.cache)
-    post.flush(last=True)
-    post.thread.join()
-    assert [kind for _, kind, _ in sent] == ["file", "file"]
-    assert all(content is not None for _, _, (_, content) in sent)
+    sender.flush(last=True)
+    sender.thread.join()
+    assert [artefact.content for _, artefact in sent] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("signals", [1, 2])
@@ -442,7 +453,7 @@ def test_ctrl_c_is_raised_where_it_is_heeded_whatever_else_happens(signals):
 
     with pytest.raises(KeyboardInterrupt), ctrl_c_noted():
         for _ in range(signals):
-            with suppress(KeyboardInterrupt):  # as Ray may lose it
+            with suppress(KeyboardInterrupt):  # Ray may swallow it like this
                 os.kill(os.getpid(), signal.SIGINT)
         raise ValueError("another end")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

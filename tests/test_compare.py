@@ -1,4 +1,4 @@
-"""Two rows compared test image by test image: what the page is handed of them."""
+"""Two rows compared test image by test image: what the page gets of them."""
 
 import base64
 import io
@@ -45,7 +45,8 @@ def test_the_images_that_any_two_rows_need_are_in_the_sprite(read):
     assert (w, h, payload["shown"]) == (5, 6, 8)
     for place, image in enumerate(payload["images"]):
         top, left = place // columns * h, place % columns * w
-        assert (sheet[top : top + h, left : left + w] == image).all()  # image i is all of value i
+        # image i is all of value i
+        assert (sheet[top : top + h, left : left + w] == image).all()
     arrays = [np.frombuffer(base64.b64decode(row["logProb"]), "<f4").astype(float) for row in payload["rows"]]
     for a in arrays:
         for b in arrays:
@@ -90,14 +91,16 @@ def test_folds_are_handed_on(tmp_path):
     text = made(tmp_path, folds=folds)
     payload = decoded(Reader(text))
     assert payload["folds"] == (np.arange(IMAGES) // (IMAGES // 3)).tolist()
-    assert payload["clear"] == pytest.approx(4.3027, abs=1e-4)  # Student's t of two degrees of freedom
+    # Student's t with two degrees of freedom
+    assert payload["clear"] == pytest.approx(4.3027, abs=1e-4)
     assert "over the means of the folds" in text
     assert "over the means of the folds" not in made(tmp_path)
 
 
 def test_only_rows_with_the_arrays_of_all_their_seeds_are_compared(cache):
-    (cache / "scores" / f"{RECORDS[1].score_key}.safetensors").unlink()  # of vae's second seed
-    (cache / "scores" / f"{RECORDS[3].score_key}.safetensors").write_bytes(b"damaged")  # gan-ns
+    # the scores of vae's second seed, and of gan-ns
+    (cache / "scores" / f"{RECORDS[1].score_key}.safetensors").unlink()
+    (cache / "scores" / f"{RECORDS[3].score_key}.safetensors").write_bytes(b"damaged")
     assert {key[1] for key in comparison(RECORDS, cache).log_probs} == {"dbn", STRANGER, "data"}
 
 

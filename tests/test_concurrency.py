@@ -1,4 +1,4 @@
-"""Several runs on one results folder: no row lost, doubled or torn, no cell trained twice."""
+"""Runs on one results folder: no row lost, doubled or torn, no cell trained twice."""
 
 import os
 import re
@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from flat import run
 from genmodel_bench.cells.cell import Cell
-from genmodel_bench.commands.run import run
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.execution.cluster.code import lay_out
-from genmodel_bench.execution.draws import Waiting, fit_lock
+from genmodel_bench.execution.draws import fit_lock
+from genmodel_bench.execution.messages import Waiting
 from genmodel_bench.models import settings_for
 from genmodel_bench.storage.store import Store
 
@@ -90,7 +92,10 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
     code = "import sys, time; from filelock import FileLock\n"
-    code += "held = [FileLock(p) for p in sys.argv[1:]]; [lock.acquire() for lock in held]; print('held', flush=True); time.sleep(600)"
+    code += (
+        "held = [FileLock(p) for p in sys.argv[1:]]; [lock.acquire() for lock in held]; "
+        "print('held', flush=True); time.sleep(600)"
+    )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, paths)], stdout=subprocess.PIPE, text=True
     )
@@ -150,7 +155,9 @@ def test_threads_of_one_process_take_turns(tmp_path):
 
 
 def test_who_waits_for_a_shared_training_says_so(tmp_path, few):
-    cell = Cell("digits", few.digest, "rbm", settings_for("rbm", "digits"), seed=0, samples=150)
+    cell = Cell(
+        "digits", few.digest, "rbm", settings_for("rbm", "digits"), seed=0, protocol=Protocol(samples=150)
+    )
     store, heard = Store(tmp_path, "digits"), []
     with fit_lock(cell, store, heard.append):
         assert heard == []
@@ -176,7 +183,7 @@ def test_force_beside_a_run_loses_nothing(tmp_path):
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the code, which may be edited, and a way to start it."""
+    """A copy of the code that may be edited, and a function that starts it."""
     lay_out(tmp_path)
 
     def start(*args):
@@ -231,8 +238,8 @@ def test_a_new_worker_that_finds_other_code_ends_the_run_with_one_line(copy):
             os.kill(int(path.parent.name), signal.SIGKILL)
     out, error = process.communicate(timeout=120)
     assert process.returncode == 2, out
-    assert (
-        error.strip()
-        == "bench: run: the code was changed while it ran; what is finished is kept, start the same command again"
+    assert error.strip() == (
+        "bench: run: the code was changed while it ran; what is finished is kept, "
+        "start the same command again"
     )
     assert "failed: its process was killed by SIGKILL" in out

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flat import run
 from genmodel_bench import BenchError, DataMissing, UnknownName
-from genmodel_bench.commands.run import run
 from genmodel_bench.data import faces
 from genmodel_bench.data.registry import DATASETS, load
 from PIL import Image
@@ -89,7 +89,11 @@ def test_olivetti_keeps_people_apart_and_has_five_folds():
 
 
 def check_folds(data):
-    """Every image is in one place: what trains and validates is in no fold, the folds' test images are `test`, each once."""
+    """Every image is in one place only.
+
+    Training and validation images are in no fold; the folds' test images are `test`, each
+    once.
+    """
     assert len(data.folds) == 5
     tests = torch.cat([fold.test for fold in data.folds]).flatten(1)
     assert torch.equal(tests.unique(dim=0), data.test.flatten(1).unique(dim=0))
@@ -101,7 +105,11 @@ def check_folds(data):
 
 
 def write_tfd(folder, *, n=120, size=48, name="TFD_48x48.mat", **changes):
-    """A file of TFD's form: 40 of the images unlabelled in every fold, the others 16 to be tested in each, 10 valid, 54 train."""
+    """Write a file in TFD's form.
+
+    40 images are unlabelled in every fold. Of the others, each fold has 16 for testing,
+    10 for validation and 54 for training.
+    """
     rng = np.random.default_rng(1)
     folds = np.zeros((n, 5), dtype=np.uint8)
     for f in range(5):
@@ -150,9 +158,8 @@ def test_large_tfd_images_are_made_48_pixels_wide(tmp_path):
     data = load("tfd", root=tmp_path)
     assert data.shape == (1, 48, 48)
     means = torch.from_numpy(content["images"][:36]).float().mean((1, 2)) / 255
-    torch.testing.assert_close(
-        data.train.mean((1, 2, 3)), means, atol=5e-3, rtol=0
-    )  # of noise: the border counts a little less
+    # the images are noise, and the border counts a little less
+    torch.testing.assert_close(data.train.mean((1, 2, 3)), means, atol=5e-3, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*MD5")

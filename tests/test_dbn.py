@@ -1,4 +1,4 @@
-"""An RBM small enough to enumerate is the oracle."""
+"""The oracle is an RBM small enough to enumerate."""
 
 from itertools import product
 
@@ -93,7 +93,7 @@ def test_persistent_chains_move_and_stay_binary(rbm):
 
 
 def test_an_rbm_learns_a_small_distribution():
-    # Four 6-pixel patterns: the trained machine must hold most of its mass on them, by enumeration.
+    # Four 6-pixel patterns: by enumeration, most of the trained RBM's mass is on them.
     torch.manual_seed(0)
     patterns = torch.tensor(
         [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 1, 1.0]]

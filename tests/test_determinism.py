@@ -1,10 +1,10 @@
-"""Numbers depend on what is said to decide them, and on nothing else."""
+"""Numbers depend on what they are said to depend on, and on nothing else."""
 
 import pytest
 import torch
 from conftest import tiny
+from flat import run
 from genmodel_bench.commands.check import check
-from genmodel_bench.commands.run import run
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.metrics import METRICS, Subject, distances
 from genmodel_bench.metrics.distances import squared_distance_blocks
@@ -25,7 +25,8 @@ def test_distances_are_the_same_in_chunks_of_any_size(d, monkeypatch):
             out[i, j] = a + b
         return out
 
-    # rounding: a block's shape decides in which order a product is summed, 1e-6 of ‖x‖² + ‖s‖² ≤ 2d/3 each
+    # rounding: a block's shape decides the order in which a product is summed, an error
+    # of 1e-6 of ‖x‖² + ‖s‖² ≤ 2d/3 on each side
     for block in ((1, 1), (3, 7), (7, 3)):
         torch.testing.assert_close(whole(*block), whole(100, 100), rtol=0, atol=2e-6 * d)
 
@@ -52,7 +53,7 @@ def test_one_and_two_threads_give_the_same_scores(name, few):
             values.append({quantity: score.value for quantity, score in result.scores.items()})
     finally:
         torch.set_num_threads(before)
-    # the tolerance that metrics/windows.py states for float32; distances agree better than that
+    # the tolerance that metrics/windows.py states for float32; distances are closer
     assert values[0] == pytest.approx(values[1], abs=5e-3)
 
 

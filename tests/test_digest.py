@@ -1,4 +1,7 @@
-"""A digest of code changes with what can change a number, and with nothing else; it is the same on every Python."""
+"""A digest of code changes with what can change a number, and with nothing else.
+
+It is the same on every Python.
+"""
 
 import importlib
 import sys
@@ -170,7 +173,10 @@ def g(x: twin.T):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A package of a model file, one it imports and one it does not; returns the digests after an edit."""
+    """A package of a model, a module it imports and one it does not.
+
+    Returns a function that edits one of them and returns the digests.
+    """
     folder = tmp_path / "plain"
     folder.mkdir()
     files = {
@@ -202,13 +208,14 @@ def project(tmp_path, monkeypatch):
 
 
 def test_a_module_outside_the_project_is_followed_and_what_only_annotations_name_is_not(project):
+    # twin is named by an annotation only
     assert set(project()) == {
         "plain",
         "plain.model",
         "plain.part",
         "plain.quiet",
         "imports",
-    }  # twin is named by an annotation
+    }
 
 
 def test_code_of_the_module_and_of_its_imports_counts(project):
@@ -536,7 +543,7 @@ FILES = {
         True,
     ),
 }
-"""Files, what of them becomes another, and whether m.py is then another code."""
+"""The files, those that change, and whether m.py then has other code."""
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -126,14 +126,14 @@ def test_the_blue_frame_is_around_the_nearest_under_shifts(laid):
 
 
 def test_sums_stand_behind_their_terms(laid):
-    album = {"members": numbered(2, 3, 3), "means": numbered(2, 3) + 1000, "sums": numbered(2) + 2000}
-    drawn = arithmetic("x", album, {"kinds": [[0, 1, 2, 7], [3, 4, 5, 8]]})
+    visuals = {"members": numbered(2, 3, 3), "means": numbered(2, 3) + 1000, "sums": numbered(2) + 2000}
+    drawn = arithmetic("x", visuals, {"kinds": [[0, 1, 2, 7], [3, 4, 5, 8]]})
     for i, row in enumerate(laid):
         texts = [tile.text for tile in row if tile.image is None]
         assert texts == ["−", "+", "="]
         images = [tile.image for tile in row if tile.image is not None]
-        expected = [image for k in range(3) for image in (*album["members"][i, k], album["means"][i, k])]
-        assert all(np.array_equal(a, b) for a, b in zip(images, [*expected, album["sums"][i]], strict=True))
+        expected = [image for k in range(3) for image in (*visuals["members"][i, k], visuals["means"][i, k])]
+        assert all(np.array_equal(a, b) for a, b in zip(images, [*expected, visuals["sums"][i]], strict=True))
     assert "0 − 1 + 2 = 7" in drawn.alt
 
 
@@ -146,12 +146,12 @@ def test_a_row_of_the_film_is_one_point_and_a_column_one_epoch(laid):
 
 
 def test_walks_are_drawn_row_by_row(laid):
-    album = {"walks": numbered(4, 10)}
-    straight, around = (walks("x", album, {"prior": prior}).caption for prior in ("uniform", "gaussian"))
+    visuals = {"walks": numbered(4, 10)}
+    straight, around = (walks("x", visuals, {"prior": prior}).caption for prior in ("uniform", "gaussian"))
     assert "straight lines, as in the paper" in straight
     assert "great circles" in around
     assert all(
-        np.array_equal(tile.image, album["walks"][i, j])
+        np.array_equal(tile.image, visuals["walks"][i, j])
         for i, row in enumerate(laid[:4])
         for j, tile in enumerate(row)
     )

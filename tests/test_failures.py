@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import pytest
 import torch
+from flat import run
 from genmodel_bench import BenchError
-from genmodel_bench.commands.run import run
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.atomic import NoRoom
@@ -135,7 +135,7 @@ def test_no_memory_is_a_status_of_its_own(tmp_path, monkeypatch):
 
 
 def small_disk(tmp_path):
-    """A folder on a file system of its own that is full soon."""
+    """A folder on a small file system of its own, which is soon full."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = (
@@ -169,10 +169,11 @@ def test_a_full_disk_is_one_line_and_leaves_no_torn_file(tmp_path, jobs):
 
 
 def test_a_file_that_may_not_grow_is_one_line(tmp_path):
-    # the limit of a process, as quotas are limits of a user
+    # a limit of the process, as quotas are limits of a user
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "import sys; sys.argv = ['bench', 'run', 'mean', '--jobs', '1', '--seeds', '1', '--results', sys.argv[1]]\n"
+        "import sys; sys.argv = ['bench', 'run', 'mean', '--jobs', '1', '--seeds', '1', "
+        "'--results', sys.argv[1]]\n"
         "if __name__ == '__main__':\n    from genmodel_bench.cli.main import main; main()\n"
     )
     script = tmp_path / "run.py"
@@ -193,7 +194,8 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path):
 def test_a_script_without_a_main_guard_is_told_so_and_leaves_no_rows(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
-        "import sys\nfrom bench import run\nrun(['mean'], jobs=1, seeds=1, device='cpu', results=sys.argv[1])\n"
+        "import sys\nfrom bench import run\n"
+        "run(['mean'], jobs=1, seeds=1, device='cpu', results=sys.argv[1])\n"
     )
     done = subprocess.run(
         [sys.executable, script, tmp_path / "r"],

@@ -31,8 +31,9 @@ from pages import sealed_at
 from PIL import Image
 
 PARZEN = Record(
-    "mnist", "vae", metric="parzen", quantity="log_likelihood", value=1.0, samples=10_000, cell="c0", weights="w0", seed=0,
-    stderr=1.0, draw_sd=0.1, n=100, metric_settings=json.dumps({"sigma": 0.2}),
+    "mnist", "vae", metric="parzen", quantity="log_likelihood", value=1.0, samples=10_000,
+    cell="c0", weights="w0", seed=0, stderr=1.0, draw_sd=0.1, n=100,
+    metric_settings=json.dumps({"sigma": 0.2}),
 )  # fmt: skip
 CURVES = {
     "sigma on validation": {"0.1": 1.0, "0.2": 5.0, "0.4": 2.0},
@@ -77,7 +78,7 @@ def shown(n=20, size=8):
     }
 
 
-def album_at(cache, record, film=None, **about):
+def visuals_at(cache, record, film=None, **about):
     images = {
         "film": np.zeros((2, 8, 1, 8, 8), np.float32) if film is None else film,
         "walks": np.zeros((4, 10, 1, 8, 8), np.float32),
@@ -95,7 +96,7 @@ def album_at(cache, record, film=None, **about):
         for e in (1, 2)
     ]
     sealed_at(
-        cache / "albums" / f"{record.cell}.safetensors", images, json.dumps({"history": history, **text})
+        cache / "visuals" / f"{record.cell}.safetensors", images, json.dumps({"history": history, **text})
     )
 
 
@@ -105,12 +106,15 @@ def scores_at(cache, record):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """The records of a model and of real data, with album and arrays of the model's; figures are drawn coarsely, which is faster."""
+    """The records of a model and of real data, with the model's visuals and arrays.
+
+    Figures are drawn coarsely, which is faster.
+    """
     monkeypatch.setattr("genmodel_bench.report.figures.figure.DPI", 50)
     records = [*rows_of("gan-ns"), *rows_of("data", role="reference", lift=2.0)]
     Store(tmp_path, "mnist").append([r.sealed() for r in records])
     scores_at(tmp_path / ".cache", records[1])
-    album_at(tmp_path / ".cache", records[0])
+    visuals_at(tmp_path / ".cache", records[0])
     return tmp_path
 
 
@@ -175,9 +179,9 @@ def test_without_artefacts_figures_stay_as_long_as_the_records_say_the_same(resu
     assert {path.stem for path in (results / "mnist" / "figures").iterdir()} == CHARTS
 
 
-def test_an_album_of_other_weights_is_not_drawn(results):
+def test_visuals_of_other_weights_are_not_drawn(results):
     row = next(r for r in Store(results, "mnist").records() if r.model == "gan-ns")
-    album_at(results / ".cache", row, weights="others")
+    visuals_at(results / ".cache", row, weights="others")
     assert names(figures_of(results)) == CHARTS | {"samples-gan-ns"}
 
 
@@ -256,11 +260,11 @@ def test_an_artefacts_digest_is_the_one_it_was_sealed_under(tmp_path):
     assert kept_arrays(tmp_path / "l.safetensors", "k") is None
 
 
-def test_another_album_of_the_same_weights_is_drawn(results):
+def test_other_visuals_of_the_same_weights_are_drawn(results):
     figures_of(results)
     row = next(r for r in Store(results, "mnist").records() if r.model == "gan-ns")
     before = (results / "mnist" / "figures" / "film-gan-ns.png").read_bytes()
-    album_at(results / ".cache", row, film=np.ones((2, 8, 1, 8, 8), np.float32))
+    visuals_at(results / ".cache", row, film=np.ones((2, 8, 1, 8, 8), np.float32))
     figures_of(results)
     assert (results / "mnist" / "figures" / "film-gan-ns.png").read_bytes() != before
 
@@ -289,7 +293,8 @@ def test_figures_can_be_left_for_later(results):
     report(results)
     written = report(results, figures=False)
     assert {path.name for path in written} == {"table1.csv", "table1.md", "table1.tex"}
-    assert not (results / "mnist" / "report.html").exists()  # it showed what the records were
+    # the page showed the records as they were before
+    assert not (results / "mnist" / "report.html").exists()
     assert len(list((results / "mnist" / "figures").iterdir())) == 24
 
 

@@ -1,4 +1,7 @@
-"""A stranger's file of numbers is read right or refused in one line: no other exception, no hang, nothing left behind."""
+"""An untrusted file of numbers is read right or refused in one line.
+
+No other exception, no hang, nothing left behind.
+"""
 
 import io
 import os
@@ -36,7 +39,10 @@ def pt_of(path, value):
 
 
 def lying_pt(path):
-    """A .pt whose tensor and storage are declared much longer than what is stored; the checksums fit, and torch.load alone may crash."""
+    """A .pt whose tensor and storage are declared much longer than what is stored.
+
+    The checksums fit, and torch.load alone may crash.
+    """
     torch.save(torch.zeros(12, 20), path)
     with zipfile.ZipFile(path) as archive:
         records = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -203,8 +209,10 @@ def test_no_permission_is_one_line(tmp_path):
 
 def scored(path, results):
     return subprocess.run(
-        [sys.executable, "-m", "bench", "score", path, "--dataset", "digits", "--results", results, "--device", "cpu"],
-        capture_output=True, cwd=ROOT, env={**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}, timeout=60,
+        [sys.executable, "-m", "bench", "score", path,
+         "--dataset", "digits", "--results", results, "--device", "cpu"],
+        capture_output=True, cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}, timeout=60,
     )  # fmt: skip
 
 

@@ -38,7 +38,8 @@ def test_generator_gradients_at_the_logit(logit):
     d = float(a.detach().sigmoid())
     (minimax,) = torch.autograd.grad(adversarial.minimax_loss(a), a)
     (non_saturating,) = torch.autograd.grad(adversarial.non_saturating_loss(a), a)
-    # Both push the logit up: the minimax one with D(G(z)), which vanishes where D is sure; the other with 1 − D(G(z)).
+    # Both push the logit up: the minimax loss with D(G(z)), which vanishes where D is
+    # sure; the other with 1 − D(G(z)).
     assert float(minimax) == pytest.approx(-d, rel=1e-12)
     assert float(non_saturating) == pytest.approx(-(1 - d), rel=1e-12)
 
@@ -62,7 +63,10 @@ def test_optimal_discriminator_loss_at_equality_is_half_log_four():
 
 
 def stepped(config):
-    """A model as it was before one step on x, x, the weights before and after; the generator stands where the step found it."""
+    """A model as it was before one step on x, x, and the weights before and after.
+
+    The random generator is in the state that the step found.
+    """
     model, stage = built(config)
     x = torch.rand(10, 1, 3, 3)
     old = {k: v.clone() for k, v in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Does the gate see what is slower, and only that? On simulated runs: nothing is timed here."""
+"""Does the gate see what is slower, and only that? Runs are simulated, not timed."""
 
 import json
 import math
@@ -17,7 +17,11 @@ ROUNDS, RUNS, TRIALS = 9, 5, 200
 
 
 def noisy_ratios(rng, centre, *, between):
-    """Rounds around a run's own level: Student's t with 3 degrees of freedom of 2.5 %, one round in ten up to thrice as long."""
+    """Ratios of the rounds around a run's own level.
+
+    Student's t with 3 degrees of freedom times 2.5 %; one round in ten takes up to three
+    times as long.
+    """
     level = math.log(centre) + between * rng.standard_normal()
     rounds = level + 0.025 * rng.standard_t(3, ROUNDS)
     return np.exp(rounds + rng.uniform(0, math.log(3), ROUNDS) * (rng.random(ROUNDS) < 0.1)).tolist()
@@ -41,7 +45,7 @@ def stored_runs(rng, runs=RUNS, noise=1.0):
 
 @pytest.mark.parametrize("runs", [1, RUNS])
 def test_noise_raises_a_false_alarm_in_at_most_one_run_of_a_hundred(runs):
-    """A run is 40 benchmarks, and any of them that is called slower is a false alarm."""
+    """A run has 40 benchmarks; if any of them is called slower, it is a false alarm."""
     rng = np.random.default_rng(0)
     alarms = sum(
         gate.exit_code(gate.compare(stored_runs(rng, runs), simulated(rng))) == 3 for _ in range(TRIALS)
@@ -112,7 +116,7 @@ def as_json(run):
 
 @pytest.fixture
 def command(tmp_path, capsys):
-    """The gate's command: exit code and what it printed, for a run or the text of a file."""
+    """The gate's command: its exit code and output for a run, or for a file's text."""
 
     def call(run, *options):
         path = tmp_path / "new.json"

@@ -50,7 +50,8 @@ def test_a_killed_run_ends_with_the_same_bits(name, stop, few, tmp_path):
 
 @pytest.mark.parametrize("stop", [3, 19, 20, 21, 45])
 def test_a_killed_run_of_two_stages_ends_with_the_same_bits(stop, few, tmp_path):
-    # TFD's scheme: 2 epochs of pretraining, then layers in front and a fresh discriminator; 10 minibatches an epoch
+    # TFD's scheme: 2 epochs of pretraining, then layers in front and a fresh
+    # discriminator; 10 minibatches an epoch
     scheme = {
         "generator": (12, 10),
         "front": (14, 8),
@@ -93,7 +94,8 @@ def test_a_finished_run_is_not_trained_again(few, tmp_path):
 
 
 def test_the_last_checkpoint_is_the_one_that_was_written_last(tmp_path):
-    # the end of an epoch writes again at the same number of steps, under a name that may sort before the other
+    # the end of an epoch writes again at the same number of steps, under a name that may
+    # sort before the other
     for i in range(8):
         checkpoint.save(tmp_path, 7, {"written": i})
         assert checkpoint.load_latest(tmp_path, torch.device("cpu")) == {"written": i}

@@ -1,4 +1,4 @@
-"""A stranger's folder of images is read right or refused in one line."""
+"""An untrusted folder of images is read right or refused in one line."""
 
 import io
 import os

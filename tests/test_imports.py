@@ -1,4 +1,7 @@
-"""Who may import whom, read from the syntax trees; which room may import which is held by import-linter (`tox -e lint`)."""
+"""Who may import whom, read from the syntax trees.
+
+The order of the packages is checked by import-linter (`tox -e lint`).
+"""
 
 import ast
 import subprocess
@@ -60,7 +63,10 @@ def test_importing_the_front_does_not_import_torch():
 
 
 def test_a_worker_does_not_wait_for_the_report_and_the_command_line():
-    code = "import sys, genmodel_bench.execution.pool as p; names = [n for n in sys.modules if n.startswith('genmodel_bench')]; "
+    code = (
+        "import sys, genmodel_bench.execution.pool as p; "
+        "names = [n for n in sys.modules if n.startswith('genmodel_bench')]; "
+    )
     code += "assert not [n for n in names if n.split('.')[1:2] in (['report'], ['commands'], ['cli'])], names"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

@@ -1,17 +1,21 @@
-"""One ingredient changes: exactly what depends on it is made again, and `bench why` names it.
+"""One ingredient changes: exactly what depends on it is remade; `bench why` names it.
 
-The model, the loop it imports and the metric are files of the test's own, which are really edited.
+The model, the module it imports and the metric are files of the tests' own, which are
+edited on disk.
 """
 
 from dataclasses import replace
 
 import pytest
 import torch
+from flat import altered
 from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.commands.why import why
 from genmodel_bench.data.dataset import assemble
 from genmodel_bench.execution.checks import epochs_of
-from genmodel_bench.execution.execute import Rig, complete
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.execute import complete
 from genmodel_bench.storage.store import Store
 
 
@@ -40,7 +44,7 @@ ALL, SAMPLES, SCORES, NOTHING = (
     (False, False, False),
 )
 CASES = {
-    # name: (what changes, which of fit, samples and scores are made again, what `bench why` calls it)
+    # name: (the change, which of fit, samples and scores are remade, its name in `why`)
     "nothing": ({}, NOTHING, None),
     "a pixel of the data": ({"data": changed_pixel}, ALL, "content of the data set"),
     "a hyper-parameter": ({"config": {"lr": 0.2}}, ALL, "setting lr"),
@@ -87,7 +91,7 @@ CASES = {
 
 
 def artefacts(store):
-    """The fits that were finished, the draws and the arrays of scores that are there."""
+    """The finished fits, the draws and the arrays of scores that exist."""
     fits = {path.parent.name for path in store.cache.glob("fits/*/epoch-00003.safetensors")}
     return [
         fits,
@@ -101,20 +105,20 @@ def test_one_ingredient_remakes_what_depends_on_it_and_nothing_else(name, projec
     change, expected, called = CASES[name]
     store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
     config, metric = project()
-    usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
-    complete(usual, Rig(few, store, {"brightness": metric()}, cpu))
+    usual = Cell("digits", few.digest, "plain", config(), seed=0, protocol=Protocol(samples=50, draws=2))
+    complete(usual, Context(few, store, {"brightness": metric()}, cpu))
     before, rows = artefacts(store), store.records()
 
     config, metric = project(*change.get("edit", ()))
     if "input" in change:
         (tmp_path / "code" / "plain" / "table.txt").write_bytes(change["input"])
     data = change.get("data", lambda same: same)(few)
-    cell = replace(
+    cell = altered(
         usual, config=config(**change.get("config", {})), dataset_digest=data.digest, **change.get("cell", {})
     )
     metrics = {"brightness": metric(**change.get("metric", {}))}
     parts = why(cell, store, metrics)
-    outcome = complete(cell, Rig(data, store, metrics, cpu))
+    outcome = complete(cell, Context(data, store, metrics, cpu))
     made = tuple(bool(now - then) for now, then in zip(artefacts(store), before, strict=True))
 
     assert outcome.reused == (expected == NOTHING)
@@ -140,13 +144,13 @@ def test_another_type_of_the_pixels_is_another_content_and_never_served_the_old_
 ):
     store, cpu = Store(tmp_path / "results", "digits"), torch.device("cpu")
     config, metric = project()
-    usual = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
-    assert complete(usual, Rig(few, store, {"brightness": metric()}, cpu)).records[0].dtype == "float32"
+    usual = Cell("digits", few.digest, "plain", config(), seed=0, protocol=Protocol(samples=50, draws=2))
+    assert complete(usual, Context(few, store, {"brightness": metric()}, cpu)).records[0].dtype == "float32"
     data = double(few)
     cell = replace(usual, dataset_digest=data.digest)
     verdicts = [part.verdict for part in why(cell, store, {"brightness": metric()})]
     assert verdicts == ["made anew: changed content of the data set"] * 3
-    outcome = complete(cell, Rig(data, store, {"brightness": metric()}, cpu))
+    outcome = complete(cell, Context(data, store, {"brightness": metric()}, cpu))
     assert not outcome.reused
     (row,) = store.records()
     assert row.dtype == "float64"
@@ -156,8 +160,8 @@ def test_another_type_of_the_pixels_is_another_content_and_never_served_the_old_
 def test_a_failed_cell_is_tried_again_and_why_says_so(project, few, tmp_path):
     store = Store(tmp_path / "results", "digits")
     config, metric = project("net", "return clipped(", "raise ValueError('out of luck')\n        return (")
-    cell = Cell("digits", few.digest, "plain", config(), seed=0, samples=50, draws=2)
-    complete(cell, Rig(few, store, {"brightness": metric()}, torch.device("cpu")))
+    cell = Cell("digits", few.digest, "plain", config(), seed=0, protocol=Protocol(samples=50, draws=2))
+    complete(cell, Context(few, store, {"brightness": metric()}, torch.device("cpu")))
     assert {part.verdict.partition(":")[0] for part in why(cell, store, {"brightness": metric()})} == {
         "tried again"
     }

@@ -1,7 +1,9 @@
-"""SIGKILL at any moment loses nothing: the run that goes on ends with the weights and rows of one that was never interrupted.
+"""SIGKILL at any moment loses nothing.
 
-The children are real processes, killed in two ways: at a random time, and at a given rename, that is in the middle of writing a
-checkpoint, kept weights, a check, samples, scores, the table or the album.
+The resumed run ends with the weights and rows of one that was never interrupted. The
+children are real processes, killed in two ways: at a random time, and at a given rename,
+that is in the middle of writing a checkpoint, kept weights, a check, samples, scores, the
+table or the visuals.
 """
 
 import itertools
@@ -19,9 +21,11 @@ import pytest
 import torch
 from conftest import tiny
 from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.data.registry import load
+from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.listener import Silent
-from genmodel_bench.execution.pool import Place, in_turn
+from genmodel_bench.execution.pool import in_turn
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS, settings_for
 from genmodel_bench.storage import sealed
@@ -37,9 +41,10 @@ TWO_STAGES = {
     "pretrain_epochs": 2,
 }
 SERVER = get_context("forkserver")
+# these take seconds to import
 SERVER.set_forkserver_preload(
     ["genmodel_bench.commands.run", "sklearn.datasets", "torch._dynamo", "torch._inductor"]
-)  # seconds to import
+)
 
 
 def configs():
@@ -53,7 +58,14 @@ def configs():
 
 def cell_of(name):
     model = "gan-ns" if name == "two stages" else name
-    return Cell("digits", load("digits").digest, model, configs()[name], seed=0, samples=150, draws=2)
+    return Cell(
+        "digits",
+        load("digits").digest,
+        model,
+        configs()[name],
+        seed=0,
+        protocol=Protocol(samples=150, draws=2),
+    )
 
 
 WRITTEN = {
@@ -64,13 +76,13 @@ WRITTEN = {
     "samples": r"/samples/",
     "scores": r"/scores/",
     "table": r"/runs\.csv$",
-    "album": r"/albums/",
+    "visuals": r"/visuals/",
 }
-"""What a run writes, in the order in which it first does."""
+"""What a run writes, in the order in which it first does so."""
 
 
 def child(results, name, begun, renames, kind, number):
-    """Run a cell; count what is renamed to its final name, and die of SIGKILL just before the given one."""
+    """Run a cell; count the renames to final names, and die by SIGKILL before one."""
     torch.set_num_threads(1)
 
     def hook(event, args):
@@ -84,14 +96,18 @@ def child(results, name, begun, renames, kind, number):
     sys.addaudithook(hook)
     begun.set()
     harness.train.__kwdefaults__["every"] = 0.01  # a checkpoint every few steps
-    place = Place("digits", None, results, "cpu")
+    store = Store(results, "digits")
+    context = Context(load("digits"), store, METRICS, torch.device("cpu"))
     Store(results, "digits").prepare()
-    for _ in in_turn([cell_of(name)], load("digits"), place, METRICS, Silent()):
+    for _ in in_turn([cell_of(name)], context, Silent()):
         pass
 
 
 def run(results, name, *, kind="", number=0, after=None):
-    """Run a cell in a process of its own, killed at a rename or `after` seconds; return exit code, renames by kind, and seconds."""
+    """Run a cell in a process of its own, killed at a rename or `after` seconds.
+
+    Returns the exit code, the renames by kind, and the seconds.
+    """
     begun, renames = SERVER.Event(), SERVER.Array("i", len(WRITTEN))
     process = SERVER.Process(target=child, args=(results, name, begun, renames, kind, number))
     process.start()
@@ -105,7 +121,7 @@ def run(results, name, *, kind="", number=0, after=None):
 
 
 def outcome(results):
-    """The rows of a results folder without what they cost, and the names of files that no finished run leaves."""
+    """The rows without their costs, and the files that no finished run leaves."""
     rows = [
         {k: v for k, v in asdict(r).items() if k not in COSTS} for r in Store(results, "digits").records()
     ]
@@ -117,20 +133,21 @@ def outcome(results):
 
 
 def weights(results):
-    """The digests of the weights kept after each epoch, and of the album."""
+    """The digests of the weights kept after each epoch, and of the visuals."""
     files = {
         path: f"{path.parent.name}/{int(path.stem[6:])}"
         for path in sorted(results.rglob("epoch-*.safetensors"))
     }
-    files |= {path: path.stem for path in results.rglob("albums/*.safetensors")}
+    files |= {path: path.stem for path in results.rglob("visuals/*.safetensors")}
     return {path.name: sealed.load(path, key)[2] for path, key in files.items()}
 
 
 def survives(tmp_path, name, kills, *, seed):
-    """Kill runs of a cell until there were as many `kills`, most runs several times; compare each with the uninterrupted one.
+    """Kill runs of a cell `kills` times in all, most runs several times.
 
-    Every second kill is at a random time, the others while something of each kind is written in turn. Returns what was being
-    written at the kills, or had been last.
+    Each is compared with the uninterrupted one. Every second kill is at a random time,
+    the others while something of each kind is written in turn. Returns the counts of what
+    was being written at the kills, or had been last.
     """
     choose = random.Random(seed)
     code, renames, seconds = run(tmp_path / "whole", name)

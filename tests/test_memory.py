@@ -117,7 +117,8 @@ def test_of_a_control_groups_limit_what_is_in_use_is_not_free(tmp_path, limit, u
 def test_more_samples_than_memory_are_scored(tmp_path):
     """Bytes become a mapped file of float32, which is then scored as such files are.
 
-    The process may take 330 MiB above what it has after its imports, 300 for Parzen's blocks; as float32 the samples are 360.
+    The process may take 330 MiB above what it has after its imports, 300 of them for
+    Parzen's blocks; as float32 the samples are 360 MiB.
     """
     n, few = 360 * 2**20 // 256, 4096
     block = np.random.default_rng(0).integers(0, 256, (few, 64), dtype=np.uint8)
@@ -125,7 +126,7 @@ def test_more_samples_than_memory_are_scored(tmp_path):
     for i in range(0, n, few):
         mapped[i : i + few] = block
     mapped.flush()
-    # glibc would keep hundreds of MiB of what was freed
+    # glibc would keep hundreds of MiB of freed memory
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1000000"}
     command = [sys.executable, "-c", SCORE, str(tmp_path / "x.npy"), str(tmp_path / "r")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=env)
@@ -135,7 +136,8 @@ def test_more_samples_than_memory_are_scored(tmp_path):
     assert not [
         p for p in (tmp_path / "r" / ".cache").iterdir() if p.name not in (".gitignore", "scores", "images")
     ]
-    # Every centre is there n / few times: the mixture is the same, and so is every distance to the nearest.
+    # Every centre occurs n / few times: the mixture is the same, and so is every distance
+    # to the nearest.
     few_metrics = {"parzen": Parzen(sigmas=(0.2, 0.5)), "neighbours": Neighbours(resamples=5)}
     same = score(
         block, dataset="digits", name="few", results=tmp_path / "few", device="cpu", metrics=few_metrics
@@ -150,7 +152,8 @@ import numpy as np
 from genmodel_bench.commands.score import score
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
-score(np.random.default_rng(1).random((200, 64), dtype=np.float32), dataset="digits", name="warm", results=sys.argv[2], device="cpu")
+score(np.random.default_rng(1).random((200, 64), dtype=np.float32), dataset="digits", name="warm", \
+results=sys.argv[2], device="cpu")
 now = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, (now + 330 * 2**20,) * 2)
 try:
@@ -163,5 +166,6 @@ few = {"parzen": Parzen(sigmas=(0.2, 0.5)), "neighbours": Neighbours(resamples=5
 found = score(sys.argv[1], dataset="digits", results=sys.argv[2], device="cpu", metrics=few)
 metrics = found["metrics"]
 assert metrics["parzen"]["value"] is not None and metrics["neighbours"]["value"] is not None, found
-print(json.dumps({"n": found["n"], "parzen": metrics["parzen"]["value"], "ratio": metrics["neighbours"]["value"]}))
+print(json.dumps({"n": found["n"], "parzen": metrics["parzen"]["value"], \
+"ratio": metrics["neighbours"]["value"]}))
 """

@@ -1,4 +1,4 @@
-"""Laws that every registered metric keeps: a new entry is tested before its author writes a test."""
+"""Laws of all registered metrics: a new entry is tested before it has its own tests."""
 
 import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass
@@ -64,7 +64,7 @@ def test_thread_count_moves_nothing_beyond_rounding(name, threads, few):
             values.append([score.value for score in METRICS[name](subject, few).scores.values()])
     finally:
         torch.set_num_threads(before)
-    # float32 products in another order of summation: 1e-7 relative of ‖x‖², times 1/2σ² ≤ 50
+    # float32 products summed in another order: 1e-7 of ‖x‖², times 1/2σ² ≤ 50
     assert values[0] == pytest.approx(values[1], abs=1e-3)
 
 

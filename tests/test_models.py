@@ -1,4 +1,4 @@
-"""Laws that every registered model keeps: a new entry is tested before its author writes a test."""
+"""Laws of all registered models: a new entry is tested before it has its own tests."""
 
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 

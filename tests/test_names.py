@@ -1,4 +1,7 @@
-"""Names that users give: they stay inside the results folder, and no table computes, renders or runs them."""
+"""Names that users give stay inside the results folder.
+
+No table computes, renders or runs them.
+"""
 
 import csv
 import io
@@ -20,8 +23,10 @@ from hypothesis import strategies as st
 from test_report import parzen
 
 HOSTILE = [
-    "=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "\"=1", "=cmd|' /C calc'!A0", "<script>alert(1)</script>", "| a | b |", "$x^2$ ~~a~~",
-    "\\input{/etc/passwd}", "%", "../../x", "/etc/passwd", "a\\b", "a,b;c", "NA", "nan", "None", "", "0012", "1e5", "é\u202eгз", "🎲",
+    "=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "\"=1", "=cmd|' /C calc'!A0",
+    "<script>alert(1)</script>", "| a | b |", "$x^2$ ~~a~~", "\\input{/etc/passwd}", "%",
+    "../../x", "/etc/passwd", "a\\b", "a,b;c", "NA", "nan", "None", "", "0012", "1e5",
+    "é\u202eгз", "🎲",
 ]  # fmt: skip
 quick = settings(deadline=None, derandomize=True, max_examples=60)
 names = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
@@ -31,7 +36,8 @@ printables = names.filter(lambda text: text.strip() and text.isprintable())
 @quick
 @given(model=names, status=names, variant=names)
 def test_a_records_texts_are_read_back_as_they_were(tmp_path_factory, model, status, variant):
-    # what is stored has been made printable: `checked_name` refuses other names, `one_line` escapes other reasons
+    # stored texts are printable: `checked_name` refuses other names, `one_line` escapes
+    # other reasons
     texts = {key: printable(text) for key, text in {"model": model, "status": status}.items()}
     row = replace(
         Record("mnist", "x", value=-1.5, samples=3), **texts, options=json.dumps({variant: variant})
@@ -75,7 +81,10 @@ def test_a_name_is_one_cell_of_a_markdown_table_and_text_there(name):
 @given(printables)
 def test_a_name_runs_no_command_of_latex(name):
     shown = escape_latex(name)
-    known = r"\\(textbackslash\{\}|textasciitilde\{\}|textasciicircum\{\}|[&%$#_{}])|\$\\(pm|sigma|to|geq)\$|\$\^2\$"
+    known = (
+        r"\\(textbackslash\{\}|textasciitilde\{\}|textasciicircum\{\}|[&%$#_{}])"
+        r"|\$\\(pm|sigma|to|geq)\$|\$\^2\$"
+    )
     assert not re.search(r"[\\&%$#_{}~^]", re.sub(known, "", shown))
     assert escape_latex(name) in to_latex(table1(parzen(name, [250.0], role="samples")))
 

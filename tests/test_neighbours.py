@@ -78,8 +78,8 @@ def test_near_copies_are_flagged(digits):
 
 
 def test_the_ratios_error_is_the_spread_over_fresh_draws(digits):
-    # The bootstrap's standard error against the spread of the median over 200 independent halves of known normal data, in one
-    # dimension: median of n normals has standard error 1.2533/√n.
+    # The bootstrap's standard error against the closed form: the median of n normal
+    # numbers has a standard error of 1.2533/√n.
     metric = Neighbours(resamples=400)
     values = torch.randn(2000)
     assert float(metric.bootstrap(values).std()) == pytest.approx(1.2533 / 2000**0.5, rel=0.3)
@@ -95,12 +95,12 @@ def test_arrays_name_the_training_image(few):
 
 def test_a_copy_moved_by_one_pixel_is_found_under_shifts_alone():
     train = torch.rand(200, 1, 28, 28)
-    x = torch.nn.functional.pad(train[:8], (0, 1, 1, 0), mode="replicate")[
-        :, :, :28, 1:
-    ]  # down and to the left
+    # down and to the left
+    x = torch.nn.functional.pad(train[:8], (0, 1, 1, 0), mode="replicate")[:, :, :28, 1:]
     plain, _ = nearest(x.flatten(1), train.flatten(1))
     distance, index = nearest_shifted(x, train.flatten(1))
-    # moved back, a row and a column have been lost: 7 % of the pixels, √0.07 = 0.26 of the distance between strangers
+    # moved back, a row and a column are lost: 7 % of the pixels, √0.07 = 0.26 of the
+    # distance between unrelated images
     assert index.tolist() == list(range(8))
     assert bool((distance < 0.35 * plain).all())
 

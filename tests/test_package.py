@@ -1,4 +1,4 @@
-"""The package as others have it: built, installed beside their own folders, and started from anywhere."""
+"""The package as users have it: built, installed beside their folders, run anywhere."""
 
 import csv
 import os
@@ -18,12 +18,11 @@ QUICK = ("run", "mean", "gaussian", "--seeds", "1", "--samples", "150", "--no-fi
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The sdist and the wheel that is built of it, as `python -m build` makes them."""
+    """The sdist and the wheel built from it, as `python -m build` makes them."""
     folder, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "clone"
     others = shutil.ignore_patterns(".git", ".tox", ".cache", "build", "dist", "*.egg-info", "__pycache__")
-    shutil.copytree(
-        ROOT, source, ignore=others
-    )  # setuptools builds in the folder itself: not in one that others use
+    # setuptools builds in the folder itself: not in one that others use
+    shutil.copytree(ROOT, source, ignore=others)
     subprocess.run(
         [sys.executable, "-m", "build", "--outdir", folder, source], check=True, capture_output=True
     )
@@ -33,7 +32,10 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def neighbour(built, tmp_path):
-    """Somebody's project under git with the wheel in its environment; returns a way to start Python in it."""
+    """Another project under git, with the wheel in its environment.
+
+    Returns its folder, the environment's, and a function that starts Python in it.
+    """
     site = tmp_path / ".venv" / "site"
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, built[1]]
     subprocess.run(install, check=True, capture_output=True)
@@ -75,16 +77,23 @@ def test_beside_a_project_with_folders_of_the_same_names_both_work(neighbour, pa
         (folder / name / "unet.py").write_text(f"name = 'their {name}'\n")
         if packages:
             (folder / name / "__init__.py").write_text("")
-    theirs = "import models.unet, metrics.unet, bench.unet; print(models.unet.name, metrics.unet.name, bench.unet.name)"
+    theirs = (
+        "import models.unet, metrics.unet, bench.unet; "
+        "print(models.unet.name, metrics.unet.name, bench.unet.name)"
+    )
     assert start("-c", theirs) == "their models their metrics their bench\n"
-    ours = "import genmodel_bench; print(genmodel_bench.__file__); from genmodel_bench import run; from genmodel_bench.models import MODELS"
+    ours = (
+        "import genmodel_bench; print(genmodel_bench.__file__); "
+        "from genmodel_bench import run; from genmodel_bench.models import MODELS"
+    )
     assert start("-c", ours).strip() == str(site / "genmodel_bench" / "__init__.py")
     assert "mean" in start("-m", "genmodel_bench", *QUICK, "--jobs", "2")
     assert "[reused]" in start(*QUICK, script=site / "bin" / "bench")
     assert not (folder / "results").exists()
     with (folder / "bench-results" / "digits" / "runs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    # their repository lies around the environment: its commit is none of ours, and our version is told
+    # the environment is inside their repository: its commit is not ours, and our version
+    # is recorded
     assert {row["commit"] for row in rows} == {""}
     assert {row["version"] for row in rows} == {built_version(site)}
     assert start("-c", theirs) == "their models their metrics their bench\n"

@@ -1,4 +1,4 @@
-"""The page as a file: what stands in it, that no name in it is more than text, and that nothing would load."""
+"""The page as a file: its content, that names in it are text only, that nothing loads."""
 
 import base64
 import csv
@@ -56,7 +56,10 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, html):
 def test_the_report_is_made_without_torch(tmp_path):
     Store(tmp_path, "mnist").append([r.sealed() for r in RECORDS])
     keep(tmp_path / ".cache")
-    code = "import sys; from genmodel_bench.report.rebuild import report; report(sys.argv[1]); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from genmodel_bench.report.rebuild import report; report(sys.argv[1]); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=TESTS.parent)
     assert 'id="comparison"' in (tmp_path / "mnist" / "report.html").read_text()
 

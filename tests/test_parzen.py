@@ -54,8 +54,9 @@ def test_one_sample_is_a_gaussian():
 
 
 def test_many_gaussian_samples_approach_the_convolved_gaussian():
-    # N → ∞ samples of N(0, 1) under a window of width σ: the density of N(0, 1 + σ²). With N = 200,000 and σ = 0.5 the relative
-    # error of the mean of the kernel at |x| ≤ 1 is under 4/√N · (spread/mean ≈ 1) ≈ 0.009.
+    # N → ∞ samples of N(0, 1) under a window of width σ: the density of N(0, 1 + σ²).
+    # With N = 200,000 and σ = 0.5 the relative error of the kernel's mean at |x| ≤ 1 is
+    # under 4/√N · (spread/mean ≈ 1) ≈ 0.009.
     s, sigma = torch.randn(200_000, 1, dtype=torch.float64), 0.5
     x = torch.linspace(-1, 1, 11, dtype=torch.float64)[:, None]
     expected = torch.distributions.Normal(0, math.sqrt(1 + sigma**2)).log_prob(x[:, 0])
@@ -134,7 +135,7 @@ def test_the_grid_is_the_papers():
 
 @pytest.mark.slow
 def test_memory_is_bounded_at_any_number_of_samples():
-    # In a process of its own: the high-water mark of this one is other tests'.
+    # In a process of its own: the peak memory of this one is that of other tests.
     code = """
 import resource, torch
 from genmodel_bench.metrics.parzen import parzen_log_prob
@@ -153,7 +154,7 @@ def test_draws_are_averaged_and_their_spread_is_told(few):
     first, *others = (draw[:66] for draw in draws)
     one_by_one = [Parzen()(Subject(draw), few).scores["log_likelihood"].value for draw in (first, *others)]
     score = Parzen()(Subject(first, redraws=others), few).scores["log_likelihood"]
-    # float32: with other σ beside it, a σ's exponents are scaled otherwise before they are rounded
+    # float32: beside other σ, exponents are scaled differently before they are rounded
     assert score.value == pytest.approx(np.mean(one_by_one), abs=1e-4)
     assert score.draw_sd == pytest.approx(np.std(one_by_one, ddof=1), abs=1e-4)
     assert Parzen()(Subject(first), few).scores["log_likelihood"].draw_sd is None
@@ -194,7 +195,7 @@ def test_the_score_at_the_fixed_sigma_stands_beside_the_headline(few):
 def test_each_fold_has_its_own_sigma_and_the_error_is_over_folds(few):
     from dataclasses import replace
 
-    # Noisy images want a wider window: the folds must choose differently.
+    # Noisy images need a wider window: the folds must choose differently.
     noisy = (few.valid + 0.5 * torch.rand_like(few.valid)).clamp(0, 1)
     folds = (
         Fold(few.valid[:20], few.test[:20]),

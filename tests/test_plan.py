@@ -1,10 +1,11 @@
-"""What can be asked of `run`: which requests are plans, and which are one line?"""
+"""Which requests to `run` are plans, and which are refused in one line?"""
 
 from dataclasses import replace
 
 import pytest
+from flat import plan
 from genmodel_bench import BadOption, UnknownName
-from genmodel_bench.commands.run import plan, run
+from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
 from genmodel_bench.models import MODELS, vae
 from test_run import quick
@@ -49,7 +50,7 @@ def test_plan_puts_models_in_order_and_seeds_innermost(digits):
 
 
 def test_the_python_api_is_where_the_readme_says():
-    assert bench.run is run
+    assert bench.run is commands_run
     assert bench.score is score
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         bench.runn  # noqa: B018  # the lookup is the test

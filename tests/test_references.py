@@ -32,7 +32,8 @@ def test_mean_is_the_mean_image():
 
 
 def test_gaussian_has_the_moments_of_the_data():
-    # far from 0 and 1, so that nothing is clipped; 50,000 draws: standard errors ≤ 0.1/√50,000 = 0.0005
+    # far from 0 and 1, so that nothing is clipped; over 50,000 draws the standard errors
+    # are ≤ 0.1/√50,000 = 0.0005
     x = 0.5 + 0.05 * torch.randn(300, 1, 2, 2)
     x[:, 0, 0, 0] = x[:, 0, 1, 1]
     model = fitted(references.Gaussian(), x)
@@ -56,7 +57,8 @@ def test_kmeans_finds_separate_clusters():
     prototypes = fitted(references.KMeans(clusters=3, iterations=50), x).prototypes
     found = prototypes.flatten(1).mean(1).sort().values
     assert len(found) == 3
-    # Lloyd from random images may merge two clusters; every centroid is still a mean of one or two whole ones
+    # Lloyd's algorithm from random images may merge two clusters; every centroid is still
+    # the mean of one or two whole ones
     for value in found:
         assert min(abs(float(value) - c) for c in (0.1, 0.3, 0.5, 0.7, 0.9)) < 0.02
 

@@ -24,8 +24,9 @@ from genmodel_bench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
 ROW = Record(
-    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", n=10_000, samples=10_000, draws=5, draw_sd=0.3,
-    epochs=100, checkpoint="last", checkpoint_epoch=90, valid_best=215.0, valid_last=214.0, fit_seconds=90.0,
+    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats",
+    n=10_000, samples=10_000, draws=5, draw_sd=0.3, epochs=100, checkpoint="last",
+    checkpoint_epoch=90, valid_best=215.0, valid_last=214.0, fit_seconds=90.0,
     metric_settings=json.dumps({"sigma": 0.2154}),
 )  # fmt: skip
 
@@ -262,7 +263,8 @@ def test_reference_rows_stand_under_a_rule():
         "mean",
     ]
     latex = to_latex(table1(RECORDS))
-    assert latex.count(r"\midrule") == 4  # under each of two headers, and above the reference rows
+    # under each of two headers, and above the reference rows
+    assert latex.count(r"\midrule") == 4
     assert all(part in latex for part in (r"\toprule", r"\bottomrule", r"\begin{tabular}{l"))
     first, second, _ = latex.split(r"\bottomrule")
     for tabular in (first, second):
@@ -292,7 +294,10 @@ def test_letters_go_on_after_z():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
 def test_the_latex_compiles(tmp_path):
     body = to_latex(table1(RECORDS))
-    text = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
+    text = (
+        r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}"
+        rf"\begin{{document}}{body}\end{{document}}"
+    )
     (tmp_path / "t.tex").write_text(text)
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True

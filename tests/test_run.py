@@ -1,4 +1,4 @@
-"""The straight line from names to rows, and what is reused of it."""
+"""From names to rows, and which of the work is reused."""
 
 import json
 import os
@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 import torch
+from flat import run
 from genmodel_bench import BadOption, BenchError
-from genmodel_bench.commands.run import run
 from genmodel_bench.data.dataset import assemble
 from genmodel_bench.data.registry import load
-from genmodel_bench.execution.draws import Notice
 from genmodel_bench.execution.listener import Silent
+from genmodel_bench.execution.messages import Notice
 from genmodel_bench.metrics import METRICS, Result, Score
 from genmodel_bench.models import MODELS, settings_for, vae
 from genmodel_bench.storage.reading import read_records
@@ -134,8 +134,9 @@ def test_more_samples_do_not_train_again(tmp_path, trained):
         def news(self, cell, news):
             steps.extend([news] * isinstance(news, harness.Epoch))
 
-    quick(tmp_path, samples=300, watch=Counting())
-    assert trained == ["VAE", "VAE"]  # called again, it finds itself at the end of its last checkpoint
+    quick(tmp_path, samples=300, listener=Counting())
+    # the second call starts at the end of its last checkpoint
+    assert trained == ["VAE", "VAE"]
     assert steps == []
 
 
@@ -161,7 +162,7 @@ def test_a_new_default_renames_the_row_it_fits(tmp_path, monkeypatch, trained):
 
 
 def other_code(record):
-    """The row as if other code of its model had made it, sealed."""
+    """The row as if made by other code of its model, sealed."""
     parts = json.loads(record.ingredients)
     parts["fit"]["code of the model"] = {"models.old": "0" * 16}
     return replace(record, ingredients=json.dumps(parts)).sealed()
@@ -174,16 +175,16 @@ def test_lines_that_other_code_made_are_named(tmp_path):
         def ended(self, stale):
             heard.append(stale)
 
-    quick(tmp_path, ["mean", "vae"], watch=Listening())
+    quick(tmp_path, ["mean", "vae"], listener=Listening())
     store = Store(tmp_path, "digits")
     store.path.write_text(to_csv([other_code(r) if r.model == "vae" else r for r in store.records()]))
-    quick(tmp_path, ["mean"], watch=Listening())
-    quick(tmp_path, ["mean"], metrics={"brightness": Brightness()}, watch=Listening())
+    quick(tmp_path, ["mean"], listener=Listening())
+    quick(tmp_path, ["mean"], metrics={"brightness": Brightness()}, listener=Listening())
     quick(
         tmp_path,
         ["mean"],
         metrics={"brightness": Brightness(), "parzen": replace(METRICS["parzen"], valid_images=50)},
-        watch=Listening(),
+        listener=Listening(),
     )
     stale = ["vae (hidden=(16,), epochs=2)"]
     assert heard == [[], stale, stale, stale]
@@ -191,7 +192,7 @@ def test_lines_that_other_code_made_are_named(tmp_path):
 
 @dataclass(frozen=True)
 class NeedsDecoder:
-    """A metric of the test's own that asks more of the model than samples."""
+    """A metric of the tests' own that needs more of the model than samples."""
 
     min_samples: int = 1
 
@@ -237,8 +238,8 @@ def test_force_goes_by_its_own_mark_and_by_no_clock(tmp_path, trained):
         def news(self, cell, news):
             steps.append((cell.model, news.stage)) if isinstance(news, harness.Progress) else None
 
-    quick(tmp_path, ["deep-gsn", "deep-gsn-chain"], force=True, watch=Counting())
-    # two models of one training: it is made once, and found by the second
+    quick(tmp_path, ["deep-gsn", "deep-gsn-chain"], force=True, listener=Counting())
+    # two models share one training: it is made once, and found by the second
     assert {model for model, stage in steps if stage == "walkback"} == {"deep-gsn"}
     assert {path: path.read_bytes()[-1000:] for path in made} == {
         path: content[-1000:] for path, content in made.items()
@@ -247,7 +248,7 @@ def test_force_goes_by_its_own_mark_and_by_no_clock(tmp_path, trained):
     assert not list((tmp_path / ".cache").glob("marks/*"))
 
 
-def test_the_precision_that_torch_was_set_to_is_part_of_a_number(tmp_path, trained):
+def test_precision_is_part_of_a_number_and_what_torch_is_set_to_is_not(tmp_path, trained):
     before = torch.get_float32_matmul_precision()
     seen = []
 
@@ -259,15 +260,15 @@ def test_the_precision_that_torch_was_set_to_is_part_of_a_number(tmp_path, train
     metrics = {"brightness": Looking()}
     torch.set_float32_matmul_precision("medium")
     try:
-        records = quick(tmp_path, metrics=metrics)
-        assert set(records["variant"]) == {"hidden=(16,), epochs=2, precision=medium"}
+        records = quick(tmp_path, metrics=metrics, precision="high")
+        assert set(records["variant"]) == {"hidden=(16,), epochs=2, precision=high"}
         assert torch.get_float32_matmul_precision() == "medium"
-        quick(tmp_path, metrics=metrics, precision="highest")
+        quick(tmp_path, metrics=metrics)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
     assert len(trained) == 2
-    assert seen == ["medium", "highest"]
+    assert seen == ["high", "highest"]
     quick(tmp_path, metrics=metrics)
     assert len(trained) == 2
     with pytest.raises(BadOption, match="--precision: got 'low', expected highest or high or medium"):
@@ -284,12 +285,13 @@ def test_what_a_run_outdates_is_told_and_kept(tmp_path):
         def news(self, cell, news):
             heard.append(news.text) if isinstance(news, Notice) else None
 
-    quick(tmp_path, seeds=1, watch=Hearing())
+    quick(tmp_path, seeds=1, listener=Hearing())
     assert {r.seed for r in store.records()} == {0}
     kept = read_records(store.superseded)
-    assert {r.seed for r in kept} == {1}  # those of seed 0 say what the new ones say
+    assert {r.seed for r in kept} == {1}  # those of seed 0 equal the new ones
     assert heard == [
-        f"{len(kept)} rows that it outdates (vae (hidden=(16,), epochs=2) seed 1) are superseded, kept in {store.superseded}"
+        f"{len(kept)} rows that it outdates (vae (hidden=(16,), epochs=2) seed 1) are superseded, "
+        f"kept in {store.superseded}"
     ]
 
 
@@ -325,7 +327,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(harness.train, "__kwdefaults__", {**harness.train.__kwdefaults__, "every": 0.0})
-        quick(tmp_path / "cut", watch=Impatient())
+        quick(tmp_path / "cut", listener=Impatient())
     assert list((tmp_path / "cut" / ".cache" / "fits").glob("*/*.pt"))
     assert values(quick(tmp_path / "cut")) == values(whole)
 
@@ -368,7 +370,7 @@ def test_two_processes_give_the_same_rows(tmp_path):
         def started(self, cell):
             heard.append((cell.model, cell.seed))
 
-    together = values(quick(tmp_path / "b", ["mean", "vae"], seeds=2, jobs=2, watch=Listening()))
+    together = values(quick(tmp_path / "b", ["mean", "vae"], seeds=2, jobs=2, listener=Listening()))
     assert set(heard) <= {(m, s) for m in ("mean", "vae") for s in (0, 1)}
     assert heard
     assert together.keys() == alone.keys()

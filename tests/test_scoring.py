@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from flat import run
 from genmodel_bench import BadOption, BadSamples
-from genmodel_bench.commands.run import run
 from genmodel_bench.commands.score import score
 from genmodel_bench.storage.store import Store
 

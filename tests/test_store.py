@@ -28,7 +28,7 @@ ROW = Record(
 
 
 def row(other=ROW, recipe=None, scored=None, **changes):
-    """Another row, made by another recipe or scored otherwise if asked, sealed."""
+    """Another row, sealed; of another recipe, or scored otherwise, if asked."""
     parts = json.loads(other.ingredients)
     parts["fit"] |= {"setting lr": recipe} if recipe else {}
     parts["score"] |= {"metric's size": scored} if scored else {}
@@ -189,7 +189,8 @@ def test_other_content_is_refused_or_superseded(tmp_path):
     store.append([row(dataset_digest="ours")])
     with pytest.raises(
         BenchError,
-        match=r"^mnist: the data at hand \(content other\) are not those of the rows in .* \(ours\); supersede",
+        match=r"^mnist: the data at hand \(content other\) are not those of the rows in .* "
+        r"\(ours\); supersede",
     ):
         store.prepare("other")
     assert believed_of(store) == [(0, 225.0, "")]
@@ -239,7 +240,7 @@ def test_one_reader_says_which_rows_are_not_to_be_believed(tmp_path, name):
     assert believed_of(store) == [(0, 225.0, ""), (1, 226.0, "")]
     store.path.write_text(to_csv(DOUBTS[name](rows)))
     assert believed_of(store) == EXPECTED[name]
-    # what is made again takes the place of all of them
+    # rows made again replace all of them
     store.append(rows)
     assert sorted(believed_of(store)) == [(0, 225.0, ""), (1, 226.0, "")]
 
@@ -298,7 +299,8 @@ def test_columns_of_an_older_and_of_a_newer_version_are_read_and_kept(tmp_path):
     store.append([ROW, row(seed=1, value=226.0, cell="d")])
     with store.path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    # A newer version sealed its rows with a column that is not known here, in another order; an older one had not all of ours.
+    # A newer version sealed its rows with a column that is unknown here, in another
+    # order; an older one lacked some of our columns.
     newer = [{**r, "nats_per_bit": "-1.5", "note": "'=1+1", "unused": "{}"} for r in rows]
     for r in newer:
         r["seal"] = seal_of({name: text.removeprefix("'") for name, text in r.items()})
@@ -328,7 +330,7 @@ def write(path, columns, rows):
 
 
 def test_every_default_says_nothing_so_that_a_column_more_breaks_no_seal():
-    """A column that is added later has to have such a default; these had none when seals began."""
+    """A column added later must have such a default; these had none when seals began."""
     plain = texts_of(Record("d", "m"))
     assert {name for name, text in plain.items() if text not in EMPTY} == {
         "dataset",
@@ -342,7 +344,7 @@ def test_every_default_says_nothing_so_that_a_column_more_breaks_no_seal():
 
 
 def test_rows_of_the_first_form_are_read_written_and_read_again(tmp_path):
-    """They stood so in results/mnist/runs.csv."""
+    """They were in results/mnist/runs.csv in this form."""
     store = Store(tmp_path, "mnist")
     store.folder.mkdir()
     text = (Path(__file__).parent / "first_form.csv").read_text()
@@ -359,6 +361,6 @@ def test_rows_of_the_first_form_are_read_written_and_read_again(tmp_path):
     store.append([row(model="mean", cell="m", dataset_digest=rows[0].dataset_digest)])
     assert store.records()[:3] == rows
     assert store.records()[3].doubt == ""
-    # an edited row of that form is known as one
+    # an edited row of that form is found
     store.path.write_text(text.replace(text.splitlines()[1].split(",")[8], "1.0", 1))
     assert [r.doubt for r in store.records()] == ["was edited since it was made", "", ""]

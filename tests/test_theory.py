@@ -1,4 +1,7 @@
-"""Proposition 1, theorem 1 and the saturation of section 3, on known densities; and that the stored Figure 1 ends where they say."""
+"""Proposition 1, theorem 1 and the saturation of section 3, on known densities.
+
+And the stored Figure 1 ends where they say.
+"""
 
 import json
 import math
@@ -27,7 +30,7 @@ JUDGEMENTS = st.lists(st.floats(1e-6, 1 - 1e-6), min_size=CELLS, max_size=CELLS)
 
 
 def density(masses):
-    """Return a density over (0, 1) that is constant on each of as many cells as there are masses."""
+    """Return a density over (0, 1), constant on each of as many cells as `masses`."""
     masses = torch.tensor(masses, dtype=torch.float64)
     return masses / masses.mean()
 
@@ -40,12 +43,14 @@ def short():
 def test_discriminator_trained_to_the_end_is_p_over_p_plus_q():
     p, q = density([4.0, 3.0, 2.0, 1.0]), density([1.0, 1.0, 1.0, 5.0])
     logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
-    # The loss is a mean over examples: each cell stands there as often as its density says (tenths and eighths are whole in forty).
+    # The loss is a mean over examples: each cell occurs as often as its density says
+    # (tenths and eighths are whole in forty).
     real, fake = (torch.repeat_interleave(torch.arange(4), (a * 40).round().long()) for a in (p, q))
     for _ in range(60):
         (gradient,) = torch.autograd.grad(discriminator_loss(logits[real], logits[fake]), logits)
         logits.data -= 10 * gradient
-    # In each cell the loss curves by 0.04 to 0.07 per logit²: a step leaves at most 0.6 of the error, sixty leave 1e-13.
+    # In each cell the loss has a curvature of 0.04 to 0.07 per logit²: a step leaves at
+    # most 0.6 of the error, sixty leave 1e-13.
     torch.testing.assert_close(
         logits.detach().sigmoid(), theory.optimal_discriminator(p, q), atol=1e-10, rtol=0
     )
@@ -97,7 +102,7 @@ def test_jensen_shannon_of_two_coins_is_as_by_hand():
 
 def test_gradients_at_the_logit_are_D_and_1_minus_D():
     D = torch.tensor([1e-6, 1e-3, 0.2, 0.5, 0.9, 0.999], dtype=torch.float64)
-    # logit and back lose what 1 − D loses at most: 2e-16 / 1e-3
+    # logit and its inverse lose at most what 1 − D loses: 2e-16 / 1e-3
     torch.testing.assert_close(theory.logit_gradients("minimax", D), D, rtol=1e-12, atol=0)
     torch.testing.assert_close(theory.logit_gradients("non-saturating", D), 1 - D, rtol=1e-12, atol=0)
 
@@ -108,7 +113,7 @@ def test_data_are_drawn_from_the_density_that_is_integrated():
     n = 100_000
     counted = torch.histc(theory.data(n), 20, 0, 1).double() / n
     expected = p.view(20, -1).mean(1) / 20
-    # five standard errors of a share, and one draw where next to nothing is expected
+    # five standard errors of a share, and one draw where almost none is expected
     assert ((counted - expected).abs() <= 5 * (expected / n).sqrt() + 1 / n).all()
 
 
@@ -183,12 +188,13 @@ def test_committed_figure_1_ends_near_the_theory():
     stored = json.loads((COMMITTED / "theory" / "figure1.json").read_bytes())
     last = stored["moments"][-1]
     assert last["step"] == stored["settings"]["steps"] == stored["panels"][-1]["step"]
-    # D and G learn from batches of 256: what is claimed of the run, with room for other machines' last bits
+    # D and G learn from batches of 256: what is claimed of the run, with room for the
+    # last bits of other machines
     assert abs(last["value"] + math.log(4)) < 0.003
     assert last["jsd"] < 0.002
     assert last["total_variation"] < 0.05
     assert last["furthest"] < 0.06
-    # they hold again when computed from the stored curves, whose six digits are worth 1e-5 here
+    # computed from the stored curves, of six digits, they hold again to 1e-5
     p, q, D = (
         torch.tensor(a, dtype=torch.float64)
         for a in (stored["p_data"], *(stored["panels"][-1][k] for k in ("p_g", "D")))

@@ -12,7 +12,8 @@ def test_kl_equals_torchs():
 
 
 def test_loss_is_the_negative_bound_of_a_known_decoder():
-    # With all weights 0 the posterior is the prior (KL 0) and every pixel has probability ½: the bound is −d log 2.
+    # With all weights 0 the posterior is the prior (KL 0) and every pixel has probability
+    # ½: the bound is −d log 2.
     model = vae.Config(latent=2, hidden=(4,)).build((1, 3, 3))
     with torch.no_grad():
         for p in model.parameters():

@@ -1,4 +1,4 @@
-"""Artefacts that were changed or swapped, and rows that say something else than they hold, are found."""
+"""Artefacts that were changed or swapped are found, and rows that do not fit them."""
 
 import json
 import os
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from flat import run
 from genmodel_bench import BenchError
 from genmodel_bench.cells.recorded import same_cell
-from genmodel_bench.commands.run import run
 from genmodel_bench.commands.score import score
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.metrics import METRICS
@@ -37,11 +37,11 @@ def quick(results, seeds=2):
 
 
 PRINTED = "; `bench report` makes it anew"
-"""What is said of a table or figure that does not fit the records: tests of these have lines of their own."""
+"""The end of findings about tables and figures, which have tests of their own."""
 
 
 def other_code(record):
-    """The row as if other code of its model had made it, sealed."""
+    """The row as if made by other code of its model, sealed."""
     parts = json.loads(record.ingredients)
     parts["fit"]["code of the model"] = {"models.old": "0" * 16}
     return replace(record, ingredients=json.dumps(parts)).sealed()
@@ -127,7 +127,7 @@ def test_a_row_that_was_edited_is_found_and_not_served(tmp_path, edit, quantity)
     assert "rows: 13 are as they were made" in good[1]
     measured = {"value", "stderr", "n", "draw_sd", "status", "metric_settings"}
     assert ("what was kept with its arrays is" in bad[0]) == bool(measured & edit.keys())
-    # a seal that was made for the edit is one too
+    # the same edits under a valid seal
     store.path.write_text(to_csv([*rows[:k], replace(rows[k], **edit).sealed(), *rows[k + 1 :]]))
     assert bool(found(tmp_path)[0]) == bool({*measured, "weights"} & edit.keys())
 
@@ -213,9 +213,9 @@ def test_lines_of_other_code_are_named_and_not_judged(tmp_path):
     bad, good = found(tmp_path, cells=4)
     assert bad == []
     assert (
-        "rows: weights not compared, for today's code and settings make other ones: vae (hidden=(16,), epochs=2, draws=2)"
-        in good
-    )
+        "rows: weights not compared, for today's code and settings make other ones: "
+        "vae (hidden=(16,), epochs=2, draws=2)"
+    ) in good
     assert sum("made again" in line for line in good) == 2
 
 
@@ -312,9 +312,8 @@ def test_doubled_rows_and_copied_folders_are_found(tmp_path):
     shutil.copytree(store.folder, tmp_path / "digits-old")
     store.path.write_text(store.path.read_text() + store.path.read_text().partition("\n")[2])
     bad, _ = found(tmp_path)
-    assert (
-        bad[0]
-        == "digits-old: passed over: its runs.csv holds rows of digits, which belong into a folder of that name"
+    assert bad[0] == (
+        "digits-old: passed over: its runs.csv holds rows of digits, which belong into a folder of that name"
     )
     assert sum("stands there twice" in text for text in bad) == 14
     assert len(bad) == 15

@@ -1,15 +1,19 @@
-"""Code that gives the same bits is vouched for by replaying; what gives others is not, and it is said where they part."""
+"""Code that gives the same bits is vouched for by replaying.
+
+Code that gives other bits is not, and the first difference is reported.
+"""
 
 import json
 from dataclasses import replace
 
 import pytest
 import torch
-from genmodel_bench.commands.run import plan
+from flat import plan
 from genmodel_bench.commands.vouch import vouch
 from genmodel_bench.data.dataset import assemble
 from genmodel_bench.data.registry import load
-from genmodel_bench.execution.execute import Rig, complete
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.execute import complete
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.ingredients import read_vouched
@@ -23,7 +27,10 @@ LATE = "self.steps = getattr(self, 'steps', 0) + 1\n        self.mean += 1e-4 * 
 
 @pytest.fixture
 def stored(project, tmp_path, monkeypatch):
-    """A stored row of digits; returns the results folder and a function that edits the code and registers it anew."""
+    """A stored row of digits.
+
+    Returns the results folder and a function that edits the code and registers it again.
+    """
 
     def edit(*change):
         config, metric = project(*change)
@@ -40,7 +47,7 @@ def stored(project, tmp_path, monkeypatch):
 def run(results, data=None):
     data = data or load("digits")
     (cell,) = plan(data, ["plain"], seeds=1, samples=50, draws=2, vouched=read_vouched(results))
-    return complete(cell, Rig(data, Store(results, data.name), METRICS, CPU))
+    return complete(cell, Context(data, Store(results, data.name), METRICS, CPU))
 
 
 def said(results, **kwargs):
@@ -60,7 +67,8 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
     found = said(results)
     assert [good for good, _ in found] == [True, True]
     assert found[0][1].startswith(
-        "digits plain (draws=2) seed 0: whole: 4 digests of weights, 2 of draws, 1 values, equal to the last bit"
+        "digits plain (draws=2) seed 0: whole: 4 digests of weights, 2 of draws, 1 values, "
+        "equal to the last bit"
     )
     assert "1 pieces of code give the bits of those before them" in found[1][1]
     (entry,) = json.loads((results / "equivalent.json").read_text())
@@ -73,7 +81,7 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
     assert entry["processor"]
     assert run(results).reused
     assert len(Store(results, "digits").records()) == 1
-    # an entry that was edited counts for nothing
+    # an edited entry is ignored
     entry["old"] = "0" * 16
     (results / "equivalent.json").write_text(json.dumps([entry]))
     assert read_vouched(results).entries == ()
@@ -89,7 +97,8 @@ def test_an_edit_that_changes_no_bit_is_vouched_for_and_the_rows_stay_good(store
             (
                 "net",
                 "self.mean += self",
-                "self.steps = getattr(self, 'steps', 0) + 1\n        self.mean += 1e-4 * (self.steps > 60) + self",
+                "self.steps = getattr(self, 'steps', 0) + 1\n"
+                "        self.mean += 1e-4 * (self.steps > 60) + self",
             ),
             "at pull 3: ",
         ),
@@ -146,13 +155,14 @@ def test_rows_of_another_machine_are_not_replayed_and_their_code_not_vouched_for
     )
     assert found[1] == (
         False,
-        "plain.net.Config on digits, code of the model: not vouched for: no row that the code before has made was replayed",
+        "plain.net.Config on digits, code of the model: not vouched for: "
+        "no row that the code before has made was replayed",
     )
     assert not (results / "equivalent.json").exists()
 
 
 def other_data(name, root=None):
-    """Some of digits under another name: a data set of which only beginnings are replayed."""
+    """Some of digits, under another name: a data set that is replayed only in part."""
     digits = load("digits")
     return assemble(
         "other", digits.train[:200], None, [torch.arange(100), torch.arange(100, 150), torch.arange(150, 200)]
@@ -169,7 +179,8 @@ def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(
     long = [replace(r, fit_seconds=1e6).sealed() for r in Store(results, "other").records()]
     Store(results, "other").path.write_text(to_csv(long))
     edit("loop", "0.5", "0.50")
-    with pytest.raises(Exception, match="there is nothing to vouch for"):  # the same number in other words
+    # the same number, written otherwise
+    with pytest.raises(Exception, match="there is nothing to vouch for"):
         said(results)
     edit("loop", "0.50", "0.6")
     found = said(results, within=0.0)
@@ -183,7 +194,7 @@ def test_a_beginning_speaks_for_the_loop_and_not_for_the_models_own_code(
         in found[1][1]
     )
 
-    # without a trace there is nothing to hold a beginning against
+    # without a trace there is nothing to compare a beginning with
     Store(results, "other").path.write_text(to_csv([replace(r, trace="[]").sealed() for r in long]))
     assert said(results, within=0.0)[0][1].endswith(
         "not replayed: it has no trace, and takes more than 0 s to its end"
@@ -218,7 +229,7 @@ def test_every_cell_of_digits_is_replayed_whatever_its_number_of_samples(stored)
     results, edit = stored
     data = load("digits")
     (other,) = plan(data, ["plain"], seeds=1, samples=70, draws=2)
-    complete(other, Rig(data, Store(results, "digits"), METRICS, CPU))
+    complete(other, Context(data, Store(results, "digits"), METRICS, CPU))
     edit(
         "net",
         "return clipped(self.mean + self.config.width * noise).float()",
@@ -254,14 +265,14 @@ def test_two_codes_that_give_the_same_bits_as_a_third_are_both_kept(stored):
     data = load("digits")
     edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
     (other,) = plan(data, ["plain"], seeds=1, samples=70, draws=2)
-    complete(other, Rig(data, Store(results, "digits"), METRICS, CPU))
+    complete(other, Context(data, Store(results, "digits"), METRICS, CPU))
     edit("net", "1 * self.mean", "self.mean * 1")
     assert [good for good, _ in said(results)] == [True, True, True]
     vouched = read_vouched(results)
     assert len(vouched.entries) == 2
     for samples in (50, 70):
         (cell,) = plan(data, ["plain"], seeds=1, samples=samples, draws=2, vouched=vouched)
-        assert complete(cell, Rig(data, Store(results, "digits"), METRICS, CPU)).reused
+        assert complete(cell, Context(data, Store(results, "digits"), METRICS, CPU)).reused
 
 
 def test_a_file_of_equivalences_that_is_none_counts_for_nothing(tmp_path):

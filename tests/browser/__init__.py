@@ -1,1 +1,1 @@
-"""A package, so that its conftest does not stand in the way of the one above."""
+"""A package, so that its conftest does not hide the one above."""

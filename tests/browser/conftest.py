@@ -1,4 +1,4 @@
-"""Where is the browser that the page is tried in, and what if there is none?"""
+"""Where is the browser for the tests of the page, and what if there is none?"""
 
 import importlib.util
 import os
@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 

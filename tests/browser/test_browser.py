@@ -1,4 +1,8 @@
-"""The page in a real browser: it sorts, folds and compares, by mouse and keyboard, loads nothing, runs no stranger's name, can be read."""
+"""The page in a real browser.
+
+It sorts, folds and compares, by mouse and keyboard, loads nothing, runs no name that a
+user gave, and can be read.
+"""
 
 import math
 import re
@@ -29,7 +33,7 @@ def folded(tmp_path_factory):
 
 @pytest.fixture
 def opened(chromium):
-    """Open an address; at the end nothing has gone wrong there and nothing was asked of anybody."""
+    """Open an address; at the end there were no errors and no requests to the network."""
     contexts, wrong, asked = [], [], []
 
     def open_page(address, *, width=1280, scheme="light", **options):
@@ -58,15 +62,14 @@ def opened(chromium):
 
 
 def column(tab, name):
-    """The texts of a column in the order in which its rows stand, group by group."""
+    """The texts of a column in the order of its rows, group by group."""
     titles = tab.locator("thead th button").all_inner_texts()
     cells = tab.locator(
         f"tbody.row > tr:first-child > :nth-child({titles.index(name) + 1})"
     ).all_inner_texts()
     groups = tab.locator("tbody.row").evaluate_all("rows => rows.map(row => row.dataset.group)")
-    return [
-        (group, text.split("\n")[0]) for group, text in zip(groups, cells, strict=True)
-    ]  # the marks of a name stand on lines of their own
+    # the marks of a name are on lines of their own
+    return [(group, text.split("\n")[0]) for group, text in zip(groups, cells, strict=True)]
 
 
 def models(tab, name="nats"):
@@ -241,7 +244,8 @@ def test_a_script_that_came_in_anyway_would_not_run(opened, address, chromium):
     tab = context.new_page()
     tab.goto(address)
     tab.evaluate(
-        "document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }))"
+        "document.body.append(Object.assign(document.createElement('script'), "
+        "{ textContent: 'window.ran = true' }))"
     )
     assert tab.evaluate("window.ran") is None
     context.close()
@@ -252,9 +256,8 @@ def test_a_script_that_came_in_anyway_would_not_run(opened, address, chromium):
 def test_axe_finds_no_violation_of_wcag_aa(opened, address, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    tab = opened(
-        address, width=width, scheme=scheme, bypass_csp=True
-    )  # axe itself is a script the policy forbids
+    # axe itself is a script the policy forbids
+    tab = opened(address, width=width, scheme=scheme, bypass_csp=True)
     for _ in range(2):  # folded, and with everything open
         found = Axe().run(tab, options=RULES)
         assert not found.response["violations"], found.generate_report()

@@ -2,18 +2,22 @@ import warnings
 from dataclasses import replace
 
 import pytest
+from flat import run
 from genmodel_bench import BadOption
-from genmodel_bench.commands.run import run
-from genmodel_bench.execution.execute import Rig, complete
+from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.execute import complete
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage.store import Store
 from test_selection import CPU, cell_of
 
 
 def seen(folder):
-    """The scalars and images by tag that TensorBoard reads in a folder: {tag: {step: value}}, {tag: [steps]}."""
+    """The scalars and images that TensorBoard reads in a folder, by tag.
+
+    {tag: {step: value}}, {tag: [steps]}
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own protocol buffers
+        warnings.simplefilter("ignore")  # its protocol buffers warn
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
@@ -23,9 +27,9 @@ def seen(folder):
 
 
 def board(few, tmp_path, **changes):
-    rig = Rig(few, Store(tmp_path, "digits"), {"neighbours": METRICS["neighbours"]}, CPU, **changes)
-    outcome = complete(cell_of(few, taken="last"), rig)
-    (folder,) = (tmp_path / ".cache").glob("tensorboard/digits/*/seed-0") if rig.tensorboard else [None]
+    context = Context(few, Store(tmp_path, "digits"), {"neighbours": METRICS["neighbours"]}, CPU, **changes)
+    outcome = complete(cell_of(few, taken="last"), context)
+    (folder,) = (tmp_path / ".cache").glob("tensorboard/digits/*/seed-0") if context.tensorboard else [None]
     return outcome, folder
 
 
@@ -34,7 +38,8 @@ def test_training_is_written_as_it_is_logged(few, tmp_path):
     scalars, images = seen(folder)
     assert set(scalars["elbo/loss"]) == set(scalars["elbo/kl"]) == {1, 2, 3, 4}
     assert set(scalars["validation/parzen"]) == {1, 2, 3, 4}
-    assert scalars["validation/parzen"][4] == pytest.approx(outcome.records[0].valid_last)  # float32 there
+    # TensorBoard stores float32
+    assert scalars["validation/parzen"][4] == pytest.approx(outcome.records[0].valid_last)
     assert images == {"samples": [1, 2, 3, 4]}
     assert scalars["scores/neighbours/ratio"] == {4: pytest.approx(outcome.records[0].value)}
 
@@ -45,7 +50,7 @@ def test_no_number_depends_on_whether_it_is_watched(few, tmp_path):
     assert [(r.value, r.weights) for r in alone.records] == [(r.value, r.weights) for r in watched.records]
 
 
-def test_a_training_that_was_finished_before_is_written_from_its_album_once(few, tmp_path):
+def test_a_training_that_was_finished_before_is_written_from_its_visuals_once(few, tmp_path):
     live, _ = board(few, tmp_path / "live", tensorboard=True)
     board(few, tmp_path / "later")
     again, folder = board(few, tmp_path / "later", tensorboard=True)
@@ -66,7 +71,9 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch
 
 
 def test_names_of_variants_are_folders_of_their_own(few, tmp_path):
-    rig = Rig(few, Store(tmp_path, "digits"), {"neighbours": METRICS["neighbours"]}, CPU, tensorboard=True)
+    context = Context(
+        few, Store(tmp_path, "digits"), {"neighbours": METRICS["neighbours"]}, CPU, tensorboard=True
+    )
     for options in ({}, {"epochs": 4}, {"../../x": ""}):
-        complete(replace(cell_of(few, taken="last"), options=options), rig)
+        complete(replace(cell_of(few, taken="last"), options=options), context)
     assert len(list((tmp_path / ".cache").glob("tensorboard/digits/*/seed-0"))) == 3
