@@ -1,4 +1,7 @@
-"""What can a user do wrong? Each is one line on the command line, exit code 2, no traceback."""
+"""Which errors can a user cause?
+
+The command line prints each as one line, without a traceback, and exits with code 2.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,27 @@ from collections.abc import Iterable
 def printable(text: str) -> str:
     r"""Return `text` as one line that can be shown and encoded.
 
-    Line ends, control characters and, in file names, bytes that are not UTF-8 become '\n', '\x1b' and '\udcff'.
+    Line ends, control characters and, in file names, bytes that are not UTF-8 are
+    escaped: they become '\n', '\x1b' and '\udcff'.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class BenchError(Exception):
-    """One line that says who, what was wrong, and what to do; what a stranger put into a file's name cannot break it."""
+    """One line that names the culprit, what is wrong with it, and what to do.
+
+    Control characters and line ends in it, as from an untrusted file's name, are escaped.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(printable(text))
 
 
 class UnknownName(BenchError):
-    """A model, metric or data set that is not registered."""
+    """A model, metric or data set that is not registered.
+
+    The text suggests the closest name, and lists the `known` ones.
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
@@ -32,7 +42,7 @@ class UnknownName(BenchError):
 
 
 class BadOption(BenchError):
-    """An option of a model, or of the command line, that does not exist or has a wrong value."""
+    """An option, of a model or the command line, that is unknown or has a wrong value."""
 
 
 class DataMissing(BenchError):

@@ -296,7 +296,7 @@ def verify(
     good = True
     for finding in findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device):
         print_finding(finding)
-        good = good and finding.good
+        good = good and finding.good is not False
     if not good:
         raise typer.Exit(1)
 
@@ -312,13 +312,13 @@ def vouch(
     results: Results = RESULTS,
 ) -> None:
     """Replay stored trainings by today's code; where every bit is equal, stored rows stay good. Exit code 1 if not all of it is."""
-    from genmodel_bench.cli.terminal import print_said
-    from genmodel_bench.commands.vouch import vouch as said_of
+    from genmodel_bench.cli.terminal import print_replayed
+    from genmodel_bench.commands.vouch import vouch as findings_of
 
     good = True
-    for said in said_of(results, evidence=evidence, within=within, data=data, device=device):
-        print_said(said)
-        good = good and said.good is not False
+    for finding in findings_of(results, evidence=evidence, within=within, data=data, device=device):
+        print_replayed(finding)
+        good = good and finding.good is not False
     if not good:
         raise typer.Exit(1)
 

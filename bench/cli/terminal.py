@@ -13,13 +13,12 @@ from typing import Any
 
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.commands.check import Verdict
-from genmodel_bench.commands.verify import Finding
-from genmodel_bench.commands.vouch import Said
 from genmodel_bench.commands.why import Part
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import News, Notice, Outcome, Waiting
 from genmodel_bench.report.tables.render import letter, printed
 from genmodel_bench.report.tables.table import table1
+from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import CODE, code_digest
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
@@ -271,10 +270,10 @@ def print_finding(finding: Finding) -> None:
     )
 
 
-def print_said(said: Said) -> None:
+def print_replayed(found: Finding) -> None:
     """Print what a replay found."""
-    mark = {True: "equal", False: "NO", None: "-"}[said.good]
-    terminal().print(Text(f"{mark}: {said.what}: {said.text}"), soft_wrap=True)
+    mark = {True: "equal", False: "NO", None: "-"}[found.good]
+    terminal().print(Text(f"{mark}: {found.what}: {found.text}"), soft_wrap=True)
 
 
 def print_registry(kind: str) -> None:

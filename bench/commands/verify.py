@@ -7,15 +7,11 @@ now; and a few cells, chosen at random, trained, sampled and scored again from n
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import random
-import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,32 +21,20 @@ from genmodel_bench.commands.check import compare
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
-from genmodel_bench.execution.artefacts import sample_paths
-from genmodel_bench.execution.checks import read_checks
 from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
+from genmodel_bench.execution.verify import artefacts, rows
 from genmodel_bench.metrics import METRICS
-from genmodel_bench.report.figures.figure import OF, is_as_drawn, texts_of
-from genmodel_bench.report.rebuild import rebuild
-from genmodel_bench.storage import sealed
-from genmodel_bench.storage.ingredients import equivalences_path, read_vouched
+from genmodel_bench.report.verify import printed
+from genmodel_bench.storage.finding import Finding
+from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.record import Record
-from genmodel_bench.storage.store import Store, passed_over, read_results, stores_of, sure
-from genmodel_bench.training import checkpoint
+from genmodel_bench.storage.store import Store, passed_over, read_results, sure
 
 MACHINE = ("device", "processor", "python", "versions", "deterministic")
 """What has to be the same for a value to come out to the last bit; threads are set as they were."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, whether it is as it should be, and what is to be said of it."""
-
-    what: str
-    good: bool
-    text: str
 
 
 def verify(
@@ -100,122 +84,6 @@ def verify(
         yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
     yield from drawn_again(
         random.Random(seed).sample(within_reach, len(within_reach)), records, cells, data=data, device=where
-    )
-
-
-def artefacts(cache: Path) -> Iterator[Finding]:
-    """Yield a finding for each stored file that is not as it was written, and one that counts the others."""
-    whole = 0
-    for path in sorted(files_under(cache)):
-        fault = fault_of(path, cache)
-        if fault:
-            yield Finding(str(path.relative_to(cache)), False, fault)
-        elif fault is not None:
-            whole += 1
-    yield Finding("artefacts", True, f"{whole} files are as they were written")
-
-
-def fault_of(path: Path, cache: Path) -> str | None:
-    """Return what is wrong with a stored file, '' if nothing is, None if it has no seal to tell by."""
-    epoch = re.fullmatch(r"epoch-(\d+)", path.stem) if path.parent.parent == cache / "fits" else None
-    if path.is_dir():
-        return "is a folder in the place of a file"
-    try:
-        if path.suffix == ".pt":
-            return (
-                ""
-                if checkpoint.fits(path, path.read_bytes())
-                else "was changed since it was written, or belongs to another fit"
-            )
-        if path.suffix == ".safetensors":
-            sealed.load(path, f"{path.parent.name}/{int(epoch[1])}" if epoch else path.stem)
-            return ""
-        if path.parent == cache / "checks" and path.suffix == ".json":
-            return "" if read_checks(path) else "was changed since it was written, or belongs to another fit"
-    except FileNotFoundError:  # a run that goes on meanwhile has deleted it
-        return None
-    except sealed.Broken as error:
-        return str(error).removeprefix(f"{path}: ")
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
-    return None
-
-
-def files_under(cache: Path) -> Iterator[Path]:
-    """Yield every file under a folder, through links, and the folders that stand in the place of a file."""
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(cache, followlinks=True):
-        if os.path.realpath(folder) in seen:  # a link to a folder above
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(folder))
-        yield from (Path(folder) / name for name in files)
-        yield from (
-            Path(folder) / name for name in folders if Path(name).suffix in (".pt", ".safetensors", ".json")
-        )
-
-
-def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterator[Finding]:
-    """Yield a finding for each row that was edited or does not say what its artefacts hold, and one that counts the others.
-
-    With each row goes its cell, or None where today's code would make another one.
-    """
-    intact = compared = 0
-    for record, cell in records:
-        store = Store(results, record.dataset)
-        faults = [record.doubt] if record.doubt else []
-        faults += other_weights(record, cell, store) if cell else []
-        found = other_scores(record, store)
-        faults += found or []
-        if faults:
-            name = f"{record.dataset} {record.name} seed {record.seed} {record.quantity or record.metric}"
-            yield Finding(name, False, "; ".join(faults))
-        else:
-            intact += 1
-            compared += found is not None
-    yield Finding(
-        "rows",
-        True,
-        f"{intact} are as they were made; of {compared} of them the scores are there and say the same",
-    )
-
-
-def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
-    """Yield what is wrong with the kept weights and samples that a row was made from; nothing where they are not there."""
-    if not record.ok:
-        return
-    folder, epoch = store.artefact("fits", cell.fit_key), record.checkpoint_epoch
-    if epoch is not None:
-        path = checkpoint.snapshot_path(folder, epoch)
-        try:
-            if sealed.header(path).get("digest", record.weights) != record.weights:
-                yield f"the weights in {path.relative_to(store.cache)} are not those of the row"
-        except (FileNotFoundError, sealed.Broken):
-            pass  # absent, or found by its seal
-    for path in sample_paths(cell, epoch, store):
-        try:
-            if (
-                json.loads(sealed.header(path).get("about", "{}")).get("weights", record.weights)
-                != record.weights
-            ):
-                yield f"the samples in {path.relative_to(store.cache)} come from other weights than the row's"
-        except (FileNotFoundError, sealed.Broken):
-            pass
-
-
-def other_scores(record: Record, store: Store) -> list[str] | None:
-    """Return what is wrong with a row if it does not say what was kept with the arrays behind it; None where these are not there."""
-    try:
-        _, about, _ = sealed.load(
-            store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key
-        )
-    except (FileNotFoundError, sealed.Broken):
-        return None
-    kept = json.loads(about).get(record.quantity)
-    return (
-        []
-        if kept == measured(record)
-        else [f"says {measured(record)[:4]}, but what was kept with its arrays is {kept and kept[:4]}"]
     )
 
 
@@ -271,63 +139,6 @@ def seeds_of(records: Sequence[Record]) -> dict[tuple[str, str], set[int]]:
         if r.seed is not None and not r.doubt:
             found.setdefault((r.dataset, r.name), set()).add(r.seed)
     return found
-
-
-def printed(results: Path) -> Iterator[Finding]:
-    """Yield a finding for each table, figure and page that is not what the records give, and one that counts the others.
-
-    They are made again in a folder that is deleted afterwards, from the same records and artefacts; a figure whose artefacts are gone is
-    held against its own digest.
-    """
-    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
-        copy = Path(folder) / "results"
-        copy.mkdir()
-        for part in [
-            *(store.folder for store in stores_of(results)),
-            results / "theory",
-            equivalences_path(results),
-        ]:
-            if part.is_dir():
-                shutil.copytree(part, copy / part.name, ignore=shutil.ignore_patterns("*.lock", "*.tmp"))
-            elif part.exists():
-                shutil.copy2(part, copy)
-        if (results / ".cache").is_dir():
-            (copy / ".cache").symlink_to((results / ".cache").resolve(), target_is_directory=True)
-        drawn = any(results.glob("*/figures/*.png"))
-        expected = [path.relative_to(copy) for path in rebuild(copy, figures=drawn)]
-        figures = [
-            path.relative_to(results)
-            for place in ("*/figures", "theory")
-            for path in results.glob(f"{place}/*.png")
-        ]
-        whole = 0
-        for path in sorted({*expected, *(path for path in figures if OF in texts_of(results / path))}):
-            fault = fault_of_print(path, results, copy)
-            whole += fault == ""
-            if fault:
-                yield Finding(str(path), False, f"{fault}; `bench report` makes it anew")
-    yield Finding("tables, figures, pages", True, f"{whole} are what their records give")
-
-
-def fault_of_print(path: Path, results: Path, copy: Path) -> str | None:
-    """Return what is wrong with a table, figure or page, made again under `copy`; '' if nothing is, None if it need not be there."""
-    there, again = results / path, copy / path
-    if not there.exists():
-        return (
-            None if path.name == "report.html" else "is not there"
-        )  # a page of megabytes, which no clone has
-    texts = texts_of(there)
-    if path.suffix == ".png" and not is_as_drawn(there, texts):
-        return "is not as it was drawn"
-    if not again.exists():
-        return "is of no row that is there"
-    if path.suffix == ".png":
-        return "" if texts == texts_of(again) else "is not what its records give"
-    return (
-        ""
-        if path.suffix == ".pdf" or there.read_bytes() == again.read_bytes()
-        else "is not what its records give"
-    )
 
 
 def drawn_again(

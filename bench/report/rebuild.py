@@ -1,4 +1,7 @@
-"""How do records become everything that is printed? A pure function of the results folder; nothing is trained or scored."""
+"""How do records become everything that is printed?
+
+A pure function of the results folder: nothing is trained or scored.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +25,33 @@ from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of
 
 ALONE = "digits"
-"""The data set for trying things out: it stands in no table beside others, so that a first run in a clone changes no committed one."""
+"""The data set for trying things out; it is in no table beside others.
+
+So a first run in a clone changes no committed table.
+"""
 
 
 def report(results: Path | str | None = None, *, figures: bool = True) -> list[Path]:
-    """Rebuild every table and figure under `results` from its records; return the files written. Without `figures`, the tables alone.
+    """Rebuild every table and figure under `results`; return the files written.
 
-    `results/<dataset>/table1.{csv,md,tex}` for each data set, `results/table1.*` over all of them but digits where there are several or
-    the paper's MNIST, beside which stands its other column, TFD; `results/<dataset>/figures/`; and `results/<dataset>/report.html`, a page
-    with all of it. Raises BadRecords.
+    Without `figures`, only the tables. For each data set the files are
+    `results/<dataset>/table1.{csv,md,tex}`, `results/<dataset>/figures/` and
+    `results/<dataset>/report.html`, a page with all of it. `results/table1.*` is over all
+    data sets but digits, if there are several or the paper's MNIST; beside MNIST stands
+    the paper's other data set, TFD.
+
+    Raises:
+        BadRecords: stored records, or those of the theory, are damaged.
     """
     results = Path(results or default_results())
     if not stores_of(results):
         return []
-    with FileLock(results / "report.lock"):  # who comes later read the records later
+    with FileLock(results / "report.lock"):  # the next report waits, then reads the records
         return rebuild(results, figures=figures)
 
 
 def rebuild(results: Path, *, figures: bool) -> list[Path]:
-    """Rebuild every table, and every figure if asked; the caller sees to it that nobody else does."""
+    """Rebuild every table, and every figure if asked; the caller holds the lock."""
     theory = draw_theory(results) if figures else []
     if figures:
         sweep(results / "theory", theory)
@@ -54,7 +65,7 @@ def rebuild(results: Path, *, figures: bool) -> list[Path]:
         written += write_table(store.folder, table)
         if figures and records:
             written += illustrate(store, records, table, theory)
-        else:  # a page that is there shows other rows
+        else:  # an existing page shows other rows
             (store.folder / "report.html").unlink(missing_ok=True)
     together = [r for r in everything if r.dataset != ALONE]
     paper = any(r.dataset == "mnist" for r in together)
@@ -64,7 +75,7 @@ def rebuild(results: Path, *, figures: bool) -> list[Path]:
 
 
 def illustrate(store: Store, records: Sequence[Record], table: Table, theory: Sequence[Figure]) -> list[Path]:
-    """Draw the figures of a data set's records, and write its page; return the files."""
+    """Draw the figures of a data set's records and write its page; return the files."""
     figures = figures_of(store.folder, records, store.cache)
     shown = [figure for figure in [*figures, *theory] if not figure.wide]
     path = store.folder / "report.html"
@@ -75,7 +86,10 @@ def illustrate(store: Store, records: Sequence[Record], table: Table, theory: Se
 
 
 def figures_of(folder: Path, records: Sequence[Record], cache: Path) -> list[Figure]:
-    """Draw the figures of a data set's records; return those that there are. Figures of rows that are no more are deleted."""
+    """Draw the figures of a data set's records; return those that there are.
+
+    Figures of rows that no longer exist are deleted.
+    """
     lines = lines_of(records)
     place = folder / "figures"
     figures = [*charts_of(lines, place)]
@@ -86,7 +100,7 @@ def figures_of(folder: Path, records: Sequence[Record], cache: Path) -> list[Fig
 
 
 def files_of(figures: Iterable[Figure]) -> list[Path]:
-    """Return the files of figures."""
+    """Return the files of figures, two for each: PNG and PDF."""
     return [figure.path.with_suffix(suffix) for figure in figures for suffix in (".png", ".pdf")]
 
 

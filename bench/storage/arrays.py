@@ -1,4 +1,4 @@
-"""How are arrays that were kept under a seal read without torch?"""
+"""How are sealed arrays read without torch?"""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
-    """Return the arrays of an artefact that is kept under `key`, and what is said of them.
+    """Return the arrays of the artefact stored under `key`, and its metadata.
 
-    None where there are none, or none that are what was written under this key: `bench verify` tells.
+    None where the file cannot be read, or its key or digest does not match; `bench
+    verify` reports which.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -32,7 +33,7 @@ def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
 
 
 def digest_of(arrays: Arrays) -> str:
-    """Return the digest under which `storage/sealed.py` keeps the tensors of these values."""
+    """Return the digest that `storage/sealed.py` gives tensors of these values."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(header_of(name, f"torch.{array.dtype}", array.shape))
@@ -41,7 +42,10 @@ def digest_of(arrays: Arrays) -> str:
 
 
 def header_of(name: str, dtype: str, shape: Sequence[int]) -> bytes:
-    """Return what a digest says of an array besides its values; `dtype` as torch names it, "torch.float32"."""
+    """Return the text that a digest holds of an array besides its values.
+
+    `dtype` is the name that torch uses: "torch.float32".
+    """
     return f"({name!r}, {dtype}, {tuple(shape)!r})".encode()
 
 

@@ -1,4 +1,7 @@
-"""How is a file written whole or not at all, and what becomes of the pieces that a killed process leaves?"""
+"""How is a file written whole or not at all, even if the process is killed?
+
+The temporary file that a killed process leaves is deleted later.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,24 @@ NO_ROOM = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file may not become as large",
 }
-"""What the system says when it cannot take more bytes, in words."""
+"""Error numbers for lack of room, each with its meaning."""
 
 
 class NoRoom(OSError):
-    """A file could not be written for want of room; nothing of it is left."""
+    """A file could not be written for lack of room; no part of it is left."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` by temporary file, sync and rename; folders are made as needed. Raises NoRoom, and OSError."""
+    """Write `content` to `path` by temporary file, sync and rename.
+
+    Missing folders are made.
+
+    Raises:
+        NoRoom: the disk or the quota is full, or the file may not become as large.
+        OSError: it cannot be written for another reason.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The machine's name is part of it: on a shared disk another one's processes have the same numbers.
+    # With the host's name: on a shared disk, processes of other hosts have the same ids.
     temporary = path.with_name(
         f"{path.name}.{threading.get_native_id()}.{socket.gethostname()}.{os.getpid()}.tmp"
     )
@@ -57,7 +67,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files under `folder` of processes of this machine that are no more."""
+    """Delete temporary files under `folder` that ended processes of this host left."""
     for path in folder.rglob("*.tmp"):
         owner = re.search(r"\.([^/]+)\.(\d+)\.tmp$", path.name)
         if (
@@ -69,11 +79,11 @@ def sweep(folder: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether there is a process of this number."""
+    """Return whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         return True
     return True

@@ -1,10 +1,14 @@
-"""What does a result depend on, as a hash? Values, and the source code that computed it.
+"""What does a result depend on, as a hash: which values, and which source code?
 
-Code is hashed as a canonical walk of its syntax tree, the same on every Python from 3.11 on: type names and fields that hold anything.
-What cannot change a number is not in it: comments, layout, docstrings, annotations, where an import stands and what it is called here, the
-texts of `raise`, `assert` and warnings, Protocols that only declare, and what reaches a result by value of a Config (`BY_VALUE`).
-An imported name counts as what it stands for, through whatever it is handed on by, so that importing another function under the same
-name is another code. What is imported by a name that is computed (`importlib.import_module`) is not followed.
+Code is hashed as a canonical walk of its syntax tree, type names and non-empty fields,
+which is the same on every Python from 3.11 on. What cannot change a number is left out:
+comments, layout, docstrings, annotations, where an import stands and which name it gets,
+the texts of `raise`, `assert` and warnings, Protocols that only declare, and what reaches
+a result as a value of a Config (`BY_VALUE`).
+
+An imported name counts as what it stands for, followed through re-exports, so that
+importing another function under the same name is other code. Imports by a computed name
+(`importlib.import_module`) are not followed.
 """
 
 from __future__ import annotations
@@ -26,17 +30,23 @@ from typing import Any
 from genmodel_bench.errors import BenchError
 
 HOME = ("genmodel_bench",)
-"""The package whose code is followed even where it is installed; others are followed unless they are."""
+"""Packages whose code is followed even if installed; others only if they are not."""
 BY_VALUE = ("SETTINGS", "KIND", "ONLY", "INPUTS")
-"""What a class with `build`, a Config, assigns that is an ingredient by value, or none: it is not part of its code."""
+"""Attributes of a Config, a class with `build`, that are not part of its code.
+
+They are ingredients by their value, or no ingredients at all.
+"""
 IGNORED = ("annotation", "returns", "type_comment", "type_params", "ctx", "kind", "simple", "msg", "cause")
-"""Fields of syntax nodes that change no number."""
+"""Fields of syntax nodes that cannot change a number."""
 MARKS = ("ClassVar", "InitVar")
-"""Annotations that say what a field of a dataclass is."""
+"""Annotations that change what a dataclass makes of a field."""
 
 
 def content_digest(*parts: Any) -> str:
-    """Return 16 hex digits of the SHA-256 of JSON values (tuples as lists, key order of no matter)."""
+    """Return 16 hex digits of the SHA-256 of JSON values.
+
+    Tuples count as lists; the order of keys does not matter.
+    """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -49,9 +59,11 @@ def file_digest(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """What an imported name stands for: an attribute ("": the module, "*": all) of a followed module, or a dotted text of another one.
+    """What an imported name stands for.
 
-    After `import a.b`, which binds `a`, the `prefix` is "a.b".
+    That is an `attribute` ("": the module itself, "*": all) of a followed `module`, or a
+    dotted name in another module, as `text`. After `import a.b`, which binds `a`, the
+    `prefix` is "a.b".
     """
 
     attribute: str = ""
@@ -62,10 +74,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Source:
-    """A module's own digest, and what it has of other modules.
+    """The digest of a module's own code, and what it takes from other modules.
 
-    `uses` holds (name in the walk, attribute, module) of what it takes from modules that are followed, `bindings` what its imported names
-    stand for, `defined` the names that it defines itself.
+    uses: (name in the walk, attribute, module) of what it takes from followed modules.
+    bindings: what each of its imported names stands for.
+    defined: the names that it defines itself.
     """
 
     digest: str
@@ -76,11 +89,15 @@ class Source:
 
 @cache
 def code_digests(*modules: str) -> dict[str, str]:
-    """Return a digest of each of the modules and of all that they import and that is followed, by module, sorted.
+    """Return a digest of each module and of every followed module it imports, by name.
 
-    Who takes what from whom is the entry "imports", where there is anything to say. The `__init__` of a package of this project counts only
-    where it is itself imported from, so that a new line in a registry changes no model's digest; that of any other package always does.
-    Raises BenchError for a module without source.
+    The entry "imports", where there is more than one module, is a digest of which module
+    takes what from which. The `__init__` of a package of this project counts only where
+    it is itself imported from, so that a new line in a registry changes no model's
+    digest; that of any other package always counts.
+
+    Raises:
+        BenchError: a module has no source.
     """
     found: dict[str, Source] = {}
     todo = list(modules)
@@ -98,7 +115,10 @@ def code_digests(*modules: str) -> dict[str, str]:
 
 
 class _Joined:
-    """Digests of modules together with all that they take from others; within a ring of imports, a module's own digest stands for it."""
+    """Digests of modules together with all that they take from others.
+
+    Within a cycle of imports, a module's own digest stands for it.
+    """
 
     def __init__(self, found: dict[str, Source]) -> None:
         self.found = found
@@ -119,13 +139,14 @@ class _Joined:
         return self.known[module]
 
     def source(self, module: str) -> Source:
-        """Return what a module says; one that is only handed on from is read when it is asked for."""
+        """Return a module's `Source`; one reached only by re-exports is read here."""
         return self.found[module] if module in self.found else source_of(module)
 
     def taken(self, attribute: str, module: str, by: frozenset[tuple[str, str]] = frozenset()) -> list[Any]:
-        """Return what stands for an attribute of a module: the module, and where it only hands the attribute on, what that stands for.
+        """Return what stands for an attribute of a module.
 
-        `by` holds what it was handed on by, which may be a ring.
+        That is the module's digest and, where it only re-exports the attribute, what that
+        stands for. `by` holds the re-exports followed so far, which may form a cycle.
         """
         source = self.source(module)
         found: list[Any] = [attribute, self.deep(module)]
@@ -144,7 +165,7 @@ class _Joined:
 
 
 def _packages_of(module: str) -> list[str]:
-    """Return the packages that a module lies in and that are run with it, but for those of this project."""
+    """Return the packages that a module lies in and that run with it, but not ours."""
     parts = module.split(".")
     if parts[0] in HOME:
         return []
@@ -154,11 +175,18 @@ def _packages_of(module: str) -> list[str]:
 
 @cache
 def source_of(module: str) -> Source:
-    """Return what a module's source says, read the first time it is asked for: an edit while a run goes on is not taken for what ran."""
+    """Return the `Source` of a module, read the first time it is asked for.
+
+    An edit during a run is therefore not taken for the code that ran.
+
+    Raises:
+        BenchError: there is no source file.
+    """
     spec = None if module == "__main__" else _spec(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise BenchError(
-            f"digest: {module!r} has no source file to hash; define models and metrics in a module that can be imported"
+            f"digest: {module!r} has no source file to hash; "
+            "define models and metrics in a module that can be imported"
         )
     path = Path(spec.origin)
     if path.suffix != ".py":
@@ -168,7 +196,7 @@ def source_of(module: str) -> Source:
 
 
 def walked(text: str, package: str = "") -> Source:
-    """Return what a source text of a module of `package` says."""
+    """Return the `Source` of a module of `package` from its text."""
     tree = ast.parse(text)
     only_typing = {
         id(inner) for node in ast.walk(tree) if _is_type_checking(node) for inner in ast.walk(node)
@@ -187,7 +215,8 @@ def walked(text: str, package: str = "") -> Source:
     )
     canonical = walk.body(tree.body)
     mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    # What nothing mentions is imported for what that does, or to be handed on; what only annotations mention is not used.
+    # A name that is mentioned nowhere was imported for its side effects or to be
+    # re-exported; one that only annotations mention is not used.
     alone = {
         ("", "", o.module)
         for name, origins in names.items()
@@ -219,9 +248,8 @@ def _bindings(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple
         inner = f"{source}.{alias.name}"
         if not _followed(source):
             origin = Origin(text=inner)
-        elif alias.name != "*" and _spec(
-            inner
-        ):  # `from package import x` is of a submodule x where there is one
+        elif alias.name != "*" and _spec(inner):
+            # `from package import x` imports the submodule x where there is one.
             origin = Origin(module=inner)
         else:
             origin = Origin(alias.name, source)
@@ -229,9 +257,10 @@ def _bindings(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple
 
 
 class _Walk:
-    """Turns syntax nodes into lists and texts, and notes what they take from other modules.
+    """Turns syntax nodes into lists and strings, and notes what they take from elsewhere.
 
-    The place of an import counts for `contested` names alone, which are bound in other ways too.
+    The place of an import counts only for `contested` names, which are also bound by
+    another import or by other means.
     """
 
     def __init__(self, names: Mapping[str, list[Origin]], package: str, contested: set[str]) -> None:
@@ -276,7 +305,7 @@ class _Walk:
                 return [type(node).__name__, *self.fields(node)]
 
     def without_texts(self, call: ast.Call) -> list[Any]:
-        """Return a call without those of its arguments that are texts for people."""
+        """Return a call without the arguments that are text for people."""
         kept = [self.node(argument) for argument in call.args if not _is_text(argument)]
         named = [
             [keyword.arg, self.node(keyword.value)]
@@ -292,7 +321,7 @@ class _Walk:
         )
 
     def fields(self, node: ast.AST, skip: str = "") -> Iterator[list[Any]]:
-        """Yield name and canonical content of each field that holds anything."""
+        """Yield name and canonical content of each field that is not empty."""
         for name, value in ast.iter_fields(node):
             if value is None or value == [] or name in IGNORED or name == skip:
                 continue
@@ -303,15 +332,15 @@ class _Walk:
                 yield [name, self.value(value)]
 
     def value(self, value: Any) -> Any:
-        """Return the canonical form of what stands in a field or a list of them."""
+        """Return the canonical form of a field, or of one item of a list."""
         return self.node(value) if isinstance(value, ast.AST) else value
 
     def body(self, statements: list[ast.stmt]) -> list[Any]:
-        """Return the statements that count."""
+        """Return the canonical forms of the statements that count."""
         return [self.node(node) for node in statements if self.counts(node)]
 
     def class_body(self, statements: list[ast.stmt], *, is_config: bool) -> list[Any]:
-        """Return the statements of a class that count; a field without a value is one."""
+        """Return what counts in a class body, fields without a value included."""
         found = []
         for node in statements:
             if is_config and _is_by_value(node):
@@ -340,7 +369,7 @@ class _Walk:
         return not _is_type_checking(node) and type(node).__name__ != "TypeAlias"
 
     def only_declares(self, node: ast.ClassDef) -> bool:
-        """Return whether a class is a Protocol that says what is there, and does nothing."""
+        """Return whether a class is a Protocol that declares members and does nothing."""
         bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
         if not any(
             isinstance(base, (ast.Name, ast.Attribute)) and _last(base) == "Protocol" for base in bases
@@ -352,9 +381,10 @@ class _Walk:
         return not others and not any(self.counts(s) for method in methods for s in method.body)
 
     def imported(self, node: ast.expr) -> str | None:
-        """Return what an imported name, or an attribute of one, stands for: 'torch.nn.Linear', '~f' of a module that is followed.
+        """Return what an imported name, or an attribute of one, stands for.
 
-        None for anything else.
+        Such as 'torch.nn.Linear', or '~f' for `f` of a followed module. None for anything
+        else.
         """
         attributes: list[str] = []
         while isinstance(node, ast.Attribute):
@@ -374,12 +404,12 @@ class _Walk:
         return " or ".join(texts)
 
     def text_of(self, origin: Origin, attributes: list[str]) -> str:
-        """Return what an origin, or an attribute of it, is in the walk, and note that it is used."""
+        """Return the name in the walk of an origin or its attribute; note its use."""
         if not origin.module:
             return ".".join([origin.text, *attributes])
         taken = origin.attribute or (attributes[0] if attributes else "")
         text = "~" + ".".join([part for part in (origin.attribute, *attributes) if part])
-        # Of what has one name in several modules, that of the module which is used first is the first.
+        # Modules that share a name are numbered in the order of their first use.
         order = self.modules.setdefault(text, [])
         order += [origin.module] * (origin.module not in order)
         text += f"@{k}" if (k := order.index(origin.module)) else ""
@@ -408,7 +438,7 @@ def _bound_otherwise(tree: ast.Module) -> set[str]:
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
-    """Yield the names that a module defines at its top."""
+    """Yield the names that a module defines at its top level."""
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
@@ -419,14 +449,14 @@ def _defined(tree: ast.Module) -> Iterator[str]:
 
 
 def _is_type_checking(node: ast.AST) -> bool:
-    """Return whether a statement is there for type checkers alone."""
+    """Return whether a statement is only for type checkers."""
     if not isinstance(node, ast.If) or node.orelse or not isinstance(node.test, (ast.Name, ast.Attribute)):
         return False
     return _last(node.test) == "TYPE_CHECKING"
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Return whether an expression is a text: a literal, put together of some, or formatted."""
+    """Return whether an expression is text: a literal, joined from some, or formatted."""
     match node:
         case ast.Constant(value=str()) | ast.JoinedStr():
             return True
@@ -445,7 +475,10 @@ def _constant(value: Any) -> Any:
 
 
 def _merged(parts: list[Any]) -> list[Any]:
-    """Return the parts of an f-string with neighbouring texts in one and without empty ones: Pythons cut them differently."""
+    """Return the parts of an f-string, adjacent texts joined and empty ones dropped.
+
+    Versions of Python cut them differently.
+    """
     found: list[Any] = []
     for part in parts:
         if part == ["Constant", ""]:
@@ -462,7 +495,7 @@ def _last(node: ast.Name | ast.Attribute) -> str:
 
 
 def _is_by_value(node: ast.stmt) -> bool:
-    """Return whether a statement of a Config assigns what reaches a result by value."""
+    """Return whether a statement of a Config assigns a name in `BY_VALUE`."""
     targets = (
         [node.target]
         if isinstance(node, ast.AnnAssign)
@@ -475,7 +508,10 @@ def _is_by_value(node: ast.stmt) -> bool:
 
 @cache
 def _followed(module: str) -> bool:
-    """Return whether a module's code is followed: this project's, and whatever is neither installed nor of the standard library."""
+    """Return whether a module's code is followed.
+
+    That is this project's code, and any that is neither installed nor standard library.
+    """
     top = module.partition(".")[0]
     if top in HOME:
         return True
@@ -492,21 +528,24 @@ def _followed(module: str) -> bool:
 
 @cache
 def _installed() -> list[Path]:
-    """Return the folders into which packages are installed, and that of the standard library."""
+    """Return the folders of installed packages and of the standard library."""
     paths = sysconfig.get_paths()
     found = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return [Path(path).resolve() for path in (*found, *site.getsitepackages(), site.getusersitepackages())]
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """Return where a module's source lies, or None where there is no such module; no package it lies in is imported, as torch would be."""
+    """Return the spec of a module, or None where there is none.
+
+    Unlike `find_spec` of a submodule, this imports no parent package, such as torch.
+    """
     first, *rest = module.split(".")
     spec = find_spec(first)
     for i in range(len(rest)):
         if spec is None or spec.submodule_search_locations is None:  # the parent is a module, not a package
             return None
         name, places = ".".join([first, *rest[: i + 1]]), spec.submodule_search_locations
-        # Those of an editable installation know where a folder lies that is not below its package.
+        # The finders of an editable installation know folders outside their package.
         found = (finder.find_spec(name, places) for finder in sys.meta_path if hasattr(finder, "find_spec"))
         spec = next((each for each in found if each), None)
     return spec

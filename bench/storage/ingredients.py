@@ -1,8 +1,10 @@
-"""On what does a part of a result depend, as named values, and when are two of them the same?
+"""What does a part of a result depend on, by name, and when are two of them the same?
 
-A part (fit, samples, score) has ingredients: values of the data, the settings, the seed, and code by its role, as "code of the model". Code
-is a digest for each module, by the module's name; the names are for people, and only the digests count, so that a file that moves changes
-nothing. Where somebody has vouched that one code gives the bits of another (`bench vouch`), both count as the older one.
+A part (fit, samples, score) has ingredients: values of the data, the settings, the seed,
+and code by its role, as "code of the model". Code is a digest for each module, by the
+module's name. The names are for people and only the digests count, so that moving a file
+changes nothing. Where somebody has vouched that one code gives the same bits as another
+(`bench vouch`), both count as the older one.
 """
 
 from __future__ import annotations
@@ -19,24 +21,26 @@ from genmodel_bench.storage.digest import code_digests, content_digest
 Ingredients = dict[str, Any]
 
 CODE = "code of the "
-"""How ingredients begin that are code."""
+"""Prefix of the names of ingredients that are code."""
 
 
 def code_of(role: str, *modules: str) -> Ingredients:
-    """Return the digests of modules and of what they import, as the ingredient of a role."""
+    """Return the ingredient of a role: digests of modules and of what they import."""
     return {CODE + role: code_digests(*modules)}
 
 
 def code_digest(code: Mapping[str, str]) -> str:
-    """Return the digest of the code of a role, in which the names of its modules have no part."""
+    """Return one digest of a role's code; the names of its modules do not count."""
     return content_digest(sorted(code.values()))
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """What was vouched for: in results of `of`, a kind of model or a metric, on a data set, the code `new` of a role has the bits of `old`.
+    """The statement that one code gives the same bits as another.
 
-    `evidence` says what was made again and compared, in words.
+    It holds for results of `of`, a kind of model or a metric, on one data set: there the
+    code `new` of the ingredient `what` gives the bits of `old`. `evidence` says in words
+    what was made again and compared.
     """
 
     of: str
@@ -52,21 +56,21 @@ class Equivalence:
     seal: str = ""
 
     def sealed(self) -> Equivalence:
-        """Return this entry with the digest of all the rest of it in `seal`."""
+        """Return this entry with the digest of all its other fields in `seal`."""
         return replace(self, seal=content_digest("vouched", asdict(replace(self, seal=""))))
 
 
 @dataclass(frozen=True)
 class Vouched:
-    """All that was vouched for in a results folder."""
+    """All equivalences of a results folder."""
 
     entries: tuple[Equivalence, ...] = ()
 
     @cached_property
     def first(self) -> dict[tuple[str, str, str, str], str]:
-        """Return, by what a code is of, data set, role and digest, the first of all codes that were found to give the same bits."""
+        """Return the first code with the same bits, by (of, data set, what, digest)."""
         found: dict[tuple[str, str, str, str], str] = {}
-        for e in self.entries:  # in order: what is written later moves no key that there is
+        for e in self.entries:  # in order: a later entry moves no existing key
             old, new = (found.get((e.of, e.dataset, e.what, digest), digest) for digest in (e.old, e.new))
             for key, digest in list(found.items()):
                 if key[:3] == (e.of, e.dataset, e.what) and digest == new:
@@ -75,7 +79,10 @@ class Vouched:
         return found
 
     def settled(self, ingredients: Mapping[str, Any]) -> Ingredients:
-        """Return the ingredients of a part as they enter keys: code by the first digest that gives its bits."""
+        """Return the ingredients of a part as they enter keys.
+
+        Code enters as the digest of the first code with the same bits.
+        """
         of, dataset = (
             str(ingredients.get("metric", ingredients.get("kind of model"))),
             str(ingredients.get("data set")),
@@ -91,7 +98,10 @@ class Vouched:
         }
 
     def changed(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-        """Return the names of ingredients that differ, in the order of `now`, then those that are no more."""
+        """Return the names of ingredients that differ, in the order of `now`.
+
+        Those that `now` no longer has come last.
+        """
         missing = object()
         before, now = self.settled(before), self.settled(now)
         return [
@@ -102,12 +112,15 @@ class Vouched:
 
 
 def equivalences_path(results: Path) -> Path:
-    """Return where it is kept what was vouched for."""
+    """Return the file in which `bench vouch` stores equivalences."""
     return results / "equivalent.json"
 
 
 def read_vouched(results: Path) -> Vouched:
-    """Return what was vouched for in a results folder; an entry that was edited, or a file of another form, counts for nothing."""
+    """Return the equivalences of a results folder.
+
+    An entry that was edited, or a file of another form, is ignored.
+    """
     try:
         return _vouched(equivalences_path(results).read_text(encoding="utf-8"))
     except (OSError, UnicodeError):
@@ -126,12 +139,15 @@ def _vouched(text: str) -> Vouched:
 
 
 def equivalences_as_text(entries: Iterable[Equivalence]) -> str:
-    """Return what was vouched for as the text of its file."""
+    """Return equivalences as the text of their file, JSON."""
     return json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False) + "\n"
 
 
 def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return the modules of a role whose code is new or other than before, then those that are no more: what `why` names."""
+    """Return the modules of a role with new code, then those whose code is gone.
+
+    `bench why` names them. "imports" is among them only where no module changed.
+    """
     there, was = set(now.values()), set(before.values())
     found = [name for name, digest in now.items() if digest not in was] + [
         name for name, digest in before.items() if digest not in there
@@ -140,12 +156,15 @@ def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[s
 
 
 def fit_key_of(fit: Mapping[str, Any], vouched: Vouched) -> str:
-    """Return the key of a training, from its ingredients."""
+    """Return the key of a training: the digest of its ingredients."""
     return content_digest("fit", vouched.settled(fit))
 
 
 def score_key_of(parts: Mapping[str, Mapping[str, Any]], vouched: Vouched) -> str:
-    """Return the key of a metric's scores, from the ingredients of fit, samples and score; of somebody's samples there is no fit."""
+    """Return the key of a metric's scores, from the ingredients of all parts.
+
+    The parts are fit, samples and score; a user's own samples have no fit.
+    """
     made = [fit_key_of(parts["fit"], vouched)] if "fit" in parts else []
     return content_digest("score", *made, vouched.settled(parts["samples"]), vouched.settled(parts["score"]))
 
@@ -158,7 +177,10 @@ def _parts(ingredients: str) -> dict[str, Ingredients]:
 
 @cache
 def recipe_of(ingredients: str, vouched: Vouched) -> str:
-    """Return the digest of what the samples of every seed depend on, from a row's ingredients: rows of one line of a table share it."""
+    """Return the digest of what the samples of every seed depend on.
+
+    `ingredients` is that column of a row. Rows of one line of a table share the digest.
+    """
     parts = _parts(ingredients)
     return content_digest(
         vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(parts.get("samples", {}))
@@ -167,5 +189,8 @@ def recipe_of(ingredients: str, vouched: Vouched) -> str:
 
 @cache
 def metric_recipe_of(ingredients: str, vouched: Vouched) -> str:
-    """Return the digest of what makes two scores of a metric comparable: its name, settings, code and the number of draws."""
+    """Return the digest of what makes two scores of a metric comparable.
+
+    That is its name, settings, code and the number of draws.
+    """
     return content_digest(vouched.settled(_parts(ingredients).get("score", {})))

@@ -1,8 +1,9 @@
 """How are rows of the first form of runs.csv read?
 
-There the changed options stood as a label, code was an ingredient by module, and a seal was of the typed columns. A row of that form is
-read as one of today's: its seal is checked as it was made, and what changed stands in `formerly`. Its code was hashed in another way than
-today, so that nothing is reused of it.
+In that form the changed options were a label, code was an ingredient by module, and the
+seal covered the typed columns. Such a row is read as one of today's: its seal is checked
+as it was made, and the columns that changed are kept in `formerly`. Its code was hashed
+in another way than today, so none of its artefacts is reused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SAMPLING = {
 }
 """The settings of that time that only sampling read."""
 GONE = ("variant", "recipe", "metric_recipe")
-"""The columns of that form that this one has not."""
+"""The columns of that form that today's lacks."""
 LOOP = tuple(f"bench.{name}" for name in ("atomic", "checkpoint", "graph", "harness", "sealed", "seeding"))
 """The modules that were the training loop."""
 
@@ -34,7 +35,11 @@ def is_legacy(row: Mapping[str, str]) -> bool:
 
 
 def modernised(row: Mapping[str, str]) -> Record:
-    """Return a row of the first form as one of today's. Raises ValueError or KeyError for a damaged one."""
+    """Return a row of the first form as one of today's.
+
+    Raises:
+        ValueError, KeyError: the row is damaged.
+    """
     typed: dict[str, Any] = {
         name: text.removeprefix("'") if name in GONE else parsed(name, text) for name, text in row.items()
     }
@@ -66,7 +71,10 @@ def options_of(variant: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def ingredients_of(
     row: Mapping[str, Any], parts: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the ingredients of a row of the first form, by part, its code by role under the digests of that time."""
+    """Return the ingredients of a row of the first form, by part.
+
+    Code is given by role, with the digests of that time.
+    """
     fit, samples, score = ({**parts.get(part, {})} for part in ("fit", "samples", "score"))
     metric = {
         "data set": row["dataset"],
@@ -117,5 +125,5 @@ def code(part: Mapping[str, Any]) -> dict[str, str]:
 
 
 def without_code(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ingredients that are no code."""
+    """Return the ingredients that are not code."""
     return {name: value for name, value in part.items() if not name.startswith("code of ")}

@@ -19,7 +19,13 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. Raises BadOption."""
+    """Return the device called 'auto', 'cpu', 'cuda' or 'cuda:N'.
+
+    'auto' is CUDA where there is one, else the CPU.
+
+    Raises:
+        BadOption: another name, or a CUDA device that torch does not see.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -42,7 +48,10 @@ def device_name(device: torch.device) -> str:
 
 @cache
 def processor() -> str:
-    """Return the CPU's own name and the instructions of it that torch uses: 'AMD EPYC, AVX2'. With either other, bits may differ."""
+    """Return the CPU's name and the instructions that torch uses: 'AMD EPYC, AVX2'.
+
+    Bits may differ between machines where either differs.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -53,7 +62,7 @@ def processor() -> str:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Return the fields of a record that tell where and with what a number is made."""
+    """Return the fields of a record that say where and with what a number is made."""
     return {
         "device": device_name(device),
         "processor": processor(),
@@ -72,14 +81,16 @@ def now() -> str:
 
 
 def package_versions() -> str:
-    """Return the versions of the packages that compute."""
+    """Return the versions of the packages that compute: 'torch=2.11.0 …'."""
     return " ".join(f"{name}={version(name)}" for name in PACKAGES)
 
 
 def git_commit() -> str:
-    """Return the commit of this code, with '+' if the code was changed since; GIT_COMMIT where no repository holds this file, else ''.
+    """Return the commit of this code, with '+' if the code was changed since.
 
-    Somebody else's repository may lie around the environment that this is installed in: its commit says nothing of this code.
+    Where no repository holds this file, the environment variable GIT_COMMIT, else ''. An
+    unrelated repository may lie around the environment that this is installed in: its
+    commit says nothing about this code.
     """
     here = Path(__file__).resolve()
 
@@ -99,7 +110,10 @@ def git_commit() -> str:
 
 
 class Cost:
-    """Wall seconds and peak memory (MiB) of a `with` block: the device's allocations on CUDA, the process's on a CPU."""
+    """Wall seconds and peak memory (MiB) of a `with` block.
+
+    Memory is what torch allocated on a CUDA device, or the whole process's on a CPU.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -124,7 +138,7 @@ class Cost:
 
 
 def _reset_peak_rss() -> None:
-    """Start the process's high-water mark anew, where Linux lets us."""
+    """Reset the process's peak of resident memory, where Linux allows it."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -132,7 +146,7 @@ def _reset_peak_rss() -> None:
 
 
 def _peak_rss_mib() -> float | None:
-    """Return the high-water mark of resident memory, or None where the system does not tell."""
+    """Return the peak of resident memory in MiB, or None where it is unknown."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -12,8 +12,12 @@ from genmodel_bench.storage.record import COLUMNS, OURS, Record, parsed
 
 
 def read_rows(path: Path) -> list[dict[str, str]] | None:
-    """Return the rows of a CSV as texts; None where it is not of our form. Raises BadRecords for a damaged one."""
-    csv.field_size_limit(2**31 - 1)  # a text of any length is read that could be written
+    """Return the rows of a CSV as strings, or None where it is not of our form.
+
+    Raises:
+        BadRecords: the file is damaged.
+    """
+    csv.field_size_limit(2**31 - 1)  # texts of any length can be written
     header: list[str] = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -29,13 +33,18 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise BadRecords(
-                f"{path}: row {number} is damaged ({len(row)} of {len(header)} columns); repair it or move the file away"
+                f"{path}: row {number} is damaged ({len(row)} of {len(header)} columns); "
+                "repair it or move the file away"
             )
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def read_records(path: Path) -> list[Record]:
-    """Return the rows of a runs.csv, of this version, an older or a newer one. Raises BadRecords for a file of another form."""
+    """Return the rows of a runs.csv, of this version, an older or a newer one.
+
+    Raises:
+        BadRecords: the file is damaged or of another form.
+    """
     rows = read_rows(path)
     if rows is None:
         raise BadRecords(f"{path}: has not the columns of records ({', '.join(OURS)}); move it away")
@@ -51,7 +60,13 @@ def read_records(path: Path) -> list[Record]:
 
 
 def from_texts(row: Mapping[str, str]) -> Record:
-    """Return a row from the texts of its columns; absent ones have their defaults, unknown ones are kept. Raises ValueError."""
+    """Return a row from the strings in its columns.
+
+    Absent columns get their defaults, unknown ones are kept.
+
+    Raises:
+        ValueError: a string does not fit its column.
+    """
     known = {name: parsed(name, text) for name, text in row.items() if name in COLUMNS}
     others = tuple((name, text) for name, text in row.items() if name not in COLUMNS)
     return Record(**known, others=others)

@@ -1,4 +1,4 @@
-"""What is one row of runs.csv, how is it written as text, and how is it known that nobody edited it?"""
+"""What is a row of runs.csv, how is it written, and how is an edit of it noticed?"""
 
 from __future__ import annotations
 
@@ -19,27 +19,44 @@ if TYPE_CHECKING:
 
 
 def aside(default: Any) -> Any:
-    """Return a field that is no column."""
+    """Return a dataclass field that is not a column."""
     return field(default=default, metadata={"column": False}, compare=False)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One number with everything that is known about it; the fields but for the last four are the columns of runs.csv, in this order.
+    """One number with everything that is known about it.
 
-    `status` is "ok", "warning: why", "n/a: why", or a failure, "diverged: why", "failed: why", "oom: why" or "timeout: why"; `value` is
-    None in all but the first two. `options` are those that differ from the registered ones. `role` is "model", "reference" or "samples"
-    (a user's own). `checkpoint` is "best" or "last": the weights after `checkpoint_epoch` were sampled; `valid_best` and `valid_last` are
-    what validation said of the best and of the last ones (`training/selection.py`). `curves` holds how the value moves with the number of
-    samples, and validation with σ and with the epochs. Seconds are wall time; memory is MiB, on CUDA the peak of what training allocated,
-    on a CPU the peak of the process that trained. `weights` is the digest of the weights that were sampled, `trace` those after
-    initialising, at each stage's end, after each kept epoch, and of each draw, in order: empty where they are not known. `processor` is
-    the CPU and what of it torch uses; `version` is of this package, `versions` are of those that compute. `ingredients` is all that the
-    value depends on, by part: "fit", "samples", "score"; `formerly` what stood there in an older form of this file. `score_key` names the
-    arrays behind the value. `seal` is a digest of all the other columns.
+    All fields but the last four are the columns of runs.csv, in this order.
 
-    What is no column: `recipe` and `metric_recipe`, digests of what all seeds share of the ingredients; `doubt`, why a stored row is not
-    to be believed, else ""; `others`, columns that a newer version wrote.
+    options: JSON of those that differ from the registered ones.
+    role: "model", "reference" or "samples" (a user's own).
+    value: None unless `status` is "ok" or a warning.
+    status: "ok", "warning: why", "n/a: why", or a failure: "diverged: why",
+        "failed: why", "oom: why" or "timeout: why".
+    checkpoint: "best" or "last": the weights after `checkpoint_epoch` were sampled.
+    valid_best, valid_last: what validation says of the best and of the last weights
+        (`training/selection.py`).
+    curves: how the value changes with the number of samples, and validation with σ and
+        with the epochs.
+    fit_seconds, sample_seconds, score_seconds: wall time.
+    peak_memory_mib: on CUDA the peak of what training allocated, on a CPU the peak of the
+        process that trained.
+    weights: the digest of the weights that were sampled, or empty where unknown.
+    trace: the digests of the weights after initialising, at each stage's end, after each
+        kept epoch, and of each draw, in order; empty where unknown.
+    processor: the CPU, and which of its instructions torch uses.
+    version, versions: of this package, and of the packages that compute.
+    ingredients: all that the value depends on, by part: "fit", "samples", "score".
+    formerly: ingredients and keys from an older form of this file.
+    score_key: names the arrays behind the value.
+    seal: a digest of all other columns.
+
+    The last four are not columns:
+
+    recipe, metric_recipe: digests of the ingredients that all seeds share.
+    doubt: why a stored row is not trusted, else "".
+    others: columns that a newer version wrote.
     """
 
     dataset: str
@@ -105,7 +122,10 @@ class Record:
         return self.seal == seal_of(texts_of(self))
 
     def settled(self, vouched: Vouched) -> Record:
-        """Return this row with the digests of what all seeds share, code that was vouched for counting as the older one."""
+        """Return this row with `recipe` and `metric_recipe` set.
+
+        Code that was vouched for counts as the older one.
+        """
         recipe, metric_recipe = (
             recipe_of(self.ingredients, vouched),
             metric_recipe_of(self.ingredients, vouched),
@@ -124,7 +144,7 @@ class Record:
 
     @property
     def line(self) -> tuple[str, str, int]:
-        """Return what names this row's line in a table: its rows share one recipe."""
+        """Return the key of this row's line in a table; its rows share one recipe."""
         return self.model, self.variant, self.samples
 
     @property
@@ -139,25 +159,34 @@ class Record:
 
 
 FAILURES = ("diverged", "failed", "oom", "timeout")
-"""What goes wrong: a value that is not finite, an exception, no memory left, too slow."""
+"""What can go wrong: a value is not finite, an exception, out of memory, too slow."""
 FIELDS = [f for f in fields(Record) if f.metadata.get("column", True)]
 COLUMNS = [f.name for f in FIELDS]
 OURS = ("dataset", "model", "metric", "quantity", "value", "seal")
-"""By these columns a file is known as ours, of whatever version."""
+"""A file that has these columns is a runs.csv, of whatever version."""
 ROLES = ("model", "samples", "reference")
-"""What a row is of, in the order of the tables."""
+"""What a row can be about, in the order of the tables."""
 INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
 TEXTS = tuple(f.name for f in FIELDS if f.type == "str")
 OBJECTS = ("options", "metric_settings", "model_settings", "curves", "ingredients", "formerly")
-"""The columns that hold an object of JSON."""
+"""The columns that hold a JSON object."""
 EMPTY = ("", "{}", "[]", "False")
-"""What says nothing: a seal leaves it out, so that a column which is added later with such a default breaks none."""
+"""Texts that say nothing, which a seal leaves out.
+
+So a column that is added later with such a default breaks no seal.
+"""
 FORMULA = tuple("=+-@\t\r'")
-"""How a text begins that a spreadsheet would compute; it is written after an apostrophe, as is one that begins with it."""
+"""First characters of a text that a spreadsheet would compute.
+
+Such a text is written after an apostrophe, as is one that begins with an apostrophe.
+"""
 
 
 def label(options: Mapping[str, Any]) -> str:
-    """Return changed options as people read them: 'epochs=3, hidden=(16,)'. Nothing takes it apart again."""
+    """Return changed options for people to read: 'epochs=3, hidden=(16,)'.
+
+    Nothing parses it again.
+    """
     return ", ".join(
         f"{name}={tuple(value) if isinstance(value, list) else value}" for name, value in options.items()
     )
@@ -169,27 +198,30 @@ def _label_of(options: str) -> str:
 
 
 def texts_of(record: Record) -> dict[str, str]:
-    """Return the columns of a row as texts, in order; floats are read back to the last bit."""
+    """Return the columns of a row as text, in order, floats to the last bit."""
     values = {name: getattr(record, name) for name in COLUMNS}
     plain = {
         name: "" if v is None else repr(v) if isinstance(v, float) else str(v) for name, v in values.items()
     }
-    # Texts of columns that are not known here are as they stand in the file, behind an apostrophe where that was called for.
+    # Unknown columns hold the text of the file, with its apostrophe before a formula.
     return plain | {
         name: text.removeprefix("'") if text[1:].startswith(FORMULA) else text for name, text in record.others
     }
 
 
 def seal_of(texts: Mapping[str, str]) -> str:
-    """Return the digest of a row's columns, but for `seal` and what says nothing."""
+    """Return the digest of a row's columns, without `seal` and those that say nothing."""
     return content_digest(
         "row", {name: text for name, text in texts.items() if name != "seal" and text not in EMPTY}
     )
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Return the records as a table with one column for each field, and the label of their options as `variant`."""
-    import pandas as pd  # here: the command line, which asks for help, would wait for it
+    """Return the records as a table: their columns, `variant`, `recipe` and `doubt`.
+
+    `variant` is the label of their options.
+    """
+    import pandas as pd  # here: the command line's help would wait for it
 
     rows = [{"variant": r.variant, **asdict(r)} for r in records]
     table = pd.DataFrame(rows, columns=[*COLUMNS, "variant", "recipe", "doubt"])
@@ -197,7 +229,10 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def to_csv(records: Iterable[Record]) -> str:
-    """Return the records as CSV; floats are written so that they are read back to the last bit, texts so that nothing computes them."""
+    """Return the records as CSV.
+
+    Floats are written to the last bit, texts so that no spreadsheet computes them.
+    """
     rows = [texts_of(r) | dict(r.others) for r in records]
     columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     buffer = io.StringIO()
@@ -210,7 +245,7 @@ def to_csv(records: Iterable[Record]) -> str:
 
 
 def inert(text: str) -> str:
-    """Return a text as a spreadsheet shows it without computing it."""
+    """Return a text so that a spreadsheet shows it without computing it."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
@@ -238,7 +273,7 @@ def parsed(name: Any, text: str) -> Any:
 
 @cache
 def _check_json(name: str, text: str) -> None:
-    """Raise ValueError for a text that is not what a column of JSON holds."""
+    """Raise ValueError for a text that a JSON column cannot hold."""
     content: Any = json.loads(text)
     good = isinstance(content, list if name == "trace" else dict)
     if good and name == "ingredients":
@@ -252,7 +287,7 @@ def _check_json(name: str, text: str) -> None:
 
 
 def _is_curve(content: Any) -> bool:
-    """Return whether a value of JSON is a curve: finite numbers by number."""
+    """Return whether a JSON value is a curve: finite numbers by number."""
     try:
         return all(math.isfinite(float(x)) and math.isfinite(y) for x, y in content.items())
     except (AttributeError, TypeError, ValueError):
@@ -260,5 +295,5 @@ def _is_curve(content: Any) -> bool:
 
 
 def as_json(values: Any, *, in_order: bool = False) -> str:
-    """Return settings as compact JSON, keys sorted, or in the order in which they are given."""
+    """Return settings as JSON, keys sorted or, if `in_order`, as they are given."""
     return json.dumps(values, sort_keys=not in_order, default=str, ensure_ascii=False)

@@ -1,6 +1,7 @@
-"""How are tensors kept in a file that is not believed once it was changed, or lies where another one should?
+"""How are tensors stored so that a changed or misplaced file is noticed?
 
-A seal is a digest of the tensors, and of the key they are stored under, in the header of the .safetensors file.
+The header of the .safetensors file holds a seal, which is a digest of the tensors, of the
+text about them, and of the key that they are stored under.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from torch import Tensor
 
 
 class Broken(ValueError):
-    """A file whose seal does not fit its content or its place."""
+    """A file whose seal does not match its content or its key."""
 
 
 def save(path: Path, key: str, tensors: Mapping[str, Tensor], about: str = "") -> str:
-    """Keep `tensors` and a text about them at `path`, sealed under `key`; return the digest of the tensors."""
+    """Store `tensors` and a text about them, sealed under `key`; return their digest."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     digest = tensors_digest(plain)
     write_atomically(
@@ -34,7 +35,9 @@ def save(path: Path, key: str, tensors: Mapping[str, Tensor], about: str = "") -
 def load(path: Path, key: str) -> tuple[dict[str, Tensor], str, str]:
     """Return the tensors at `path`, the text about them and their digest.
 
-    Raises FileNotFoundError where there is none, Broken for one that is damaged, changed or sealed under another key.
+    Raises:
+        FileNotFoundError: there is no such file.
+        Broken: it is damaged, was changed, or is sealed under another key.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -56,7 +59,12 @@ def load(path: Path, key: str) -> tuple[dict[str, Tensor], str, str]:
 
 
 def header(path: Path) -> dict[str, str]:
-    """Return what is said of the tensors at `path`, without reading them. Raises FileNotFoundError and Broken."""
+    """Return the header of the file at `path` without reading its tensors.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Broken: it is damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
@@ -67,7 +75,10 @@ def header(path: Path) -> dict[str, str]:
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return 16 hex digits of the SHA-256 of names, types, shapes and values of tensors on the CPU."""
+    """Return 16 hex digits of the SHA-256 of tensors, which must be on the CPU.
+
+    Names, types, shapes and values count.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(header_of(name, str(tensor.dtype), tensor.shape))

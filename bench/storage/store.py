@@ -1,9 +1,11 @@
 """Where do results live, and how is a row written so that none is lost, torn or stale?
 
-`DIR/<dataset>/runs.csv` holds one row per number. It is rewritten whole, under a lock, by write-and-rename. Its rows are all of one
-content of the data set, those of one line (model, options, number of samples) are of one recipe, and those of one metric in a line are
-of one setting and code of it: a new row supersedes those it outdates, which move to `runs-superseded.csv`. Heavy artefacts lie beside it in
-`DIR/.cache`, which git ignores. A folder is named by its data set: rows that lie elsewhere, as in a copy, are passed over.
+`DIR/<dataset>/runs.csv` holds one row per number. It is rewritten whole, under a lock, by
+write-and-rename. All its rows are of one content of the data set, those of one line
+(model, options, number of samples) are of one recipe, and those of one metric in a line
+are of one setting and code of it. A new row supersedes those it outdates, which move to
+`runs-superseded.csv`. Heavy artefacts lie in `DIR/.cache`, which git ignores. A folder is
+named after its data set: rows in any other folder, as in a copy, are skipped.
 """
 
 from __future__ import annotations
@@ -37,10 +39,15 @@ class Store:
         return self.cache / kind / key
 
     def prepare(self, content: str | None = None, *, replace: bool = False) -> None:
-        """Make the folders, hide the artefacts from git, and read the records once, so that trouble comes before the work.
+        """Make the folders and read the records, so that errors come before the work.
 
-        `content` is the digest of the data set at hand: rows of another content are refused, or with `replace` superseded.
-        Raises BadRecords, BenchError, and OSError where nothing can be written.
+        The artefacts are hidden from git. `content` is the digest of the data set at
+        hand: rows of another content are refused, or with `replace` superseded.
+
+        Raises:
+            BadRecords: the stored rows cannot be read.
+            BenchError: they are of another content.
+            OSError: nothing can be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.cache / ".gitignore", b"*\n")
@@ -52,7 +59,10 @@ class Store:
             r.dataset_digest for r in self.records() if content is not None and r.dataset_digest != content
         }
         if others and not replace:
-            text = f"the data at hand (content {content}) are not those of the rows in {self.path} ({', '.join(sorted(others))})"
+            text = (
+                f"the data at hand (content {content}) are not those of the rows in {self.path} "
+                f"({', '.join(sorted(others))})"
+            )
             raise BenchError(
                 f"{self.dataset}: {text}; supersede those with --replace, or keep both with another --results"
             )
@@ -61,7 +71,11 @@ class Store:
                 self.rewrite(self.records(), [], lambda r: r.dataset_digest != content)
 
     def records(self) -> list[Record]:
-        """Return every row, with what is to be doubted of it. Raises BadRecords."""
+        """Return every row; `doubt` is set in those that are not trusted.
+
+        Raises:
+            BadRecords: the file cannot be read as records.
+        """
         return (
             believed(read_records(self.path), self.dataset, read_vouched(self.results))
             if self.path.exists()
@@ -69,22 +83,26 @@ class Store:
         )
 
     def append(self, new: Sequence[Record]) -> list[Record]:
-        """Add rows durably, in place of those of the same number and of those they outdate; return the values that were superseded."""
+        """Add rows durably; return the rows whose values they supersede.
+
+        They replace rows of the same number and those that they outdate.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         new = [r.settled(read_vouched(self.results)) for r in new]
         with self.lock():
             return self.rewrite(self.records(), new, lambda r: _outdated(r, new))
 
     def lock(self) -> FileLock:
-        """Return the lock on the rows, to be entered."""
+        """Return the lock on the rows, for a `with` statement."""
         return FileLock(self.path.with_name("runs.csv.lock"))
 
     def rewrite(
         self, old: Sequence[Record], new: Sequence[Record], outdated: Callable[[Record], bool]
     ) -> list[Record]:
-        """Write the rows anew, `new` ones after those of `old` that are not outdated; the caller holds the lock.
+        """Write the rows anew: those of `old` that are not outdated, then `new`.
 
-        An outdated row that says what a new one says is no more; any other value is kept as superseded, and returned.
+        The caller holds the lock. An outdated row that says what a new one says is
+        dropped; any other with a value is kept as superseded, and returned.
         """
         gone = [r for r in old if outdated(r)]
         said = {_number(r): (r.value, r.stderr, r.weights) for r in new}
@@ -102,12 +120,12 @@ Number = tuple[str, str, str, int, int | None, str, str]
 
 
 def _number(r: Record) -> Number:
-    """Return what names a number: there is one row of it."""
+    """Return the key of a number, of which there is one row."""
     return r.role, *r.line, r.seed, r.metric, r.quantity
 
 
 def _outdated(old: Record, new: Iterable[Record]) -> bool:
-    """Return whether a row of `new` is the same number as `old` measured again, or makes it stale."""
+    """Return whether a row of `new` measures `old` again, or makes it stale."""
     for r in new:
         same_metric = old.metric == r.metric
         if old.dataset_digest != r.dataset_digest:
@@ -123,16 +141,17 @@ def _outdated(old: Record, new: Iterable[Record]) -> bool:
 
 
 def believed(records: Sequence[Record], dataset: str, vouched: Vouched) -> list[Record]:
-    """Return the rows of a data set with the reason to doubt each that is not to be believed: this is where it is decided, for all readers.
+    """Return the rows of a data set, with `doubt` set in those that are not trusted.
 
-    A row may not be edited, of another data set than its folder, there twice, or made of other data or by another recipe than the newest
-    row that it stands beside.
+    This is decided here for all readers. A row is doubted that was edited, is of another
+    data set than its folder, is there twice, or was made of other data or by another
+    recipe than the newest row beside it.
     """
     found = [
         r.settled(vouched) if r.intact else replace(r, doubt="was edited since it was made") for r in records
     ]
     found = [_doubted(r, r.dataset != dataset, f"is of the data set {r.dataset}") for r in found]
-    newest = sorted(range(len(found)), key=lambda i: (found[i].created, -i))  # of equals the first
+    newest = sorted(range(len(found)), key=lambda i: (found[i].created, -i))  # among equals the first
     rules: tuple[tuple[str, Callable[[Record], object], Callable[[Record], object]], ...] = (
         (
             "is of another content of the data set than the newest row",
@@ -158,18 +177,25 @@ def believed(records: Sequence[Record], dataset: str, vouched: Vouched) -> list[
 
 
 def _doubted(r: Record, wrong: bool, doubt: str) -> Record:
-    """Return a row with a doubt, where something is wrong with it and nothing was before."""
+    """Return a row with a doubt, if something is wrong and it has none yet."""
     return replace(r, doubt=doubt) if wrong and not r.doubt else r
 
 
 def stores_of(results: Path) -> list[Store]:
-    """Return the data sets that have records under a results folder. Raises BadRecords for a damaged file."""
+    """Return the data sets that have records under a results folder.
+
+    Raises:
+        BadRecords: a file is damaged.
+    """
     found = [_store_at(path) for path in sorted(results.glob("*/runs.csv"))]
     return [store for store in found if store is not None]
 
 
 def passed_over(results: Path) -> dict[str, str]:
-    """Return the folders with a runs.csv that is not read, and why: it is of another form, or its rows belong elsewhere."""
+    """Return the folders whose runs.csv is skipped, with the reason.
+
+    It is of another form, cannot be read, or its rows belong elsewhere.
+    """
     found = {}
     for path in (path for path in sorted(results.glob("*/runs.csv")) if _store_at(path) is None):
         try:
@@ -186,7 +212,7 @@ def passed_over(results: Path) -> dict[str, str]:
 
 
 def _store_at(path: Path) -> Store | None:
-    """Return the store that a runs.csv is of, or None where it is not ours or lies elsewhere than its rows belong."""
+    """Return the store of a runs.csv, None if it is not ours or in the wrong folder."""
     try:
         rows = read_rows(path)
     except OSError:
@@ -199,10 +225,16 @@ def _store_at(path: Path) -> Store | None:
 
 
 def read_results(results: Path) -> list[Record]:
-    """Return the rows of every data set under a results folder, with what is to be doubted of each. Raises BadRecords."""
+    """Return the rows of every data set under a results folder.
+
+    `doubt` is set in those that are not trusted.
+
+    Raises:
+        BadRecords: a file is damaged.
+    """
     return [record for store in stores_of(results) for record in store.records()]
 
 
 def sure(records: Iterable[Record]) -> list[Record]:
-    """Return the rows that are to be believed."""
+    """Return the rows that are not doubted."""
     return [r for r in records if not r.doubt]

@@ -1,4 +1,4 @@
-"""How are samples drawn of a trained model: with the weights after which epoch, and from which random numbers?"""
+"""How are samples drawn from a trained model: with which weights and which seed?"""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 
 def chosen_epoch(checkpoint: str, checks: Mapping[int, float]) -> int | None:
-    """Return the epoch whose weights are sampled, of those with a check on validation images, in nats by epoch; None of none.
+    """Return the epoch whose weights are sampled, or None if none was checked.
 
-    'last' is the end of training, 'best' the epoch with the highest value, the first of equals.
+    checkpoint: 'last' is the last epoch checked, the end of training; 'best' is the
+        epoch with the highest value, the first one of equals.
+    checks: the validation score in nats of each epoch that was checked.
     """
     if not checks:
         return None
@@ -20,14 +22,20 @@ def chosen_epoch(checkpoint: str, checks: Mapping[int, float]) -> int | None:
 
 
 def prepared(model: Model, weights: Mapping[str, Tensor] | None) -> Model:
-    """Return a trained model ready to be sampled and scored, with these weights, or its own where there are none."""
+    """Return a trained model in evaluation mode, ready to be sampled and scored.
+
+    weights: loaded into the model in place; None leaves its own.
+    """
     if weights is not None:
         model.load_state_dict(weights)
     return model.eval()
 
 
 def draw(model: Model, n: int, k: int, *, base_seed: int, dataset: str, family: str) -> Tensor:
-    """Return draw k of a model that is prepared: n samples, (n, c, h, w), on the CPU. Seeds the generators."""
+    """Return draw `k` of a prepared model: `n` samples, (n, c, h, w), on the CPU.
+
+    Seeds the default generators.
+    """
     seed_everything(draw_seed(base_seed, dataset, family, k))
     samples: Tensor = model.sample(n)
     return samples.cpu()

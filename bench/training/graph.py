@@ -1,4 +1,4 @@
-"""How does a stage's step become a CUDA graph, and leave the model as it was?"""
+"""How is a stage's step captured as a CUDA graph without changing the model?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from torch import Tensor
 Step = Callable[[Tensor, Tensor | None], dict[str, Tensor]]
 
 WARM_UP = 3
-"""Eager steps before the capture: libraries set up their workspaces in them, optimisers their state."""
+"""Eager steps before the capture.
+
+In them libraries allocate their workspaces, and optimisers create their state.
+"""
 
 
 def captured(stage: Stage, model: Model, inputs: Tensor, labels: Tensor | None) -> Step:
-    """Return `stage.step` as one replayed CUDA graph.
+    """Return `stage.step` as a function that replays one CUDA graph.
 
-    Warming up and capturing take real steps; weights, buffers, optimisers and generators are put back afterwards. The values
-    returned by the step are overwritten by the next one.
+    Warm-up and capture run real steps; weights, buffers, optimisers and generators are
+    restored afterwards. Each step overwrites the values that the step before returned.
     """
     x = inputs[: stage.batch_size].clone()
     y = None if labels is None else labels[: stage.batch_size].clone()
@@ -27,7 +30,7 @@ def captured(stage: Stage, model: Model, inputs: Tensor, labels: Tensor | None) 
     before = {id(t): t.detach().clone() for t in _state(model, stage)}
     generators = generator_states(device)
 
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has not annotated it
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # not annotated in torch
     side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
@@ -39,7 +42,7 @@ def captured(stage: Stage, model: Model, inputs: Tensor, labels: Tensor | None) 
 
     with torch.no_grad():
         for t in _state(model, stage):
-            # State that an optimiser made in the warm-up starts at zero (Adam's moments and step).
+            # Optimiser state created in the warm-up, as Adam's moments and step, starts at 0.
             t.copy_(before[id(t)]) if id(t) in before else t.zero_()
     restore_generators(generators, device)
 

@@ -1,9 +1,11 @@
 """How is any model trained? One loop for every family, on the CPU and on CUDA.
 
-The data lie on the device; shuffling and minibatches happen there; the host waits for the device once an epoch. A killed
-run goes on from its last checkpoint and ends with the same weights as an uninterrupted one, bit for bit on the CPU.
-On CUDA a stage's `step` is captured once as a graph and replayed. Through the last stage the weights are kept after the epochs of
-`snapshot_epochs`, the same for every family, so that a checkpoint can be selected and training be looked at afterwards.
+The data are on the device, and are shuffled and cut into mini-batches there; the host
+waits for the device once per epoch. A killed run resumes from its last checkpoint and
+ends with the same weights as an uninterrupted one, bit for bit on the CPU. On CUDA a
+stage's `step` is captured once as a graph and replayed. In the last stage the weights are
+stored after the epochs of `snapshot_epochs`, by the same rule for every family, so that a
+checkpoint can be selected and the course of training be inspected afterwards.
 """
 
 from __future__ import annotations
@@ -19,23 +21,26 @@ from genmodel_bench.training.graph import captured
 from genmodel_bench.training.seeding import generator_states, restore_generators, seed_everything
 from torch import Tensor
 
-if TYPE_CHECKING:  # not for what they do: the loop depends on no code of the models' own
+if TYPE_CHECKING:  # for annotations only: the loop runs no code of models/
     from genmodel_bench.models.base import Config, Model, Stage
 
     Snapshot = Callable[[Model, int], None]
 
 CHECKPOINT_SECONDS = 30.0
 EARLY, PARTS = (1, 2, 5), 10
-"""Weights are kept after these epochs of the last stage, and after each tenth of it."""
+"""Weights are stored after these epochs of the last stage, and after each tenth of it."""
 
 
 class Diverged(RuntimeError):
-    """Training met a value that is not finite."""
+    """A weight, or a value that a step logs, is not finite."""
 
 
 @dataclass
 class Progress:
-    """Where training stands: told after every minibatch."""
+    """The position of a training, sent to the listener after every mini-batch.
+
+    done, total: mini-batches over all stages.
+    """
 
     stage: str
     done: int
@@ -44,7 +49,11 @@ class Progress:
 
 @dataclass
 class Epoch:
-    """The means of what a stage's steps logged over one of its epochs, counted from 1: told at its end."""
+    """The result of an epoch, sent to the listener at its end.
+
+    epoch: counted from 1 in each stage.
+    means: the means over the epoch of the values that the stage's steps log.
+    """
 
     stage: str
     epoch: int
@@ -53,10 +62,14 @@ class Epoch:
 
 @dataclass
 class Log:
-    """What training leaves besides the model: losses by epoch, its cost, and its trace.
+    """What training returns besides the model: losses by epoch, its cost, and its trace.
 
-    The trace holds the digest of the weights after initialising, at the end of each stage and after each epoch at which they are kept,
-    in order, each with where that was: ("elbo 5", digest). It is empty where nobody digests them.
+    history: one row per epoch: the stage, the epoch and the means of the logged values.
+    seconds: the training time, without the time that snapshots take.
+    steps: mini-batches over all stages.
+    trace: digests of the weights, in order: after initialising, at the end of each stage
+        and after each epoch whose weights are stored, each with its position:
+        ("elbo 5", digest). Empty without a keeper.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -66,26 +79,32 @@ class Log:
 
 
 class Keeper(Protocol):
-    """Keeps the state of one training, and its weights by epoch, as `genmodel_bench.training.checkpoint.Checkpoints` does on disk."""
+    """Stores the state of one training, and its weights by epoch.
+
+    `genmodel_bench.training.checkpoint.Checkpoints` does so on disk.
+    """
 
     def load(self, device: torch.device) -> Mapping[str, Any] | None:
         """Return the last state that was saved, its tensors on `device`, or None."""
 
     def save(self, position: int, state: Mapping[str, Any]) -> None:
-        """Keep a state of tensors and plain values; `position` grows with the steps."""
+        """Store a state of tensors and plain values; `position` grows with the steps."""
 
     def keep(self, model: Model, epoch: int) -> None:
-        """Keep the weights after an epoch of the last stage."""
+        """Store the weights after an epoch of the last stage."""
 
     def digest(self, model: Model, where: str) -> str:
-        """Return a digest of the weights, at a point of the training that `where` names."""
+        """Return a digest of the weights; `where` names the point in the training."""
 
 
 Watcher = Callable[[Progress | Epoch], None]
 
 
 def snapshot_epochs(epochs: int) -> list[int]:
-    """Return the epochs of a last stage of `epochs` after which the weights are kept, the last one among them."""
+    """Return the epochs after which a last stage of `epochs` stores the weights.
+
+    The last epoch is among them.
+    """
     tenths = {max(1, round(epochs * i / PARTS)) for i in range(1, PARTS + 1)}
     return sorted(e for e in {*EARLY, *tenths} if e <= epochs)
 
@@ -100,7 +119,13 @@ def fit(
     watch: Watcher = lambda progress: None,
     snapshot: Snapshot = lambda model, epoch: None,
 ) -> tuple[Model, Log]:
-    """Seed everything, build a Config's model for images x: (n, c, h, w) on their device, train it; return it and the log."""
+    """Seed all generators, build the model and train it; return it and the log.
+
+    x: images (n, c, h, w), y: labels (n,) or None; the model is on their device.
+
+    Raises:
+        Diverged, ValueError: as for `train`.
+    """
     start = time.monotonic()
     seed_everything(seed)
     c, h, w = x.shape[1:]
@@ -120,12 +145,19 @@ def train(
     every: float = CHECKPOINT_SECONDS,
     start: float | None = None,
 ) -> Log:
-    """Train `model` in place on x: (n, c, h, w) and labels y: (n,) or None, both on the model's device; return the log.
+    """Train `model` in place and return the log. The caller seeds the generators.
 
-    With a `keeper`, the state is saved every `every` seconds and at the end, and training goes on from the last one that it has; the
-    weights after the epochs of `snapshot_epochs` are kept too. `snapshot(model, epoch)` is called after these epochs; what it draws or
-    takes in time leaves no trace in the training. The log's seconds count from `start` (time.monotonic; default: now).
-    The caller seeds the generators. Raises Diverged, and ValueError for a stage that cannot run on n images.
+    x: images (n, c, h, w), y: labels (n,) or None, both on the model's device.
+    keeper: stores the state every `every` seconds and at the end, and the weights after
+        the epochs of `snapshot_epochs`; training resumes from the last stored state.
+    watch: the listener, called with a Progress or an Epoch.
+    snapshot: called with the model and the epoch after the epochs of `snapshot_epochs`.
+        The random numbers it draws and the time it takes do not affect the training.
+    start: the time (of time.monotonic) from which the log's seconds count; default: now.
+
+    Raises:
+        Diverged: a weight or a logged value is not finite.
+        ValueError: a stage cannot run on n images.
     """
     start = time.monotonic() if start is None else start
     model.train()
@@ -142,7 +174,7 @@ def train(
 
 
 class _Training:
-    """One run through the stages: its position is (stage, epoch, minibatch)."""
+    """One run through the stages; its position is (stage, epoch, mini-batch)."""
 
     def __init__(
         self,
@@ -168,7 +200,8 @@ class _Training:
         for s in stages:
             if not 1 <= s.batch_size <= len(x) or s.epochs < 0:
                 raise ValueError(
-                    f"{s.name}: batch size {s.batch_size} and {s.epochs} epochs do not fit {len(x)} training images"
+                    f"{s.name}: batch size {s.batch_size} and {s.epochs} epochs "
+                    f"do not fit {len(x)} training images"
                 )
 
     def finish(self) -> None:
@@ -189,11 +222,13 @@ class _Training:
         self.save()
 
     def run_stage(self, stage: Stage) -> None:
-        """Run the epochs of one stage that are left."""
+        """Run the remaining epochs of one stage."""
         inputs = self.x if stage.inputs is None else stage.inputs(self.x)
         labels, size = self.y, stage.batch_size
         step = captured(stage, self.model, inputs, labels) if inputs.is_cuda else stage.step
-        batches = len(inputs) // size  # the rest sits out this epoch; the next has another order
+        # Images beyond the last whole mini-batch are left out; the next epoch has another
+        # order.
+        batches = len(inputs) // size
         while self.epoch < stage.epochs:
             if self.batch == 0:
                 self.order = torch.randperm(len(inputs), device=inputs.device)
@@ -210,7 +245,10 @@ class _Training:
             self.end_epoch(stage, batches)
 
     def rates(self, stage: Stage, batches: int) -> list[Tensor]:
-        """Return each schedule's values over this epoch, on the device: one transfer an epoch."""
+        """Return each schedule's values over this epoch, on the device.
+
+        They are transferred once per epoch.
+        """
         first = self.step - self.batch
         return [
             torch.tensor([s.value(first + i, self.epoch) for i in range(batches)]).to(s.tensor)
@@ -226,14 +264,18 @@ class _Training:
                 self.sums[name] = value.clone()
 
     def after_batch(self, stage: Stage) -> None:
-        """Tell the watcher, and write a checkpoint when it is time."""
+        """Call the listener, and store the state if `every` seconds have passed."""
         self.log.steps += 1
         self.watch(Progress(stage.name, self.log.steps, self.total))
         if self.keeper is not None and time.monotonic() - self.saved >= self.every:
             self.save()
 
     def end_epoch(self, stage: Stage, batches: int) -> None:
-        """Log the epoch's means and stop at the first that is not finite."""
+        """Log the epoch's means, and store the weights if they are due.
+
+        Raises:
+            Diverged: a mean or a weight is not finite.
+        """
         means = {name: float(total) / batches for name, total in self.sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
@@ -248,7 +290,10 @@ class _Training:
             self.keep()
 
     def keep(self) -> None:
-        """Keep the weights of this epoch and tell of them, as if nothing had happened to generators and clock."""
+        """Store the weights of this epoch and call `snapshot`.
+
+        The generators are restored, and the time that it takes is not counted.
+        """
         before, generators = time.monotonic(), generator_states(self.x.device)
         if self.keeper is not None:
             self.keeper.keep(self.model, self.epoch)
@@ -260,12 +305,12 @@ class _Training:
         self.clock += time.monotonic() - before
 
     def trace(self, where: str) -> None:
-        """Note the digest of the weights as they are."""
+        """Add the digest of the current weights to the log's trace."""
         if self.keeper is not None:
             self.log.trace.append((where, self.keeper.digest(self.model, where)))
 
     def save(self) -> None:
-        """Write a checkpoint of everything that the rest of the run depends on."""
+        """Store everything that the rest of the run depends on, as a checkpoint."""
         now = time.monotonic()
         self.log.seconds += now - self.clock
         self.clock = self.saved = now
@@ -284,7 +329,7 @@ class _Training:
         self.saved = time.monotonic()
 
     def resume(self) -> None:
-        """Take up the last checkpoint, if there is one."""
+        """Restore the last checkpoint, if there is one."""
         state = None if self.keeper is None else self.keeper.load(self.x.device)
         if state is None:
             return

@@ -1,4 +1,4 @@
-"""What must torch be told so that the same run gives the same bits, and was it told so?"""
+"""Which settings of torch make a run repeat bit for bit?"""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import torch
 
 @contextmanager
 def numerics(*, deterministic: bool, precision: str) -> Iterator[None]:
-    """Set the precision of torch's float32 matrix products, and, if asked, let it take only algorithms that repeat their bits.
+    """Set the numerics of torch inside the context; restore its settings on leaving.
 
-    Its settings are put back afterwards. What a process was told before has no part in a number.
+    Results thus do not depend on the settings that the process had before.
+
+    deterministic: allow only deterministic algorithms, as `determinism` does.
+    precision: that of float32 matrix products: "highest", "high" or "medium".
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
@@ -26,10 +29,11 @@ def numerics(*, deterministic: bool, precision: str) -> Iterator[None]:
 
 @contextmanager
 def determinism(on: bool) -> Iterator[None]:
-    """Let torch take only algorithms that give the same bits each time, if `on`, and put its settings back afterwards.
+    """If `on`, allow only deterministic algorithms; restore torch's settings on leaving.
 
-    A model that needs another algorithm raises RuntimeError. cuBLAS reads its variable when CUDA starts: in a process that
-    has used CUDA before, set CUBLAS_WORKSPACE_CONFIG=:4096:8 yourself, or torch will raise.
+    These algorithms give the same bits each time. A model that needs another algorithm raises
+    RuntimeError. cuBLAS reads CUBLAS_WORKSPACE_CONFIG when CUDA starts: in a process that
+    has already used CUDA, set it to :4096:8 beforehand, or torch raises too.
     """
     if not on:
         yield

@@ -1,4 +1,7 @@
-"""Where does randomness come from? From names, not from order: adding a metric moves no other number."""
+"""Where do random numbers come from?
+
+Seeds are derived from names, not from an order: adding a metric changes no other number.
+"""
 
 from __future__ import annotations
 
@@ -16,34 +19,37 @@ def derive_seed(base: int, *names: str) -> int:
 
 
 def fit_seed(base: int, dataset: str, family: str) -> int:
-    """Return the seed of a training run."""
+    """Return the seed of the training of a family on a data set."""
     return derive_seed(base, dataset, family, "fit")
 
 
 def check_seed(base: int, dataset: str, family: str) -> int:
-    """Return the seed of each check of a training run."""
+    """Return the seed of the checks of a training: the same for every epoch."""
     return derive_seed(base, dataset, family, "check")
 
 
 def draw_seed(base: int, dataset: str, family: str, k: int) -> int:
-    """Return the seed of draw k of the samples of a trained model."""
+    """Return the seed of draw `k` of samples from a trained model."""
     return derive_seed(base, dataset, family, "sample", str(k))
 
 
 def metric_seed(base: int, dataset: str, subject: str, metric: str) -> int:
-    """Return the seed of a metric's own randomness; `subject` is the model's family, or the name of a user's samples."""
+    """Return the seed of a metric's own random numbers.
+
+    subject: the model's family, or the name of a user's samples.
+    """
     return derive_seed(base, dataset, subject, metric)
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the default generators of Python, NumPy and torch (every device)."""
+    """Seed the default generators of Python, NumPy and torch (on every device)."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # libraries that models call may use the global generator
+    np.random.seed(seed % 2**32)  # libraries that models call may use it
     torch.manual_seed(seed)
 
 
 def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the states of torch's default generators in use, for a checkpoint."""
+    """Return the states of torch's default generators, on the CPU and on `device`."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -51,7 +57,7 @@ def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def restore_generators(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Set torch's default generators to `states`."""
+    """Set torch's default generators to `states`, as `generator_states` returns them."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

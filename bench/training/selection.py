@@ -1,12 +1,14 @@
-"""Which checkpoint of a training run is taken, and what did validation say of the others?
+"""Which checkpoint of a training is selected, and how do the others score on validation?
 
-Every family is treated alike: after the epochs at which the training loop keeps the weights, 1,000 samples are drawn from the model as
-it is, and the Parzen log-likelihood of the first 1,000 validation images under them is noted, with the best σ of the paper's grid. The
-same random numbers are used each time. 'last' takes the end of training, 'best' the epoch with the highest value. Test images play no
-part.
+Every family is treated alike: after each epoch whose weights the training loop stores,
+1,000 samples are drawn from the model, and the Parzen log-likelihood of the first 1,000
+validation images under them is recorded, with the best σ of the paper's grid. The same
+random numbers are used each time. 'last' takes the end of training, 'best' the epoch with
+the highest value. Test images are not used.
 
-'best' is not the default: with few samples the Parzen estimate prefers smooth ones, and may choose an early epoch whose samples are
-prototypes. On MNIST it took a VAE's first epoch, which scores lower with 10,000 samples than its last.
+'best' is not the default: with few samples the Parzen estimate prefers smooth ones, and
+may choose an early epoch whose samples are prototypes. On MNIST it chose a VAE's first
+epoch, which scores lower with 10,000 samples than its last.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ IMAGES = 1000
 
 @dataclass(frozen=True)
 class Check:
-    """What validation says of the weights after an epoch of the last stage, in nats."""
+    """The validation score, in nats, of the weights after an epoch of the last stage."""
 
     epoch: int
     value: float
@@ -34,15 +36,21 @@ class Check:
 
 @torch.no_grad()
 def validation_score(samples: Tensor, valid: Tensor) -> float:
-    """Return the mean Parzen log-likelihood, in nats, of the first images of `valid` under `samples`, (n, c, h, w) both."""
+    """Return the mean Parzen log-likelihood of `valid` under `samples`, in nats.
+
+    Both are (n, c, h, w); only the first 1,000 of `valid` are used. σ is the best of the grid.
+    """
     log_probs = parzen_log_probs(valid[:IMAGES].flatten(1), samples.flatten(1), PAPER_SIGMAS)
     return float(log_probs.mean(1).max())
 
 
 def checked(model: Model, epoch: int, valid: Tensor, *, base_seed: int, dataset: str, family: str) -> Check:
-    """Return the check of `model` after `epoch`, on validation images (n, c, h, w). Seeds the generators.
+    """Return the check of `model` after `epoch`, on validation images (n, c, h, w).
 
-    Raises ValueError for samples that are not finite.
+    Seeds the default generators.
+
+    Raises:
+        ValueError: the score is not finite, as with samples that are not.
     """
     seed_everything(check_seed(base_seed, dataset, family))
     value = validation_score(model.sample(SAMPLES), valid)

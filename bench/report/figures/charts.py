@@ -1,6 +1,7 @@
-"""Which curves stand behind the numbers: Parzen against σ and N, validation by epoch, distances to training images?
+"""Which curves are drawn of all rows: Parzen by σ and N, validation, distances?
 
-They are drawn of the records alone, each for one column of a page and, with '-wide' in its name, for two.
+They are drawn from the records alone, each for one column of a page and, with '-wide' in
+its name, for two.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ DASHES = ("-", "--", "-.", ":")
 
 
 def charts_of(lines: Sequence[Line], folder: Path) -> Iterator[Figure]:
-    """Yield the charts of a data set, all its lines in each, for one column and for two."""
+    """Yield the charts of all lines of a data set, for one column and for two."""
     charts: tuple[tuple[str, Section, Callable[[Curves, float], Drawn]], ...] = (
         ("sigma on validation", "curves", against_sigma),
         ("samples", "curves", against_samples),
@@ -62,11 +63,11 @@ def charts_of(lines: Sequence[Line], folder: Path) -> Iterator[Figure]:
 
 
 def against_sigma(curves: Curves, width: float) -> Drawn:
-    """Return the validation images' log-likelihood against σ, from which σ is chosen."""
+    """Return the chart of validation log-likelihood against σ, from which σ is chosen."""
     best = [max(curve.values()) for curve in curves.values()]
     canvas, axes = axes_of(width)
     plot(axes, curves, marker=".")
-    # Narrow windows cost thousands of nats: what can be told apart lies near the top.
+    # A small σ costs thousands of nats: rows can be told apart only near the top.
     spread = max(best) - min(best) or 1.0
     axes.set(
         xscale="log",
@@ -82,14 +83,14 @@ def against_sigma(curves: Curves, width: float) -> Drawn:
     return Drawn(
         canvas,
         "Parzen against σ",
-        "Mean log-likelihood of validation images against the bandwidth, in the mean over draws, folds and seeds; each of these "
-        f"takes the σ where its own is highest.{real_data(curves)} Cut off below.",
+        "Mean log-likelihood of validation images against the bandwidth, in the mean over draws, folds and "
+        f"seeds; each of these takes the σ where its own is highest.{real_data(curves)} Cut off below.",
         f"Curves of nats against σ, one for each row, highest: {highest}",
     )
 
 
 def against_samples(curves: Curves, width: float) -> Drawn:
-    """Return the test images' log-likelihood against the number of samples."""
+    """Return the chart of test log-likelihood against the number of samples."""
     canvas, axes = axes_of(width)
     plot(axes, curves, marker=".")
     axes.set(xscale="log", xlabel="N, samples", ylabel="nats, test images")
@@ -100,14 +101,18 @@ def against_samples(curves: Curves, width: float) -> Drawn:
     return Drawn(
         canvas,
         "Parzen against N",
-        "Mean log-likelihood of the test images against the number of samples, σ chosen anew for each: rows of one N alone "
-        f"compare.{real_data(curves)} Where a finite set of images has been drawn whole, its curve stays level.",
+        "Mean log-likelihood of the test images against the number of samples, σ chosen anew for each: rows "
+        f"of one N alone compare.{real_data(curves)} Where a finite set of images has been drawn whole, its "
+        "curve stays level.",
         f"Curves of nats against the number of samples, from {sizes[0]:g} to {sizes[-1]:g}: {gained}",
     )
 
 
 def validation(curves: Curves, width: float) -> Drawn:
-    """Return what validation images say of the weights after each kept epoch, as a share of training."""
+    """Return the chart of validation log-likelihood after each kept epoch.
+
+    Epochs are shown as a share of training.
+    """
     canvas, axes = axes_of(width)
     shares = {
         line: {epoch / (max(curve) or 1): value for epoch, value in curve.items()}
@@ -119,14 +124,19 @@ def validation(curves: Curves, width: float) -> Drawn:
     return Drawn(
         canvas,
         "Validation through training",
-        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples, in the mean over seeds. By it a checkpoint may be "
-        "selected; the last one is sampled unless a row says otherwise. With few samples it prefers smooth ones.",
-        f"Curves of nats against the share of training: {'; '.join(f'{line.name} {ends(curve)}' for line, curve in curves.items())}",
+        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples, in the mean over "
+        "seeds. By it a checkpoint may be selected; the last one is sampled unless a row says otherwise. "
+        "With few samples it prefers smooth ones.",
+        "Curves of nats against the share of training: "
+        f"{'; '.join(f'{line.name} {ends(curve)}' for line, curve in curves.items())}",
     )
 
 
 def distances(curves: Curves, width: float) -> Drawn:
-    """Return the shares of samples within a distance of their nearest training image, beside held-out images."""
+    """Return the chart of distances to the nearest training image.
+
+    It shows the share of samples within each distance, beside that of held-out images.
+    """
     held_out = next(iter(curves)).curve(HELD_OUT, "neighbours")
     canvas, axes = axes_of(width)
     plot(
@@ -148,25 +158,27 @@ def distances(curves: Curves, width: float) -> Drawn:
     return Drawn(
         canvas,
         "Distances to training images",
-        "The share of samples that lie within a distance (Euclidean, pixels in [0, 1]) of their nearest training image; the broad grey "
-        "line is of held-out test images. A curve left of it is of smooth or copied images, one right of it of images unlike the data.",
-        f"Rising curves, one for each row; medians: {f'held-out images {half(held_out):.2f}; ' if held_out else ''}{halves}",
+        "The share of samples that lie within a distance (Euclidean, pixels in [0, 1]) of their nearest "
+        "training image; the broad grey line is of held-out test images. A curve left of it is of smooth or "
+        "copied images, one right of it of images unlike the data.",
+        "Rising curves, one for each row; medians: "
+        f"{f'held-out images {half(held_out):.2f}; ' if held_out else ''}{halves}",
     )
 
 
 def ends(curve: Curve) -> str:
-    """Return from where to where a curve goes."""
+    """Return the first and last value of a curve as text, 'from … to …'."""
     values = list(curve.values())
     return f"from {values[0]:.0f} to {values[-1]:.0f}"
 
 
 def half(curve: Curve) -> float:
-    """Return the distance that half of the images do not exceed, from {share: distance}."""
+    """Return the median distance of images, from {share: distance}."""
     return float(np.interp(0.5, list(curve), list(curve.values())))
 
 
 def real_data(curves: Curves) -> str:
-    """Return what is to be said of the line of real training images, where there is one."""
+    """Return the caption's sentence on real training images, '' if they are not drawn."""
     return (
         " Real training images are the solid black line."
         if any(line.key[:2] == ("reference", "data") for line in curves)
@@ -183,14 +195,17 @@ def axes_of(width: float) -> tuple[Any, Any]:
 
 
 def plot(axes: Any, curves: Curves, *, marker: str = "") -> None:
-    """Draw curves {x: y}, each in the look of its line."""
+    """Draw curves {x: y}, each in the style of its line."""
     looks = looks_of(list(curves))
     for line, curve in curves.items():
         axes.plot(list(curve), list(curve.values()), marker=marker, **looks[line])
 
 
 def looks_of(lines: Sequence[Line]) -> dict[Line, dict[str, Any]]:
-    """Return each line's colour, dashes and name in the legend: reference rows in black and grey, real data solid and bolder."""
+    """Return each line's colour, dashes, width and name in the legend.
+
+    Reference rows are black and grey, real data solid and bolder.
+    """
     looks: dict[Line, dict[str, Any]] = {}
     others = [line for line in lines if line.key[0] != "reference"]
     for line in lines:
@@ -200,16 +215,18 @@ def looks_of(lines: Sequence[Line]) -> dict[Line, dict[str, Any]]:
             colour, dashes = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
         else:
             colour, dashes = REFERENCES.get(model, ("#666666", ":"))
-        name = (
-            f" {line.short_name}" if line.name.startswith("_") else line.short_name
-        )  # matplotlib hides what begins with _
+        # matplotlib leaves names that begin with _ out of a legend.
+        name = f" {line.short_name}" if line.name.startswith("_") else line.short_name
         bold = line.key[:2] == ("reference", "data")
         looks[line] = {"color": colour, "linestyle": dashes, "label": name, "linewidth": 1.6 if bold else 1.0}
     return looks
 
 
 def plain_ticks(axes: Any, values: Sequence[float]) -> None:
-    """Put ticks at `values` of a logarithmic x axis, written as they are; of crowded ones, those a factor of 1.5 apart."""
+    """Put ticks at `values` of a logarithmic x axis, written as plain numbers.
+
+    Where they are crowded, only those a factor of 1.5 apart.
+    """
     from matplotlib.ticker import NullLocator
 
     shown: list[float] = []
@@ -221,7 +238,7 @@ def plain_ticks(axes: Any, values: Sequence[float]) -> None:
 
 
 def legend(canvas: Any, width: float) -> None:
-    """Name the lines: beside the axes of a wide figure, under those of a narrow one."""
+    """Draw the legend: beside the axes of a wide figure, under those of a narrow one."""
     if width > ONE_COLUMN:
         name_curves(canvas.legend(loc="outside right upper"))
     else:

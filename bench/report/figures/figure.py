@@ -1,8 +1,10 @@
-"""What is a figure of a report, how large is it in a paper, and how is it known on disk what it shows?
+"""What is a figure of a report, how large is it, and how does a file say what it shows?
 
-Figures are drawn for print: the widths of one and of two columns, fonts embedded, colours that the colour-blind tell apart, PDF as vectors
-beside a PNG of 300 dpi. Each file names what it was drawn of: one that shows something else than the records say is deleted, and one whose
-source is not at hand, as in a clone without artefacts, stays as long as the records still say so.
+Figures are drawn for print: as wide as one or two columns, with embedded fonts, in
+colours that the colour-blind tell apart, as a vector PDF beside a PNG of 300 dpi. Each
+file names the data that it was drawn from. One that shows something else than the records
+say is deleted; one whose source is not at hand, as in a clone without artefacts, stays as
+long as the records still agree with it.
 """
 
 from __future__ import annotations
@@ -30,13 +32,19 @@ DRAWING = tuple(
 )
 """The modules of the report whose code a figure depends on."""
 OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench holds", "genmodel-bench"
-"""How a PNG calls what it shows, what drew it, and the digest of its pixels and its PDF, and how a PDF is known as ours."""
+"""Text fields of a PNG: its source, the code that drew it, its digest; a PDF's creator.
+
+The digest is of the pixels, the PDF and the texts. The creator marks a PDF as ours.
+"""
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 """Okabe and Ito (2008), Color Universal Design."""
 COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
-"""Of lines, in order; with more lines than colours the dashes change. Yellow is too pale for a line."""
+"""Colours of lines, in order; with more lines than colours the dashes change.
+
+Yellow is too pale for a line.
+"""
 RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: figures look the same everywhere
     "font.size": 7,
@@ -56,10 +64,12 @@ Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves"
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that lies at `path` (.png, a .pdf beside it), of a row of the table (`key`) or of all (None).
+    """A figure at `path` (.png, with a .pdf beside it).
 
-    `alt` says what is to be seen to who cannot see it; `caption` how to read it. One that is `wide`, for two columns of a page, shows what
-    one without does.
+    key: the row of the table that it shows, or None for all of them.
+    caption: how to read it.
+    alt: a description for readers who cannot see it.
+    wide: it is for two columns of a page, and shows the same as one that is not.
     """
 
     path: Path
@@ -72,14 +82,14 @@ class Figure:
 
 
 def name_curves(legend: Any) -> None:
-    """Let the names in a matplotlib Legend be what they are: one with a $ in it is no formula."""
+    """Show the names in a matplotlib Legend as they are: a $ in one starts no formula."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
 @contextmanager
 def paper() -> Iterator[None]:
-    """Let matplotlib draw for print."""
+    """Draw with the matplotlib settings for print, `RC`."""
     import matplotlib
 
     with matplotlib.rc_context(RC):
@@ -105,17 +115,21 @@ def figure_at(
     *,
     content: str = "",
 ) -> Figure | None:
-    """Draw a figure to `path`, unless it is there already, `of` the same, by the same code and of the same `content`; return it.
+    """Draw a figure to `path`, unless it is there already and up to date; return it.
 
-    `of` is what the records say of its source, `content` what the source holds. Where there is nothing to draw it from, `of` alone
-    decides. None where there is no figure, or one of something else or painted over: `sweep` deletes it.
+    It is up to date if it was drawn `of` the same, by the same code and from the same
+    `content`. `of` is what the records say of its source, `content` what the source
+    holds. Where there is nothing to draw it from (`draw` is None), `of` alone decides.
+
+    None where there is no figure, or it shows something else, or its file was edited:
+    `sweep` then deletes it.
     """
     texts, by = texts_of(path), f"{drawn_by()} {content}".strip()
     as_drawn = texts.get(OF) == of and is_as_drawn(path, texts)
     if as_drawn and (draw is None or texts.get(BY) == by):
         return Figure(path, section, texts["Title"], texts["Description"], texts["Comment"], key)
     if draw is None:
-        return None  # what is there is of something else: it is swept
+        return None  # the file shows something else: `sweep` deletes it
     with paper():
         drawn = draw()
         texts = {"Title": drawn.title, "Description": drawn.caption, "Comment": drawn.alt}
@@ -124,19 +138,20 @@ def figure_at(
 
 
 def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
-    """Write a matplotlib Figure to `path` (.png) and, before that, beside it as .pdf: where the one is whole, both are."""
+    """Write a matplotlib Figure to `path` (.png), and beside it as .pdf.
+
+    The PDF is written first: where the PNG is whole, both are.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     pdf, png = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing from font"
-        )  # of a stranger's name; the page has it as text
-        warnings.filterwarnings(
-            "ignore", "constrained_layout not applied"
-        )  # of a legend of more rows than it has room for
+        # A user's name may have characters that the font lacks; the page has it as text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        # A legend may have more rows than there is room for.
+        warnings.filterwarnings("ignore", "constrained_layout not applied")
         canvas.savefig(
             pdf,
             format="pdf",
@@ -150,7 +165,7 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
         canvas.dpi = DPI
         agg = FigureCanvasAgg(canvas)
         agg.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves it without types
-    drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # and this
+    drawn = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]  # as above
     image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
     for name, text in texts.items():
         named.add_itxt(name, text)
@@ -163,12 +178,18 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
 
 
 def drawn_by() -> str:
-    """Return the digest of the code that draws. Another version of matplotlib draws what is missing, not what is there."""
+    """Return the digest of the code that draws.
+
+    matplotlib's version is not in it: a new one draws what is missing, not what is there.
+    """
     return content_digest([source_of(name).digest for name in DRAWING])
 
 
 def texts_of(path: Path) -> dict[str, str]:
-    """Return what a figure on disk says of itself; nothing where there is none, or it is damaged."""
+    """Return the text fields of a PNG, none where the file is missing or damaged.
+
+    Such a figure is drawn anew.
+    """
     from PIL import Image
 
     try:
@@ -176,12 +197,12 @@ def texts_of(path: Path) -> dict[str, str]:
             texts = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
             image.verify()
             return texts
-    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files; such a figure is drawn anew
+    except Exception:  # noqa: BLE001  # Pillow raises many kinds of error for damaged files
         return {}
 
 
 def is_as_drawn(path: Path, texts: Mapping[str, str]) -> bool:
-    """Return whether the pixels of a figure on disk, its PDF and its texts are what was written, all three."""
+    """Return whether a figure's pixels, its PDF and its texts are still as written."""
     from PIL import Image
 
     try:
@@ -189,12 +210,12 @@ def is_as_drawn(path: Path, texts: Mapping[str, str]) -> bool:
             return texts.get(HOLDS) == holds(
                 image.convert("RGB"), path.with_suffix(".pdf").read_bytes(), texts
             )
-    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for damaged files
+    except Exception:  # noqa: BLE001  # as above
         return False
 
 
 def holds(image: Any, pdf: bytes, texts: Mapping[str, str]) -> str:
-    """Return the digest of a figure: of its pixels, RGB, its PDF, and its texts."""
+    """Return the digest of a figure: of its RGB pixels, its PDF and its texts."""
     said = {name: texts[name] for name in (OF, BY, "Title", "Description", "Comment")}
     return content_digest(bytes_digest(repr(image.size).encode() + image.tobytes()), bytes_digest(pdf), said)
 
@@ -205,7 +226,10 @@ def bytes_digest(content: bytes) -> str:
 
 
 def sweep(folder: Path, figures: Iterable[Figure]) -> None:
-    """Delete the figures in a folder that are none of these; what no report has drawn stays."""
+    """Delete the figures in a folder that are not among `figures`.
+
+    Files that no report has drawn stay.
+    """
     kept = {figure.path for figure in figures}
     for path in folder.glob("*.png"):
         if path not in kept and OF in texts_of(path):

@@ -1,4 +1,4 @@
-"""How did one model learn: what its steps logged by epoch, D(x) and D(G(z)), and validation?"""
+"""How did one model learn: what its steps logged by epoch, D(x), D(G(z)), validation?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genmodel_bench.report.figures.figure import (
     figure_at,
     name_curves,
 )
-from genmodel_bench.report.figures.lines import Line, album_of
+from genmodel_bench.report.figures.lines import Line, visuals_of
 from genmodel_bench.storage.digest import content_digest
 
 NAMES = {
@@ -29,15 +29,15 @@ NAMES = {
     "first": "first walkback",
     "last": "last walkback",
 }
-"""How the figures call what the models log, where it is not by its own name."""
+"""Labels of logged quantities in the figures; any other is shown by its own name."""
 PANELS = (("loss_d", "loss_g"), ("d_real", "d_fake"), ("first", "last"))
-"""What is drawn into one panel: of one unit and size. Anything else has one of its own."""
+"""Logged quantities that share a panel, of one unit and size; any other has its own."""
 
 
 def learning_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
-    """Yield the learning curves of a line's lowest seed, where they can be drawn or are there already."""
+    """Yield the learning curves of a line's lowest seed, drawn now or found on disk."""
     for r in (r for r in line.likelihoods[:1] if r.role == "model"):
-        _, about = album_of(r, cache) or (None, {})
+        _, about = visuals_of(r, cache) or (None, {})
         history = about.get("history")
         path = folder / f"learning-{line.file_name}.png"
         draw = partial(learning, line, history) if history else None
@@ -47,7 +47,7 @@ def learning_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
 
 
 def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
-    """Return a panel for each quantity that was logged, over the epochs of all stages, and one of validation."""
+    """Return a panel for each logged quantity, by epoch, and one for validation."""
     from matplotlib.figure import Figure as Canvas
 
     panels = panels_of(history)
@@ -57,9 +57,8 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
     stages = list(dict.fromkeys(str(row["stage"]) for row in history))
     for panel, names in zip(axes, panels, strict=False):
         for name, colour in zip(names, COLOURS, strict=False):
-            for (
-                stage
-            ) in stages:  # a line of its own: what one stage ends with is not what the next begins with
+            # Each stage has its own line: it does not begin where the last one ended.
+            for stage in stages:
                 points = [
                     (i, row[name])
                     for i, row in enumerate(history, start=1)
@@ -108,5 +107,8 @@ def panels_of(history: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def boundaries(history: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Return between which epochs, counted through all stages, one stage ends and the next begins."""
+    """Return the positions between epochs at which one stage ends and the next begins.
+
+    Epochs are counted through all stages, from 1.
+    """
     return [i + 0.5 for i in range(1, len(history)) if history[i]["stage"] != history[i - 1]["stage"]]

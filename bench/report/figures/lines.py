@@ -1,4 +1,4 @@
-"""Which records make a row of the table, and what is kept of it that figures can be drawn from?"""
+"""Which records make a row of the table, and what is kept of it to draw figures from?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Return the model's name with the options that differ, and N where it is not the usual one."""
+        """Return the model's name with the options that differ, and N if not 10,000."""
         _, _, _, n = self.key
         return self.records[0].name + ("" if n == 10_000 else f" N={n}")
 
@@ -36,7 +36,7 @@ class Line:
 
     @property
     def file_name(self) -> str:
-        """Return what names this line's files, and no other's."""
+        """Return the part of file names that no other line has."""
         role, model, variant, n = self.key
         name = f"{model} {variant}".strip() + ("" if n == 10_000 else f" N={n}")
         return file_name(f"given {name}" if role == "samples" else name)
@@ -52,11 +52,14 @@ class Line:
 
     @property
     def neighbours(self) -> list[Record]:
-        """Return the headline rows of the distances to training images, one for each seed."""
+        """Return the headline rows of distances to training images, one per seed."""
         return self.rows("neighbours", "ratio")
 
     def curve(self, name: str, metric: str = "parzen") -> dict[float, float]:
-        """Return a curve of the headline rows in the mean over seeds: {setting: value}, settings that all of them have."""
+        """Return a curve of the headline rows, {setting: value}, the mean over seeds.
+
+        Only settings that all seeds have are in it.
+        """
         rows = self.likelihoods if metric == "parzen" else self.neighbours
         curves = [json.loads(r.curves).get(name, {}) for r in rows]
         shared = [
@@ -70,7 +73,7 @@ class Line:
 
 
 def lines_of(records: Sequence[Record]) -> list[Line]:
-    """Return the lines of one data set's records that are to be believed, in the order of its table."""
+    """Return the lines of one data set's trusted records, in the order of its table."""
     found: dict[Key, list[Record]] = {}
     for r in sure(records):
         found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
@@ -79,14 +82,17 @@ def lines_of(records: Sequence[Record]) -> list[Line]:
 
 
 def scores_of(record: Record, cache: Path) -> Arrays | None:
-    """Return the arrays behind the scores of a record's metric, where they are at hand."""
+    """Return the arrays behind the scores of a record's metric, or None."""
     found = kept_arrays(cache / "scores" / f"{record.score_key}.safetensors", record.score_key)
     return found and found[0]
 
 
-def album_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
-    """Return the album of a record's cell where it is at hand, of the weights that were scored and the code that drew from them."""
-    found = kept_arrays(cache / "albums" / f"{record.cell}.safetensors", record.cell)
+def visuals_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the visuals of a record's cell and their metadata, or None.
+
+    They must come from the weights that were scored, by the same recipe.
+    """
+    found = kept_arrays(cache / "visuals" / f"{record.cell}.safetensors", record.cell)
     return (
         found
         if found and (found[1].get("weights"), found[1].get("recipe")) == (record.weights, record.recipe)

@@ -1,4 +1,4 @@
-"""How are images laid out in a figure: in rows, with frames, titles and signs between them?"""
+"""How are images laid out in a figure: in rows, with frames, titles and signs between?"""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import numpy as np
 Image = np.ndarray[Any, Any]
 """One image, (c, h, w) in [0, 1]."""
 FINE = 60
-"""Images are enlarged by a whole factor, that their pixels stay sharp wherever the figure is shown, to about this height."""
+"""Images are enlarged to about this height in pixels.
+
+The factor is whole, so that pixels stay sharp wherever the figure is shown.
+"""
 LARGEST = 0.55
 """Inches from a tile to the next, at most."""
 GAP = 4
-"""Pixels, enlarged, that are left white around an image."""
+"""Pixels, after enlarging, that are left white around an image."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """An image in a figure, in a colour's frame or none, or a text where there is no image."""
+    """An image, with a coloured frame or none, or a text where there is no image."""
 
     image: Image | None = None
     frame: str | None = None
@@ -30,9 +33,10 @@ class Tile:
 def draw_tiles(
     rows: Sequence[Sequence[Tile]], *, width: float, titles: Sequence[str] = (), left: Sequence[str] = ()
 ) -> Any:
-    """Return a matplotlib Figure of rows of tiles, with titles over the columns and texts left of the rows.
+    """Return a matplotlib Figure of rows of tiles.
 
-    It is `width` inches wide, or less where tiles would become larger than need be.
+    `titles` stand over the columns, `left` beside the rows. The figure is `width` inches
+    wide, or less where tiles would be larger than `LARGEST`.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -64,7 +68,10 @@ def draw_tiles(
 
 
 def sheet_of(rows: Sequence[Sequence[Tile]]) -> Image:
-    """Return all images of rows of tiles on one white sheet, (height, width, 3) uint8, enlarged, each with its gap around it."""
+    """Return all images of rows of tiles on one white sheet, (height, width, 3) uint8.
+
+    Each is enlarged and has its gap around it.
+    """
     _, h, w = next(tile.image.shape for row in rows for tile in row if tile.image is not None)
     scale = max(1, round(FINE / h))
     tall, wide = h * scale + 2 * GAP, w * scale + 2 * GAP
@@ -80,7 +87,11 @@ def sheet_of(rows: Sequence[Sequence[Tile]]) -> Image:
 
 
 def pixels(image: Image) -> Image:
-    """Return an image as (h, w, 3) uint8: grey ones in three equal channels, of more than three channels the first three."""
+    """Return an image as (h, w, 3) uint8.
+
+    A grey one is repeated in three channels; of more than three, the first three are
+    shown.
+    """
     whole = np.rint(image * 255).astype(np.uint8)
     rgb = np.broadcast_to(whole, (3, *whole.shape[1:])) if whole.shape[0] == 1 else whole[:3]
     return rgb.transpose(1, 2, 0)  # (3, h, w) -> (h, w, 3)

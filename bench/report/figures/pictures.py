@@ -1,6 +1,8 @@
-"""Which pictures are drawn of a model: samples beside training images, walks and arithmetic in latent space, the film of its training?
+"""Which pictures are drawn of a model: samples, walks, arithmetic, the film of training?
 
-Figures 2 and 3 of Goodfellow et al. (2014). Nothing is chosen by hand: they show the first draws that were stored, of the lowest seed.
+Samples are shown beside training images; walks and arithmetic are in latent space.
+Samples and walks are Figures 2 and 3 of Goodfellow et al. (2014). Nothing is chosen by
+hand: they show the first draws that were stored, of the lowest seed.
 """
 
 from __future__ import annotations
@@ -20,21 +22,24 @@ from genmodel_bench.report.figures.figure import (
     Section,
     figure_at,
 )
-from genmodel_bench.report.figures.lines import Line, album_of, scores_of
+from genmodel_bench.report.figures.lines import Line, scores_of, visuals_of
 from genmodel_bench.report.figures.mosaic import Tile, draw_tiles
 from genmodel_bench.storage.arrays import Arrays, digest_of
 from genmodel_bench.storage.digest import content_digest
 
 ROWS, COLUMNS = 4, 5
 YELLOW = "#FFC800"
-"""The frame of the nearest training image, as in the paper; that of the nearest under shifts is blue."""
+"""The frame of the nearest training image, as in the paper.
+
+That of the nearest under shifts is blue.
+"""
 FILM_POINTS = 6
 
 About = Mapping[str, Any]
 
 
 def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
-    """Yield the pictures of a line, those that can be drawn and those that are there already."""
+    """Yield the pictures of a line, drawn now or found on disk."""
 
     def at(
         section: Section, of: str, draw: Callable[[], Drawn] | None, content: str = ""
@@ -48,27 +53,31 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         arrays = scores_of(scored, cache)
         yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
     for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
-        album, about = album_of(sampled, cache) or ({}, {})
+        visuals, about = visuals_of(sampled, cache) or ({}, {})
         of, content = (
             content_digest(sampled.cell, sampled.weights, sampled.recipe),
-            digest_of(album) if album else "",
+            digest_of(visuals) if visuals else "",
         )
         yield from at(
-            "walks", of, partial(walks, line.name, album, about) if "walks" in album else None, content
+            "walks", of, partial(walks, line.name, visuals, about) if "walks" in visuals else None, content
         )
         yield from at(
             "arithmetic",
             of,
-            partial(arithmetic, line.name, album, about) if "sums" in album else None,
+            partial(arithmetic, line.name, visuals, about) if "sums" in visuals else None,
             content,
         )
         yield from at(
-            "film", of, partial(film, line.name, album, about) if "film" in album else None, content
+            "film", of, partial(film, line.name, visuals, about) if "film" in visuals else None, content
         )
 
 
 def samples(name: str, arrays: Arrays) -> Drawn:
-    """Return Figure 2: rows of the first draws, the training image nearest to the last of each row, and the nearest under shifts."""
+    """Return Figure 2: rows of draws, and beside each row two training images.
+
+    The draws are the first that were stored. The training images are the one nearest to
+    the last draw of the row, and the one nearest if the draw may be shifted by a pixel.
+    """
     drawn, near, shifted = (
         arrays["shown_samples"],
         arrays["shown_neighbours"],
@@ -87,8 +96,11 @@ def samples(name: str, arrays: Arrays) -> Drawn:
     shown = len(lasts) * across
     moved = np.any(near[:shown] != shifted[:shown], axis=(1, 2, 3)).sum()
     pixel, best = arrays["distance"][:shown], arrays["shown_shifted_distance"][:shown]
-    closer = f"With the sample moved by up to one pixel each way (framed in blue) another image is nearest for {moved} of {shown} samples"
-    apart = pixel > 0  # of a copy no distance is left to fall
+    closer = (
+        "With the sample moved by up to one pixel each way (framed in blue) another image is nearest for "
+        f"{moved} of {shown} samples"
+    )
+    apart = pixel > 0  # a copy is at distance 0 already
     nearer = (
         f", and the distance falls by {100 * (1 - np.median(best[apart] / pixel[apart])):.0f} % in the median"
         if apart.any()
@@ -97,47 +109,59 @@ def samples(name: str, arrays: Arrays) -> Drawn:
     return Drawn(
         draw_tiles(rows, width=ONE_COLUMN),
         f"Samples of {name}",
-        f"The first {shown} draws, {across} in a row, none chosen. Framed in yellow: the training image nearest in squared "
-        f"distance of pixels to the draw on its left. {closer}{nearer}.",
-        f"{shown} images drawn from {name}; beside the last of each row the training image nearest to it, then the nearest "
-        "when the draw may be moved by one pixel",
+        f"The first {shown} draws, {across} in a row, none chosen. Framed in yellow: the training image "
+        f"nearest in squared distance of pixels to the draw on its left. {closer}{nearer}.",
+        f"{shown} images drawn from {name}; beside the last of each row the training image nearest to it, "
+        "then the nearest when the draw may be moved by one pixel",
     )
 
 
-def walks(name: str, album: Arrays, about: About) -> Drawn:
-    """Return Figure 3: in each row the images on the way between two draws of the prior."""
+def walks(name: str, visuals: Arrays, about: About) -> Drawn:
+    """Return Figure 3: in each row, images on the way between two draws of the prior."""
     straight = about.get("prior") == "uniform"
     way = "straight lines, as in the paper" if straight else "great circles, for the prior is Gaussian"
     return Drawn(
-        draw_tiles([[Tile(x) for x in row] for row in album["walks"]], width=ONE_COLUMN),
+        draw_tiles([[Tile(x) for x in row] for row in visuals["walks"]], width=ONE_COLUMN),
         f"Walks through the latent space of {name}",
-        f"In each row the ends are two draws of the prior, the first that came, and the images between them are evenly spaced on {way}.",
-        f"{len(album['walks'])} rows of {album['walks'].shape[1]} images by {name}, the first of a row changing into the last step by step",
+        "In each row the ends are two draws of the prior, the first that came, and the images between them "
+        f"are evenly spaced on {way}.",
+        f"{len(visuals['walks'])} rows of {visuals['walks'].shape[1]} images by {name}, the first of a row "
+        "changing into the last step by step",
     )
 
 
-def arithmetic(name: str, album: Arrays, about: About) -> Drawn:
-    """Return rows of a − b + c = result, each term with the three images whose codes it is the mean of."""
+def arithmetic(name: str, visuals: Arrays, about: About) -> Drawn:
+    """Return rows of a − b + c = result.
+
+    Each term is the mean of three codes, whose images are shown beside it.
+    """
     rows, left = [], []
     for i, (*kinds, result) in enumerate(about["kinds"]):
         row: list[Tile] = []
-        for sign, members, mean in zip(("", "−", "+"), album["members"][i], album["means"][i], strict=True):
+        for sign, members, mean in zip(
+            ("", "−", "+"), visuals["members"][i], visuals["means"][i], strict=True
+        ):
             row += [Tile(text=sign)] * bool(sign) + [*(Tile(x) for x in members), Tile(mean, BLUE)]
-        rows.append([*row, Tile(text="="), Tile(album["sums"][i], YELLOW)])
+        rows.append([*row, Tile(text="="), Tile(visuals["sums"][i], YELLOW)])
         left.append(f"{kinds[0]} − {kinds[1]} + {kinds[2]}\n= {result}")
     return Drawn(
         draw_tiles(rows, width=TWO_COLUMNS, left=left),
         f"Arithmetic in the latent space of {name}",
-        "Three codes of one label and the image of their mean (blue), minus a second mean, plus a third; yellow: the image of the result. "
-        "Codes are the first draws of each label, labels those of the nearest training image; the label after = is the result's.",
+        "Three codes of one label and the image of their mean (blue), minus a second mean, plus a third; "
+        "yellow: the image of the result. Codes are the first draws of each label, labels those of the "
+        "nearest training image; the label after = is the result's.",
         f"{len(rows)} sums of codes of {name}: " + "; ".join(text.replace("\n", " ") for text in left),
     )
 
 
-def film(name: str, album: Arrays, about: About) -> Drawn:
-    """Return the film of training: a column for each epoch whose weights were kept, a row for each latent point or chain."""
-    frames, epochs = album["film"][:, :FILM_POINTS], about["epochs"]
-    fixed = "the same latent point" if "walks" in album else "the same random numbers"
+def film(name: str, visuals: Arrays, about: About) -> Drawn:
+    """Return the film of training.
+
+    It has a column for each epoch whose weights were kept, and a row for each latent
+    point or chain.
+    """
+    frames, epochs = visuals["film"][:, :FILM_POINTS], about["epochs"]
+    fixed = "the same latent point" if "walks" in visuals else "the same random numbers"
     return Drawn(
         draw_tiles(
             [[Tile(x) for x in frames[:, i]] for i in range(frames.shape[1])],
@@ -145,6 +169,7 @@ def film(name: str, album: Arrays, about: About) -> Drawn:
             titles=[str(e) for e in epochs],
         ),
         f"Training of {name}",
-        f"Over each column the number of epochs (of the last stage) after which it was drawn; along a row {fixed}.",
+        "Over each column the number of epochs (of the last stage) after which it was drawn; along a row "
+        f"{fixed}.",
         f"Images by {name} after {', '.join(map(str, epochs))} epochs, {frames.shape[1]} of each",
     )

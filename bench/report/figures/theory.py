@@ -1,6 +1,8 @@
-"""What do the theory's figures look like: the paper's Figure 1, V against its bound, the gradients of the two generator losses?
+"""What do the theory's figures show: Figure 1, V and its bound, the losses' gradients?
 
-They are drawn of `results/theory/figure1.json` alone, which `bench theory` makes (`bench/commands/theory.py`).
+Figure 1 is the paper's; the gradients are those of the two generator losses. All are
+drawn from `results/theory/figure1.json` alone, which `bench theory` writes
+(`bench/commands/theory.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ COLOUR_OF = {"minimax": RED, "non-saturating": BLUE}
 
 
 def store(theory: Any, results: Path) -> Path:
-    """Write what was measured as `results/theory/figure1.json`, with the code and the torch that made it; return the file."""
+    """Write what was measured as `results/theory/figure1.json`; return the file.
+
+    The file names the code and the version of torch that made it.
+    """
     path = results / "theory" / "figure1.json"
     made = {"code": code_of_theory(), "torch": version("torch")}
     content = rounded(made | asdict(theory))
@@ -50,12 +55,18 @@ def store(theory: Any, results: Path) -> Path:
 
 
 def code_of_theory() -> str:
-    """Return the digest of the code that measures."""
+    """Return the digest of the code of `bench theory`, which measures."""
     return code_digest(code_digests("genmodel_bench.commands.theory"))
 
 
 def draw(results: Path) -> list[Figure]:
-    """Draw the figures of the theory under `results/theory`; return them, none where it was not measured. Raises BadRecords."""
+    """Draw the figures of the theory under `results/theory`; return them.
+
+    There are none where the theory was not measured.
+
+    Raises:
+        BadRecords: the file was not written by `bench theory`, or was changed since.
+    """
     source = results / "theory" / "figure1.json"
     if not source.exists():
         return []
@@ -76,7 +87,8 @@ def draw(results: Path) -> list[Figure]:
         return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
     except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise BadRecords(
-            f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that command"
+            f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that "
+            "command"
         ) from error
 
 
@@ -106,28 +118,30 @@ def figure1(theory: Any) -> Drawn:
         else:
             right.tick_params(labelright=False)
     alt = (
-        f"{len(panels)} panels of curves over x in (0, 1). p_g begins away from p_data and nears it from panel to panel. In the last "
-        f"one their total variation is {last['total_variation']:.3f}, and D differs from ½ by at most {last['furthest']:.3f} where p_data "
-        f"exceeds 5 % of its peak."
+        f"{len(panels)} panels of curves over x in (0, 1). p_g begins away from p_data and nears it from "
+        f"panel to panel. In the last one their total variation is {last['total_variation']:.3f}, and D "
+        f"differs from ½ by at most {last['furthest']:.3f} where p_data exceeds 5 % of its peak."
     )
     return Drawn(canvas, "p_data, p_g and D during training", caption_of_figure1(theory), alt)
 
 
 def caption_of_figure1(theory: Any) -> str:
-    """Return how to read Figure 1, and how far p_g and D are from the theory at its end."""
+    """Return how to read Figure 1, and how far from the theory p_g and D end."""
     steps, last = [f"{panel['step']:,}" for panel in theory["panels"]], theory["moments"][-1]
     share = f"{100 * theory['settings']['mass']:.1f} %"
     return (
-        f"The paper's Figure 1, measured: p_data (black, dotted), p_g (green) and D (blue, dashed; its scale is on the right, ½ the thin "
-        f"line) after {', '.join(steps[:-1])} and {steps[-1]} updates of G. Below, lines join {len(theory['z'])} equally probable z with "
-        f"x = G(z). G and D, small nets, train on images of one pixel by the losses and updates that train the rows of the table. At the "
-        f"end |D − ½| is at most {last['furthest']:.3f} where p_data exceeds 5 % of its peak ({share} of its mass); between p_g and "
-        f"p_data lie a total variation of {last['total_variation']:.3f} and a JSD of {last['jsd']:.5f} nats."
+        "The paper's Figure 1, measured: p_data (black, dotted), p_g (green) and D (blue, dashed; its scale "
+        f"is on the right, ½ the thin line) after {', '.join(steps[:-1])} and {steps[-1]} updates of G. "
+        f"Below, lines join {len(theory['z'])} equally probable z with x = G(z). G and D, small nets, train "
+        "on images of one pixel by the losses and updates that train the rows of the table. At the end "
+        f"|D − ½| is at most {last['furthest']:.3f} where p_data exceeds 5 % of its peak "
+        f"({share} of its mass); between p_g and p_data lie a total variation of "
+        f"{last['total_variation']:.3f} and a JSD of {last['jsd']:.5f} nats."
     )
 
 
 def draw_curves(axes: Any, x: list[float], p_data: list[float], panel: Any) -> Any:
-    """Draw the densities, and D on a scale of its own from 0 to 1; return the axes of D."""
+    """Draw the densities, and D on its own scale from 0 to 1; return the axes of D."""
     axes.plot(x, panel["p_g"], color=GREEN, label="p_g")
     axes.plot(x, p_data, color=BLACK, linestyle=":", label="p_data")
     right = axes.twinx()
@@ -146,10 +160,11 @@ def draw_lines(axes: Any, z: list[float], mapped: list[float]) -> None:
     """Draw a line from each z, on the lower axis, to x = G(z), on the upper one."""
     widest = max(abs(a) for a in z)
     for a, x in zip(z, mapped, strict=True):
-        start = 0.5 + 0.48 * a / widest  # z is drawn as wide as x
+        start = 0.5 + 0.48 * a / widest  # the range of z is drawn as wide as that of x
         axes.annotate(
-            "", xy=(x, 1), xytext=(start, 0), arrowprops={"arrowstyle": "-|>,head_length=0.18,head_width=0.07", "linewidth": 0.35,
-            "color": BLACK, "shrinkA": 0, "shrinkB": 0},
+            "", xy=(x, 1), xytext=(start, 0),
+            arrowprops={"arrowstyle": "-|>,head_length=0.18,head_width=0.07", "linewidth": 0.35,
+                        "color": BLACK, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
     for y in (0, 1):
         axes.axhline(y, color=BLACK, linewidth=0.6)
@@ -187,14 +202,16 @@ def value(theory: Any) -> Drawn:
     canvas.legend(loc="outside upper center", ncols=2)
     last = moments[-1]
     caption = (
-        f"V(D, G) of the D that training has (blue), integrated over x at {len(moments)} moments, against −log 4 + 2 · JSD(p_data ‖ p_g), "
-        f"which the best D would reach and none exceeds (green; theorem 1). Both end at −log 4 = {signed(MINUS_LOG_4, 4)} (dotted): after "
-        f"{last['step']:,} updates V = {signed(last['value'], 4)} and its bound is {signed(last['optimum'], 4)}. Where V is below −log 4, "
-        f"D is worse than a constant ½."
+        f"V(D, G) of the D that training has (blue), integrated over x at {len(moments)} moments, against "
+        "−log 4 + 2 · JSD(p_data ‖ p_g), which the best D would reach and none exceeds (green; theorem 1). "
+        f"Both end at −log 4 = {signed(MINUS_LOG_4, 4)} (dotted): after {last['step']:,} updates V = "
+        f"{signed(last['value'], 4)} and its bound is {signed(last['optimum'], 4)}. Where V is below −log 4, "
+        "D is worse than a constant ½."
     )
     alt = (
-        f"The measured V is nowhere above its bound, which goes from {signed(moments[0]['optimum'], 2)} at the start to "
-        f"{signed(last['optimum'], 4)} at the end; there V is {signed(last['value'], 4)}, and −log 4 is {signed(MINUS_LOG_4, 4)}."
+        f"The measured V is nowhere above its bound, which goes from {signed(moments[0]['optimum'], 2)} at "
+        f"the start to {signed(last['optimum'], 4)} at the end; there V is {signed(last['value'], 4)}, and "
+        f"−log 4 is {signed(MINUS_LOG_4, 4)}."
     )
     return Drawn(canvas, "V(D, G) and its bound during training", caption, alt)
 
@@ -230,20 +247,22 @@ def gradients(theory: Any) -> Drawn:
         abs(g - form(d)) for name, (_, form) in forms.items() for g, d in zip(measured[name], at, strict=True)
     )
     caption = (
-        f"The gradient that reaches D's logit from each generator loss: by automatic differentiation of the losses that train the rows of "
-        f"the table (dots), and in closed form (lines). They differ by at most {gap:.0e}, as six digits are kept. At "
-        f"D(G(z)) = {at[0]:g}, for a fake that D is sure of, it is {measured['minimax'][0]:.4f} with the minimax loss and "
-        f"{measured['non-saturating'][0]:.4f} with the other."
+        "The gradient that reaches D's logit from each generator loss: by automatic differentiation of the "
+        "losses that train the rows of the table (dots), and in closed form (lines). They differ by at most "
+        f"{gap:.0e}, as six digits are kept. At D(G(z)) = {at[0]:g}, for a fake that D is sure of, it is "
+        f"{measured['minimax'][0]:.4f} with the minimax loss and {measured['non-saturating'][0]:.4f} with "
+        "the other."
     )
     alt = (
-        "On logarithmic axes the minimax loss's gradient falls in proportion to D(G(z)) as that goes to 0, and the non-saturating "
-        "one's stays near 1; both cross at D(G(z)) = ½. The measured dots lie on the lines."
+        "On logarithmic axes the minimax loss's gradient falls in proportion to D(G(z)) as that goes to 0, "
+        "and the non-saturating one's stays near 1; both cross at D(G(z)) = ½. The measured dots lie on the "
+        "lines."
     )
     return Drawn(canvas, "Gradients of the two generator losses", caption, alt)
 
 
 def signed(x: float, decimals: int) -> str:
-    """Return a number with the sign − of print."""
+    """Return a number with a typographic minus sign, − instead of -."""
     return f"{x:.{decimals}f}".replace("-", "−")
 
 

@@ -1,10 +1,13 @@
-"""By how much, and on which test images, does one row of the table explain the data better than another?
+"""By how much, and on which test images, does one row explain the data better?
 
-Two rows were scored on the same test images, so their difference is paired: image by image, d_i = log p_A(x_i) − log p_B(x_i) in nats. Its
-mean has the standard error sd(d) / √n, ddof 1, far smaller than the errors of both rows would suggest. Where the data set has folds, d is
-the mean of each fold, and n the number of folds. This error is over test images alone: it lacks the spread over training runs.
+Two rows were scored on the same test images, so their difference is paired: image by
+image, d_i = log p_A(x_i) − log p_B(x_i) in nats. Its mean has the standard error sd(d) /
+√n with ddof 1, far smaller than the errors of both rows would suggest. Where the data set
+has folds, d is the mean of each fold, and n the number of folds. This error is over test
+images alone: it lacks the spread over training runs.
 
-Here the arrays are gathered and the images chosen; the differences of the two rows that a reader picks are computed where he picks them.
+Here the arrays are gathered and the images chosen. The differences between the two rows
+that a reader picks are computed by the page's script.
 """
 
 from __future__ import annotations
@@ -26,9 +29,12 @@ from genmodel_bench.storage.store import sure
 from numpy.typing import NDArray
 
 SHOWN = (8, 4, 2, 1, 0)
-"""How many images each of two rows explains better by most are shown: as many as the budget allows."""
+"""How many images to show that one row explains best against another.
+
+The first of these numbers that keeps within the budget is taken.
+"""
 BUDGET = 4_000_000
-"""Bytes of the PNG that holds the images of all pairs."""
+"""Bytes, at most, of the PNG that holds the images of all pairs."""
 SIDE = 64
 """Images with a longer side are shrunk to this many pixels."""
 
@@ -40,9 +46,13 @@ Images = NDArray[np.uint8]
 class Comparison:
     """What each row says of each test image, and the images worth looking at.
 
-    `log_probs`: nats of each test image, (n,) float32, the mean over training seeds; `folds`: the fold of each, (n,) from 0, or None.
-    `images` are those in the PNG `sprite`, numbers of test images in order, `columns` in a row of it, each of `size` (h, w);
-    `shown` of them for each of two rows.
+    log_probs: nats of each test image, (n,) float32, the mean over training seeds.
+    folds: the fold of each test image, (n,) from 0, or None.
+    shown: how many images are shown for each of two rows.
+    images: the numbers of the test images in `sprite`, in order.
+    sprite: a PNG of these images.
+    columns: how many images are in a row of it.
+    size: (h, w) of each.
     """
 
     log_probs: dict[Key, NDArray[np.float32]]
@@ -55,7 +65,10 @@ class Comparison:
 
 
 def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
-    """Return the rows of one data set that can be compared, from the arrays under `cache`; None where there are not two, or no images."""
+    """Return what can be compared of one data set, from the arrays under `cache`.
+
+    None where fewer than two rows, or no images, are at hand.
+    """
     digests = {r.dataset_digest for r in sure(records)}
     if len(digests) != 1:
         return None
@@ -77,7 +90,10 @@ def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
 
 
 def row_means(records: Iterable[Record], cache: Path) -> dict[Key, NDArray[np.float32]]:
-    """Return log p of the test images, the mean over seeds, of each row of which the arrays of all seeds are at hand."""
+    """Return log p of the test images, the mean over seeds, of each row.
+
+    Rows are left out where the arrays of any seed are not at hand.
+    """
     means: dict[Key, NDArray[np.float32]] = {}
     for line in lines_of(list(records)):
         arrays = [(scores_of(r, cache) or {}).get("log_prob") for r in line.likelihoods]
@@ -88,7 +104,10 @@ def row_means(records: Iterable[Record], cache: Path) -> dict[Key, NDArray[np.fl
 
 
 def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[int]:
-    """Return the test images that are among the `shown` of any pair of rows, in order."""
+    """Return the test images with the largest differences between any two rows, in order.
+
+    They are the `shown` largest in each direction.
+    """
     found: set[int] = set()
     for a, b in combinations(log_probs, 2):
         order = np.argsort(a.astype(np.float64) - b, kind="stable")
@@ -97,7 +116,10 @@ def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[i
 
 
 def pixels(test: NDArray[Any], images: Sequence[int]) -> Images:
-    """Return those of the test images (n, c, h, w) that have these numbers, at most `SIDE` high and wide."""
+    """Return the test images with these numbers, at most `SIDE` high and wide.
+
+    `test` is (n, c, h, w).
+    """
     from PIL import Image
 
     h, w = test.shape[2:]
@@ -122,9 +144,8 @@ def mosaic(tiles: Images, columns: int) -> bytes:
     n, h, w = tiles.shape[:3]
     sheet = np.zeros((rows * columns, *tiles.shape[1:]), np.uint8)
     sheet[:n] = tiles
-    sheet = sheet.reshape(rows, columns, h, w, *tiles.shape[3:]).swapaxes(
-        1, 2
-    )  # (rows, columns, h, w) -> (rows, h, columns, w)
+    # (rows, columns, h, w) -> (rows, h, columns, w)
+    sheet = sheet.reshape(rows, columns, h, w, *tiles.shape[3:]).swapaxes(1, 2)
     buffer = io.BytesIO()
     Image.fromarray(sheet.reshape(rows * h, columns * w, *tiles.shape[3:])).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What is known of one row of the table, besides its numbers: settings, scores, provenance, cost?"""
+"""What is known of a row of the table besides its numbers: settings, provenance, cost?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from genmodel_bench.storage.record import Record
 
 PROVENANCE = {
-    "weights": "digest of the weights", "device": "device", "dtype": "number type", "threads": "threads", "deterministic": "deterministic",
-    "python": "Python", "versions": "versions", "commit": "commit", "created": "created", "dataset_digest": "digest of the data",
+    "weights": "digest of the weights", "device": "device", "dtype": "number type", "threads": "threads",
+    "deterministic": "deterministic", "python": "Python", "versions": "versions", "commit": "commit",
+    "created": "created", "dataset_digest": "digest of the data",
 }  # fmt: skip
-"""Columns of runs.csv that say how a row came about, as they are called in print."""
+"""Columns of runs.csv that say how a row was made, with their names in print."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,10 @@ class Block:
 
 
 def blocks(rows: Sequence[Record]) -> list[Block]:
-    """Return what the records of one row of the table say, those of all seeds and metrics; what none of them says is left out."""
+    """Return what the records of one row of the table say, of all seeds and metrics.
+
+    What none of them says is left out.
+    """
     found = [
         Block("Settings", settings(rows, lambda r: r.model_settings)),
         Block("Scores", scores(rows)),
@@ -39,7 +43,7 @@ def blocks(rows: Sequence[Record]) -> list[Block]:
 
 
 def settings(rows: Iterable[Record], column: Callable[[Record], str]) -> list[tuple[str, str]]:
-    """Return the settings in a column of JSON, by name."""
+    """Return the settings in a JSON column, by name."""
     parsed = [(r, json.loads(column(r))) for r in rows]
     names = list(dict.fromkeys(name for _, content in parsed for name in content))
     return [
@@ -49,7 +53,7 @@ def settings(rows: Iterable[Record], column: Callable[[Record], str]) -> list[tu
 
 
 def scores(rows: Iterable[Record]) -> list[tuple[str, str]]:
-    """Return every score with its own error, and the reason of each that is none."""
+    """Return every score with its own error, or the reason why there is none."""
     found: dict[str, list[tuple[Record, str]]] = {}
     for r in rows:
         error = f" ± {r.stderr:.3g}" if r.stderr is not None else ""
@@ -109,7 +113,7 @@ def by_metric(rows: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def by_seed(values: Iterable[tuple[Record, str]]) -> str:
-    """Return what all rows say, or, where they differ, what those of each seed say: '3 (seed 0); 4 (seed 1)'."""
+    """Return what all rows say, or what each seed's say: '3 (seed 0); 4 (seed 1)'."""
     said: dict[str, list[str]] = {}
     for r, text in values:
         seeds = said.setdefault(text, []) if text else []
@@ -123,7 +127,7 @@ def by_seed(values: Iterable[tuple[Record, str]]) -> str:
 
 
 def plain(value: object) -> str:
-    """Return a value of JSON as it is read by people: numbers to six digits, lists without their quotes."""
+    """Return a JSON value for people: numbers to six digits, lists without quotes."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,8 +1,10 @@
-"""How does everything that is known of a data set's rows become one page that needs nothing else, and that trusts no name in it?
+"""How does all that is known of a data set's rows become one self-contained, safe page?
 
-The page is a single file: pictures are data URIs, each once; style and script stand in it and are named by their digests in its
-Content-Security-Policy, so that nothing else would run or load, whatever a model is called. Without its script everything is there to read;
-with it the table sorts, details fold, and any two rows are compared. The same input gives the same bytes.
+The page is a single file that needs nothing else and trusts no name in it. Pictures are
+data URIs, each once. Style and script are inside it and named by their digests in its
+Content-Security-Policy, so that nothing else would run or load, whatever a model is
+called. Without the script everything is there to read; with it the table sorts, details
+fold, and any two rows are compared. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -34,16 +36,23 @@ SECTIONS: dict[Section, str] = {
     "distances": "Distances to training images",
     "theory": "Theory",
 }
-"""The sections of figures, in order, as they are headed."""
+"""The sections of figures, in order, with their headings."""
 NARROW = ("nats", "total ±", "published", "z", "NN ratio")
-"""The columns that a narrow screen shows unasked."""
+"""The columns that a narrow screen shows at first."""
 ENLARGED = 1.4
-"""How much larger than on paper a figure is shown whose file says how large that is: its 7 points become those of the text around."""
+"""How much larger than on paper a figure is shown, if its file gives its size.
+
+Its font of 7 points then has the size of the text around it.
+"""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: `kind` is "main", "wide" (not unasked on narrow screens) or "ledger" (unasked nowhere)."""
+    """A column of the table.
+
+    `kind` is "main", "wide" (at first hidden on narrow screens) or "ledger" (at first
+    hidden on all).
+    """
 
     title: str
     kind: str
@@ -51,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as printed, and as it is sorted: all its digits, or nothing."""
+    """A number as printed, and as sorted: all its digits, or nothing."""
 
     text: str
     value: str
@@ -60,7 +69,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure within the page: its PNG in base64 and the width it is shown at, in CSS pixels."""
+    """A figure in the page: its PNG in base64, and its width and height in CSS pixels."""
 
     id: str
     figure: Figure
@@ -70,13 +79,16 @@ class Picture:
 
     @property
     def broad(self) -> bool:
-        """Return whether it would be too small to read on a narrow screen, if it were to fit there."""
+        """Return whether it would be unreadable when shrunk to a narrow screen."""
         return self.width > 600
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table with its details; `first` in its group, `marks` of its notes."""
+    """A row of the table with its details.
+
+    `first` says that it is the first of its group; `marks` are the letters of its notes.
+    """
 
     id: str
     key: Key
@@ -96,7 +108,10 @@ def page(
     figures: Sequence[Figure],
     compared: Comparison | None,
 ) -> str:
-    """Return the page of one data set, HTML, from its table, its records, the figures at their paths and what can be compared."""
+    """Return the page of one data set as HTML.
+
+    `figures` are read from their paths; `compared` is what can be compared, if anything.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -106,7 +121,7 @@ def page(
     content = {
         "dataset": dataset,
         "policy": policy(css, js),
-        "css": Markup(css),  # our own files, not a stranger's text
+        "css": Markup(css),  # our own files, not a user's text
         "js": Markup(js),
         "columns": columns_of(table),
         "rows": rows,
@@ -138,13 +153,19 @@ def template(name: str) -> str:
 
 
 def policy(css: str, js: str) -> str:
-    """Return the Content-Security-Policy under which this style and this script are all that runs, and data URIs all that loads."""
+    """Return the page's Content-Security-Policy.
+
+    Only this style and this script run under it, and only data URIs load.
+    """
     style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def columns_of(table: Table) -> list[Column]:
-    """Return the columns that hold anything, those of Table 1 first."""
+    """Return the columns that are not empty, those of Table 1 first."""
     there = set(printed(table, str, str).columns)
     kinds = {name: "main" if name in NARROW else "wide" for name in HEADLINE} | {
         name: "ledger" for name in LEDGER if name not in HEADLINE
@@ -179,7 +200,10 @@ def name_of(key: Key) -> str:
 
 
 def sortable(value: Any) -> str:
-    """Return what a cell is sorted by, with all its digits: a number, the lower end of a range, or nothing where there is none."""
+    """Return what a cell is sorted by, with all its digits.
+
+    A number, the lower end of a range, or nothing where there is none.
+    """
     if isinstance(value, str):
         return value.split()[0]
     return "" if value is None or math.isnan(value) else repr(float(value))
@@ -191,7 +215,7 @@ def without(dataset: str, note: str) -> str:
 
 
 def embedded(figures: Sequence[Figure]) -> list[Picture]:
-    """Return the figures that are there, with their pixels."""
+    """Return the figures whose files exist, with their pixels."""
     from PIL import Image
 
     found: list[Picture] = []
@@ -207,7 +231,10 @@ def embedded(figures: Sequence[Figure]) -> list[Picture]:
 
 
 def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return a comparison as JSON can hold it, its rows in the order of the table, log p as base64 of little-endian float32."""
+    """Return a comparison as JSON can hold it, its rows in the order of the table.
+
+    log p is base64 of little-endian float32.
+    """
     from scipy.special import stdtrit
 
     names = [row.name for row in rows]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Published:
     """A mean test log-likelihood in nats and its standard error, as printed.
 
-    `sigma` is set where σ was fixed instead of chosen and ours is to be compared at it; `note` says how else it was made than ours.
+    `sigma` is set where σ was fixed instead of chosen; ours is then compared at that σ.
+    `note` says what else differs from our protocol.
     """
 
     value: float
@@ -18,7 +19,8 @@ class Published:
     note: str = ""
 
 
-# Goodfellow et al. (2014), Table 1. The authors' released code trains the non-saturating loss; deep GSN's number was made with one chain.
+# Goodfellow et al. (2014), Table 1. The authors' released code trains the non-saturating
+# loss; deep GSN's number was made with one chain.
 PUBLISHED = {
     ("dbn", "mnist"): Published(138, 2),
     ("dbn", "tfd"): Published(1909, 66),
@@ -34,14 +36,16 @@ PUBLISHED = {
 }
 
 REMARKS = {
-    "olivetti": "olivetti stands in for TFD, which is not open: the same code and protocol, other faces, other numbers."
+    "olivetti": "olivetti stands in for TFD, which is not open: the same code and protocol, other faces, "
+    "other numbers."
 }
-"""What has to be said of a data set's numbers."""
+"""What readers have to know of a data set's numbers."""
 EMPTY = {"tfd": "the Toronto Face Database is given by its owners on request and was not at hand; see README"}
 """Why a data set of the paper may have no numbers of ours."""
 
 CONTENT = {"mnist": "7c9a2c122718cbe0", "fashion-mnist": "e2aa501d8b9b5d7d"}
-"""The digest of a data set's content where its files are the published ones: beside other content no published number stands.
+"""The content digests of data sets whose files are the published ones.
 
-CIFAR-10 is not among them: its files were not at hand byte for byte, and no number of it is compared.
+Beside other content no published number is printed. CIFAR-10 is not among them: its files
+were not at hand byte for byte, and no number of it is compared.
 """

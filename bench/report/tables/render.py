@@ -11,12 +11,13 @@ from genmodel_bench.storage.record import inert
 LEGEND = (
     (
         "nats",
-        "Parzen-window log-likelihood of the test images, higher is better, mean over draws and training seeds",
+        "Parzen-window log-likelihood of the test images, higher is better, mean over draws and training "
+        "seeds",
     ),
     (
         "total ±",
-        "the root of test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and ≥ marks what is known "
-        "without it (in the CSV: where seed ± is empty)",
+        "the root of test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and "
+        "≥ marks what is known without it (in the CSV: where seed ± is empty)",
     ),
     ("test ±", "standard error over the test n images, or folds"),
     ("draw ±", "standard deviation over sample sets drawn from one trained model"),
@@ -52,14 +53,20 @@ LEDGER = (
     "minutes",
     "MiB",
 )
-"""The columns of the two tables into which a data set's numbers are printed; the CSV holds all of them in one."""
+"""The columns of the two tables that are printed for a data set.
+
+The CSV holds all of them in one.
+"""
 SIDE_BY_SIDE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z")
-"""The columns of each data set where several stand side by side."""
+"""The columns of each data set where several are printed side by side."""
 SECOND = "Where the uncertainty comes from, whose weights were sampled, and what it took:"
 
 
 def to_csv(table: Table) -> str:
-    """Return the numbers with all their digits, one line per row and one column 'data set: column' each, and the notes."""
+    """Return the numbers with all their digits, and the notes.
+
+    One line per row; the columns are called 'data set: column'.
+    """
     flat = table.numbers.copy()
     flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
@@ -70,7 +77,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return pipe tables, the reference rows under a line of their own, the legend and the notes."""
+    """Return pipe tables, with reference rows set apart, the legend and the notes."""
     tables = f"\n\n{SECOND}\n\n".join(pipe_table(table, columns) for columns in halves(table))
     notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
     return "\n\n".join([tables, *table.remarks, legend_as_text(), notes])
@@ -100,9 +107,10 @@ def pipe_table(table: Table, columns: Sequence[str]) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Return booktabs tabulars with a \midrule above the reference rows, the legend and the notes; needs booktabs and graphicx.
+    r"""Return booktabs tabulars, the legend and the notes.
 
-    They are set small, and shrunk to the line where they would still be wider.
+    A \midrule stands above the reference rows; booktabs and graphicx are needed. The
+    tables are set small, and shrunk to the width of the line if they are still wider.
     """
     footnotes = [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
     notes = [escape_latex(note) for note in (*table.remarks, legend_as_text(), *footnotes)]
@@ -122,7 +130,10 @@ def tabular(table: Table, columns: Sequence[str]) -> str:
     i = first_reference(table)
     if i:
         lines.insert(lines.index(r"\midrule") + 1 + i, r"\midrule")
-    start = r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    start = (
+        r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}"
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    )
     return "\n".join([start, *lines, "}}"])
 
 
@@ -132,7 +143,10 @@ def printed(
     superscript: Callable[[str], str],
     columns: Sequence[str] = tuple(COLUMNS),
 ) -> pd.DataFrame:
-    """Return `columns` of the table as text, after the names with the letters of their notes; what is empty all down is left out."""
+    """Return `columns` of the table as text, after names with the letters of their notes.
+
+    Columns that are empty throughout are left out.
+    """
     several = len(table.numbers.columns.unique(0)) > 1
     names = []
     for key in table.numbers.index:
@@ -185,9 +199,9 @@ def escape_markdown(text: str) -> str:
 
 
 LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--",
-    "≥": r"$\geq$", "²": r"$^2$",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--", "≥": r"$\geq$", "²": r"$^2$",
 }  # fmt: skip
 
 

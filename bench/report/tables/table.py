@@ -1,4 +1,7 @@
-"""Which numbers stand in Table 1? Rows are models, columns data sets; every rendering prints these."""
+"""Which numbers are in Table 1?
+
+Rows are models, columns data sets; every rendering prints these numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +18,29 @@ from genmodel_bench.storage.record import ROLES, Record
 
 KEY = ["role", "model", "variant", "samples"]
 COLUMNS = {
-    "nats": 1, "total ±": 1, "test ±": 1, "test n": 0, "draw ±": 1, "draws": 0, "seed ±": 1, "seeds": 0, "N": 0, "σ": 4,
-    "published": 1, "published ±": 1, "z": 1, "NN ratio": 3, "copies %": 1,
+    "nats": 1, "total ±": 1, "test ±": 1, "test n": 0, "draw ±": 1, "draws": 0, "seed ±": 1, "seeds": 0,
+    "N": 0, "σ": 4, "published": 1, "published ±": 1, "z": 1, "NN ratio": 3, "copies %": 1,
     "epoch": 0, "epochs": 0, "valid last": 1, "valid best": 1, "minutes": 2, "MiB": 0,
 }  # fmt: skip
 """The columns of a data set with the decimals that are printed."""
 
 Key = tuple[str, str, str, int]
-"""A row: (role, model, variant, number of samples): log-likelihoods from different numbers of samples do not mix."""
+"""A row: (role, model, variant, number of samples).
+
+Log-likelihoods from different numbers of samples are not comparable.
+"""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers by row (a `Key`) and column (data set, column of `COLUMNS`), and each row's notes."""
+    """Numbers by row (a `Key`) and (data set, column of `COLUMNS`); notes by row."""
 
     numbers: pd.DataFrame
     notes: dict[Key, list[str]] = field(default_factory=dict)
 
     @property
     def remarks(self) -> list[str]:
-        """Return what has to be said of the data sets."""
+        """Return what readers have to know of the data sets."""
         return [REMARKS[dataset] for dataset in self.numbers.columns.unique(0) if dataset in REMARKS]
 
     @property
@@ -44,9 +50,10 @@ class Table:
 
 
 def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
-    """Return the table of all records, best first within models, users' samples and reference rows.
+    """Return the table of all records: models, then users' samples, then reference rows.
 
-    A data set of `beside` that has no records becomes a column of published values, with a note that says why it is empty.
+    Each of these groups is sorted best first. A data set of `beside` without records
+    becomes a column of published values, with a note that says why it is empty otherwise.
     """
     if not records:
         return Table(
@@ -92,9 +99,10 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
 def summarise(
     dataset: str, rows: Sequence[Record], *, published: bool
 ) -> tuple[dict[str, object], list[str]]:
-    """Return one model's numbers on one data set, from its records of all seeds, and its notes; doubtful records count for nothing.
+    """Return one model's numbers on one data set, from all seeds, and its notes.
 
-    `published` says whether a published value may stand beside.
+    Doubtful records do not count. `published` says whether a published value may be
+    printed beside ours.
     """
     numbers: dict[str, object] = {"N": rows[0].samples}
     notes = [f"{dataset}: left out: {text}" for text in left_out([r for r in rows if r.doubt])]
@@ -120,7 +128,8 @@ def summarise(
         notes += note
     elif published:
         notes.append(
-            f"{dataset}: published values do not stand beside: its content, {content}, is not that of the published files"
+            f"{dataset}: published values do not stand beside: its content, {content}, is not that of the "
+            "published files"
         )
     for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
         average = mean(r.value for r in values_of(rows, "neighbours", quantity))
@@ -134,10 +143,11 @@ def values_of(rows: Iterable[Record], metric: str, quantity: str) -> list[Record
 
 
 def ledger(scored: Sequence[Record]) -> dict[str, object]:
-    """Return the uncertainties of the mean over seeds, each with its n, from the headline rows of all seeds.
+    """Return the uncertainties of the mean over seeds, each with its n.
 
-    The test images are the same for every seed: their error does not average out. The spread over seeds contains that over draws.
-    With one seed the spread over seeds is unknown, and the total a lower bound.
+    `scored` are the headline rows of all seeds. The test images are the same for every
+    seed: their error does not average out. The spread over seeds contains that over
+    draws. With one seed the spread over seeds is unknown, and the total a lower bound.
     """
     return {
         "total ±": total_error(scored),
@@ -151,7 +161,10 @@ def ledger(scored: Sequence[Record]) -> dict[str, object]:
 
 
 def total_error(rows: Sequence[Record]) -> float:
-    """Return the standard error of the mean of one quantity's rows, one for each seed; of a single one a lower bound."""
+    """Return the standard error of the mean of one quantity's rows, one for each seed.
+
+    With a single row it is a lower bound.
+    """
     seeds = spread(rows)
     if seeds is not None:
         runs = seeds / math.sqrt(len(rows))
@@ -163,7 +176,11 @@ def total_error(rows: Sequence[Record]) -> float:
 def comparison(
     dataset: str, rows: Sequence[Record], scored: Sequence[Record]
 ) -> tuple[dict[str, object], list[str]]:
-    """Return the published value beside ours and z, our mean minus it over the root of the summed squares of both errors, and notes."""
+    """Return the published value, its error and z as columns, and notes.
+
+    z is our mean minus the published one, over the root of the sum of both squared
+    errors.
+    """
     published = PUBLISHED.get((rows[0].model, dataset))
     if not published:
         return {}, []
@@ -172,7 +189,8 @@ def comparison(
         ours = values_of(rows, "parzen", f"at_sigma_{published.sigma:g}")
         average = mean(r.value for r in ours) or 0.0
         notes = [
-            f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: {average:.1f} nats"
+            f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: "
+            f"{average:.1f} nats"
         ]
     z = ((mean(r.value for r in ours) or 0.0) - published.value) / math.hypot(
         total_error(ours), published.stderr
@@ -181,31 +199,34 @@ def comparison(
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that are there, or None."""
+    """Return the mean of the values that are not None, or None if there are none."""
     there = [value for value in values if value is not None]
     return math.fsum(there) / len(there) if there else None
 
 
 def spread(rows: Sequence[Record]) -> float | None:
-    """Return the standard deviation of values over seeds, or None of a single one."""
+    """Return the standard deviation of values over seeds, or None of a single one.
+
+    ddof is 1.
+    """
     values = [r.value for r in rows if r.value is not None]
     return statistics.stdev(values) if len(values) > 1 else None
 
 
 def root_mean_square(values: Iterable[float | None]) -> float | None:
-    """Return the root of the mean square of the values that are there, or None."""
+    """Return the root of the mean square of the values that are not None, or None."""
     square = mean(None if value is None else value**2 for value in values)
     return None if square is None else math.sqrt(square)
 
 
 def with_seeds(rows: Iterable[Record]) -> list[str]:
-    """Return the statuses of rows, each with the seeds it befell: 'parzen: warning: … (seeds 0, 1)'."""
+    """Return the statuses of rows with their seeds: 'parzen: warning: … (seed 0, 1)'."""
     found = grouped(rows, lambda r: f"{r.metric}: {r.status}")
     return [text + (f" (seed {seeds_of(group)})" if seeds_of(group) else "") for text, group in found.items()]
 
 
 def left_out(rows: Iterable[Record]) -> list[str]:
-    """Return in words which rows are not to be believed, and why: '2 rows (seed 1): was edited since it was made'."""
+    """Return which rows are doubted, and why: '2 rows (seed 1): was edited since …'."""
     found = []
     for doubt, group in grouped(rows, lambda r: r.doubt).items():
         seeds = f" (seed {seeds_of(group)})" if seeds_of(group) else ""
@@ -214,7 +235,7 @@ def left_out(rows: Iterable[Record]) -> list[str]:
 
 
 def grouped(rows: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
-    """Return rows by a text that they share, in the order in which these come."""
+    """Return rows by a text that they share, in the order of first appearance."""
     found: dict[str, list[Record]] = {}
     for r in rows:
         found.setdefault(key(r), []).append(r)
@@ -227,35 +248,45 @@ def seeds_of(rows: Iterable[Record]) -> str:
 
 
 def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
-    """Return a note for each row whose log-likelihood exceeds that of real training images."""
+    """Return a note for each row with a higher score than real training images.
+
+    The score is the Parzen log-likelihood in nats.
+    """
     found = []
     for key, value in numbers["nats"].dropna().items():
-        data = ("reference", "data", "", key[3])  # of as many samples
+        data = ("reference", "data", "", key[3])  # with as many samples
         real = numbers["nats"].get(data)
         if real is not None and value > real:
             found.append(
                 (
                     key,
-                    f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is at its end here",
+                    f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is "
+                    "at its end here",
                 )
             )
     return found
 
 
 def other_sample_sizes(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
-    """Return a note for each row that was scored with another number of samples than most."""
+    """Return a note for each row scored with another number of samples than most."""
     scored = numbers["nats"].dropna().index
     sizes = pd.Series([key[3] for key in scored], index=[key[0] == "samples" for key in scored], dtype=int)
     if sizes.nunique() < 2:
         return []
-    ours = sizes[~sizes.index.to_numpy(dtype=bool)]  # what most of the models have, where there are models
+    ours = sizes[~sizes.index.to_numpy(dtype=bool)]  # of models, where there are any
     usual = int((sizes if ours.empty else ours).mode().max())
-    note = f"{dataset}: not comparable with rows of another N: the log-likelihood grows with the number of samples"
+    note = (
+        f"{dataset}: not comparable with rows of another N: "
+        "the log-likelihood grows with the number of samples"
+    )
     return [(key, note) for key in scored if key[3] != usual]
 
 
 def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by role, and within it best first: by the mean over data sets of the rank of their log-likelihood there."""
+    """Return the rows sorted by role, and within a role best first.
+
+    The best has the lowest rank of its log-likelihood, in the mean over data sets.
+    """
     values = numbers.xs("nats", axis=1, level=1).astype(float)
     rank = values.rank(ascending=False, pct=True).mean(axis=1).fillna(math.inf)
     order = sorted(range(len(numbers)), key=lambda i: (ROLES.index(numbers.index[i][0]), rank.iloc[i]))
@@ -271,13 +302,20 @@ def in_order_of(records: Sequence[Record]) -> list[Key]:
 
 
 def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:
-    """Return whether a published value may stand in a row: of a model, 10,000 samples, nothing changed but epochs, draws, determinism."""
+    """Return whether a published value may be printed in a row.
+
+    It has to be a model with 10,000 samples and nothing changed but epochs, draws and
+    determinism.
+    """
     role, _, _, samples = key
     return role == "model" and samples == 10_000 and set(options) <= {"epochs", "draws", "deterministic"}
 
 
 def sigma(rows: Sequence[Record]) -> Any:
-    """Return the bandwidth of the rows, or its range where seeds, draws or folds chose differently."""
+    """Return the bandwidth of the rows, σ, or its range where they have several.
+
+    Seeds, draws and folds may choose differently.
+    """
     settings = [json.loads(r.metric_settings) for r in rows]
     values = sorted({value for each in settings for value in each.get("sigmas", [each["sigma"]])})
     return span(values, 4)
