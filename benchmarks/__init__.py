@@ -1,1 +1,4 @@
-"""How fast is what people run, next to a floor or a rival timed in the same process? Ratios, never seconds alone."""
+"""How fast is the code, next to a floor or a rival timed in the same process?
+
+The results are ratios, never seconds alone.
+"""

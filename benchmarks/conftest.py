@@ -1,4 +1,7 @@
-"""Which fixtures do the benchmarks share: the place they run at, real images, and a comparison of two sides in one run?"""
+"""Which fixtures do the benchmarks share?
+
+The device and threads they run on, real images, and a comparison of two sides in one run.
+"""
 
 import os
 from dataclasses import dataclass
@@ -34,7 +37,7 @@ def place_of(config):
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
-    machine_info.clear()  # among what it holds are the host's name and flags of the processor
+    machine_info.clear()  # it holds the host's name and the processor's flags
     machine_info.update({**place_of(config).describe(), "part": is_part(config)})
 
 
@@ -50,7 +53,10 @@ def seeded():
 
 @pytest.fixture(scope="session")
 def mnist_root(tmp_path_factory):
-    """Where MNIST lies in torchvision's layout; where it is not on this machine, random images of its shape."""
+    """The folder of MNIST in torchvision's layout.
+
+    Where MNIST is not on this machine: random images of its shape.
+    """
     root = Path(os.environ.get("BENCH_DATA") or DEFAULT_ROOT).expanduser()
     if (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
         return root
@@ -66,7 +72,7 @@ def mnist(mnist_root):
 
 @dataclass(frozen=True)
 class Title:
-    """What is compared, in words: the table's section and row, the other side, and the size of the work."""
+    """The words of a comparison: section, row, the other side, the size of the work."""
 
     section: str
     ours: str
@@ -75,7 +81,7 @@ class Title:
 
 
 def size_of(x, s):
-    """Return the size of all pairs of x: (n, d) and s: (N, d), as the tables write it."""
+    """Return the size of all pairs of x: (n, d) and s: (N, d), as a table shows it."""
     return f"{len(x):,} × {len(s):,} × {x.shape[1]:,}"
 
 
@@ -98,10 +104,11 @@ def time_both(
     note="",
     **facts,
 ):
-    """Time two sides in turn; what is found stands in the benchmark's extra_info.
+    """Time two sides in turn; the results are in the benchmark's extra_info.
 
-    `share` is the part of the work that the other side is given where all of it would take hours: its seconds are divided by it.
-    `target` is the ratio that is aimed at, `facts` are more numbers for the tables.
+    `share` is the part of the work given to the other side where all of it would take
+    hours: its seconds are divided by `share`. `target` is the ratio aimed at, `facts` are
+    more numbers for the tables.
     """
     threads, wait = threads or place.threads, place.synchronise
     with limited(threads):

@@ -1,18 +1,23 @@
 """Has a ratio moved beyond its own spread since the stored runs?
 
-`python -m benchmarks.gate NEW.json [--store]`. In logarithms, with `before` the median over R stored runs, b the spread of a
-benchmark's ratio between runs and w the standard error of its median over the rounds of one run, a change counts when
+`python -m benchmarks.gate NEW.json [--store]`. In logarithms, with `before` the median
+over R stored runs, b the spread of a benchmark's ratio between runs and w the standard
+error of its median over the rounds of one run, a change counts when
 
-    |log now − log before|  >  max(log 1.05, 4.5 · √(b² · (1 + π/2R) + max(0, w_now² − 4 w_stored²))).
+    |log now − log before|
+        > max(log 1.05, 4.5 · √(b² · (1 + π/2R) + max(0, w_now² − 4 w_stored²))).
 
-b contains the w of an ordinary run: only a run twice as noisy adds its own. Few runs say little of b: its square is the mean of the
-benchmark's own, R − 1 times, and of that of all of them, 16 times; both are robust. Of a first run b is not known and taken as
-2 %, with w; under 0.8 % it never goes. With five runs stored or more, a slowdown of 30 % is hardly missed (`tests/test_gate.py`).
+b contains the w of an ordinary run: only a run more than twice as noisy adds its own.
+A few runs estimate b poorly: b² is the mean of the benchmark's own, with weight R − 1,
+and of that over all benchmarks, with weight 16; both are robust estimates. Where no
+benchmark has two stored runs, b is 2 %, combined with w; it is at least 0.8 %. With five
+or more stored runs, a slowdown of 30 % is hardly ever missed (`tests/test_gate.py`).
 Only runs on one kind of machine are compared: the same processor and threads, or GPU.
 
-Exit code: 0 nothing is slower, 3 something is, 4 something stored could not be compared, or nothing was, 2 a file cannot be read. `--store`
-adds the run to the stored ones, of which the last ten count; where a ratio has moved the new one replaces them: storing says, this is how
-fast it is now.
+Exit code: 0 nothing is slower, 3 something is, 4 something stored could not be compared
+or nothing could, 2 a file cannot be read. `--store` adds the run to the stored ones, of
+which the last ten are kept. Where a ratio has moved, the new run replaces them: the new
+speed becomes the one to compare with.
 """
 
 from __future__ import annotations
@@ -35,17 +40,20 @@ from benchmarks.ratios import spread
 
 STORED = Path(__file__).parent / "ratios.json"
 LEAST, TIMES = 1.05, 4.5
-"""The change that always passes, and how many spreads do: of runs of fifty benchmarks, one in a hundred raises a false alarm."""
+"""The change that always passes, and the number of spreads that does.
+
+With 4.5 spreads, one in a hundred runs of fifty benchmarks raises a false alarm.
+"""
 BLIND = 1.3
-"""A limit beyond which a benchmark is called noisy."""
+"""A benchmark with a higher limit than this is called noisy."""
 KEPT = 10
-"""Stored runs of a benchmark, the last ones."""
+"""The number of runs that are stored of a benchmark: the last ones."""
 UNKNOWN, SMALLEST = 0.02, 0.008
-"""The spread between runs where one run says nothing of it, and the smallest that is believed."""
+"""The spread between runs that is assumed where it is unknown, and its lower bound."""
 DISTURBED = 2.0
-"""A run whose rounds spread by so many times more than those of the stored ones adds the excess to the limit."""
+"""A run noisier than this many times the stored ones adds the excess to the limit."""
 WEIGHT = 16
-"""The runs that the spread of all benchmarks counts for."""
+"""The number of runs that the spread over all benchmarks counts for."""
 
 Finding = Literal["slower", "faster", "unchanged", "new", "missing", "not comparable"]
 Stored = dict[str, dict[str, list[dict[str, Any]]]]
@@ -54,7 +62,10 @@ Stored = dict[str, dict[str, list[dict[str, Any]]]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is found of one benchmark: its ratio before and now, and by what factor it would have had to change to count."""
+    """The finding on one benchmark.
+
+    Its ratio before and now, and the factor from which a change counts.
+    """
 
     name: str
     finding: Finding
@@ -64,7 +75,7 @@ class Verdict:
     reason: str = ""
 
     def __str__(self) -> str:
-        """Return the line that is shown."""
+        """Return the printed line."""
         numbers = ""
         if self.before and self.now and self.limit:
             change = f"{self.now / self.before - 1:+.1%}"
@@ -73,7 +84,7 @@ class Verdict:
 
 
 def compare(stored: Mapping[str, Sequence[Mapping[str, Any]]], run: Run) -> list[Verdict]:
-    """Return the verdict on each benchmark of a run, and on each that is stored for its kind of machine."""
+    """Return the verdicts on a run's benchmarks and on those stored for its machine."""
     usual = usual_spread(stored)
     verdicts = [
         judge(stored.get(name, ()), measured, usual, versions_of(run))
@@ -89,12 +100,15 @@ def compare(stored: Mapping[str, Sequence[Mapping[str, Any]]], run: Run) -> list
 
 
 def versions_of(run: Run) -> str:
-    """Return the versions of Python and of the packages that a run was made with: a rival may get faster too."""
+    """Return a run's versions of Python and packages: a rival may get faster too."""
     return f"{run.place.get('python', '')} {run.place.get('versions', '')}".strip()
 
 
 def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | None, versions: str) -> Verdict:
-    """Return the verdict on one benchmark from its stored runs; `usual` is the spread between runs of the others."""
+    """Return the verdict on one benchmark from its stored runs.
+
+    `usual` is the spread between runs over all benchmarks.
+    """
     if not before:
         return Verdict(now.name, "new", now=now.ratio, reason="nothing is stored of it")
     same = [r for r in before if r["what"] == now.what]
@@ -121,20 +135,26 @@ def judge(before: Sequence[Mapping[str, Any]], now: Measured, usual: float | Non
 
 
 def pooled(own: float, runs: int, usual: float) -> float:
-    """Return the spread between runs of a benchmark from its own over so many `runs` and the usual one."""
+    """Return a benchmark's spread between runs: its own, pooled with the usual one."""
     return max(SMALLEST, math.sqrt(((runs - 1) * own**2 + WEIGHT * usual**2) / (runs - 1 + WEIGHT)))
 
 
 def usual_spread(stored: Mapping[str, Sequence[Mapping[str, Any]]]) -> float | None:
-    """Return the spread between runs over all benchmarks with two stored runs or more, robustly; None without any."""
+    """Return a robust spread between runs, over all benchmarks with two runs or more.
+
+    None where there is no such benchmark.
+    """
     several = [[math.log(r["ratio"]) for r in runs] for runs in stored.values() if len(runs) > 1]
-    # from a mean of R, deviations are short by √((R − 1)/R)
+    # deviations from the mean of R values are too small by √((R − 1)/R)
     off = [abs(v - mean(logs)) * math.sqrt(len(logs) / (len(logs) - 1)) for logs in several for v in logs]
     return 1.4826 * median(off) if off else None
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 if something is slower, 4 if nothing could be compared or something stored could not, else 0."""
+    """Return 3 if something is slower, else 4 or 0.
+
+    4: something stored could not be compared, or nothing could.
+    """
     findings = {v.finding for v in verdicts}
     if "slower" in findings:
         return 3
@@ -142,7 +162,10 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
 
 
 def store(stored: Stored, run: Run, verdicts: Sequence[Verdict]) -> Stored:
-    """Return the stored runs with a new one among them; what moved, or became another comparison, begins anew."""
+    """Return the stored runs with a new one added.
+
+    A benchmark that moved, or became another comparison, starts anew.
+    """
     kind = run.place["kind"]
     anew = {v.name for v in verdicts if v.finding in ("slower", "faster", "not comparable")}
     runs = {name: list(entries) for name, entries in stored.get(kind, {}).items()}
@@ -154,7 +177,10 @@ def store(stored: Stored, run: Run, verdicts: Sequence[Verdict]) -> Stored:
 
 
 def read_stored(path: Path) -> Stored:
-    """Return the stored runs, none where there is no file. Raises BenchError for a file that is not of them."""
+    """Return the stored runs, none where there is no file.
+
+    Raises BenchError where the file does not hold stored ratios.
+    """
     if not path.exists():
         return {}
     stored = read_json(path)
@@ -169,11 +195,14 @@ def read_stored(path: Path) -> Stored:
         raise BenchError(
             f"{path}: not stored ratios; take it from the repository again, or delete it to begin anew"
         ) from error
-    return stored  # type: ignore[no-any-return]  # its parts were looked at
+    return stored  # type: ignore[no-any-return]  # checked above
 
 
 def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
-    """Print the verdict on each benchmark of the run at `new`, keep the run if asked to, and return the exit code. Raises BenchError."""
+    """Print the verdicts on the run at `new` and return the exit code.
+
+    `keep` stores the run. Raises BenchError.
+    """
     run, stored = read_run(new), read_stored(stored_at)
     kind = run.place["kind"]
     if run.place["quick"]:
@@ -197,7 +226,8 @@ def gate(new: Path, stored_at: Path, *, keep: bool) -> int:
     blind = sum((v.limit or 0) > BLIND for v in verdicts)
     if blind:
         print(
-            f"{blind} of them were so noisy that {BLIND - 1:.0%} would not have shown: run again with nothing beside it"
+            f"{blind} of them were so noisy that {BLIND - 1:.0%} would not have shown: "
+            "run again with nothing beside it"
         )
     return exit_code(verdicts)
 

@@ -1,7 +1,10 @@
-"""What do Parzen's time and memory grow with? One process for each size, so that the peak of one is not hidden under another's.
+"""What do Parzen's time and memory grow with?
 
-`python -m benchmarks.growth --N 10000 --n 100 --d 784 [--file CENTRES.npy] ...` prints the seconds of the estimate and of a matrix
-product of the same size, made in turn, and the estimate's peak of memory above its inputs. With a file the centres are mapped from it.
+Each size has a process of its own, because one's peak would hide a smaller one's.
+`python -m benchmarks.growth --N 10000 --n 100 --d 784 [--file CENTRES.npy] ...` prints
+the seconds of the estimate and of a matrix product of the same size, timed in turn, and
+the estimate's peak of memory above its inputs. With a file the centres are mapped from
+it.
 """
 
 from __future__ import annotations
@@ -26,13 +29,13 @@ from benchmarks.ratios import interleave, plan, warm
 
 SIGMA = 0.2
 AT_ONCE = 2**16
-"""Centres in one product of the floor."""
+"""The number of centres in one product of the floor."""
 HOME = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Size:
-    """N centres, n points, d dimensions; the centres mapped from `file`, or random ones."""
+    """N centres, n points, d dimensions; centres mapped from `file`, or random ones."""
 
     N: int
     n: int
@@ -42,7 +45,11 @@ class Size:
 
 @dataclass(frozen=True)
 class Grown:
-    """What one process found: the seconds by round of the estimate and of the product, and MiB above the inputs (None: not told)."""
+    """The measurements of one process.
+
+    The seconds by round of the estimate and of the product, and the peak in MiB above the
+    inputs, None where the system does not report it.
+    """
 
     our_seconds: list[float]
     other_seconds: list[float]
@@ -50,7 +57,7 @@ class Grown:
 
 
 def in_process(size: Size, place: Place, *, budget: float) -> Grown:
-    """Return what a fresh process finds of this size."""
+    """Measure this size in a fresh process."""
     options = [f"--{name}={value}" for name, value in asdict(size).items() if value is not None]
     options += [f"--device={place.device}", f"--threads={place.threads}", f"--budget={budget}"]
     done = subprocess.run(
@@ -62,12 +69,13 @@ def in_process(size: Size, place: Place, *, budget: float) -> Grown:
 
 
 def measure(size: Size, place: Place, *, budget: float) -> Grown:
-    """Return what this process, which must be fresh, finds of this size."""
+    """Measure this size in this process, which must be fresh."""
     torch.manual_seed(0)
     x, s = torch.rand(size.n, size.d).to(place.device), centres(size).to(place.device)
-    s.sum()  # every page of a mapped file is resident now: it belongs to the inputs
+    s.sum()  # loads every page of a mapped file, which is part of the inputs
     estimate = partial(parzen_log_probs, x, s, [SIGMA])
-    parzen_log_probs(x[:2], s[:100], [SIGMA])  # libraries start their threads and take their workspaces
+    # libraries start their threads and allocate workspaces
+    parzen_log_probs(x[:2], s[:100], [SIGMA])
     before = resident_mib(place.device)
     with Cost(place.device) as cost:
         estimate()
@@ -82,18 +90,24 @@ def centres(size: Size) -> Tensor:
     """Return the first N rows of the file, mapped, or random ones: (N, d)."""
     if size.file is None:
         return torch.rand(size.N, size.d)
-    # mapped as private to this process: torch warns of arrays that it must not write to
+    # copy-on-write: torch warns about read-only arrays
     return torch.from_numpy(np.load(size.file, mmap_mode="c")[: size.N])
 
 
 def multiply(x: Tensor, s: Tensor, out: Tensor) -> None:
-    """Make the matrix product of x: (n, d) and s: (N, d), 65,536 centres at a time, into the n · min(N, 65,536) numbers of `out`."""
+    """Compute the product of x: (n, d) and s: (N, d), 65,536 centres at a time.
+
+    `out` holds n · min(N, 65,536) numbers.
+    """
     for part in s.split(AT_ONCE):
         torch.mm(x, part.T, out=out[: len(x) * len(part)].view(len(x), len(part)))
 
 
 def resident_mib(device: torch.device) -> float | None:
-    """Return the memory that this process holds now, on the device or resident, or None where the system does not tell."""
+    """Return this process's memory in MiB, on the GPU or resident.
+
+    None where the system does not report it.
+    """
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device) / 2**20
     try:
@@ -112,7 +126,7 @@ def write_centres(path: Path, N: int, d: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure the size of the command line and print it as one line of JSON."""
+    """Measure the size given on the command line and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     options: list[tuple[str, Any]] = [
         ("--N", int),

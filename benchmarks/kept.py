@@ -17,7 +17,10 @@ from benchmarks.ratios import standard_error
 
 @dataclass(frozen=True)
 class Measured:
-    """One benchmark of a run: its name, what was compared in words, the ratio of each round, and all it has in the JSON."""
+    """One benchmark of a run.
+
+    Its name, the comparison in words, the ratio of each round, and its extra_info.
+    """
 
     name: str
     what: str
@@ -26,12 +29,12 @@ class Measured:
 
     @property
     def ratio(self) -> float:
-        """Return the median over rounds."""
+        """Return the median over the rounds."""
         return median(self.ratios)
 
     @property
     def error(self) -> float:
-        """Return the standard error of the logarithm of `ratio`, from the spread of the rounds."""
+        """Return the standard error of log `ratio`, from the spread of the rounds."""
         return standard_error(self.ratios)
 
 
@@ -44,7 +47,10 @@ class Run:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raises BenchError, one line, for one that cannot be read."""
+    """Return the content of a JSON file.
+
+    Raises BenchError, of one line, where it cannot be read.
+    """
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -54,7 +60,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_run(path: Path) -> Run:
-    """Return a run. Raises BenchError for a file that is none."""
+    """Return a run. Raises BenchError for a file that holds none."""
     content = read_json(path)
     try:
         place = content["machine_info"]
@@ -70,7 +76,10 @@ def read_run(path: Path) -> Run:
 
 
 def measured_of(benchmark: Mapping[str, Any]) -> Measured:
-    """Return a benchmark of pytest-benchmark's JSON. Raises KeyError, TypeError or ValueError where it is none of ours."""
+    """Return one benchmark from pytest-benchmark's JSON.
+
+    Raises KeyError, TypeError or ValueError where it is not one of ours.
+    """
     info = benchmark["extra_info"]
     ratios = [float(r) for r in info["ratios"]]
     if not ratios or not all(0 < r < math.inf for r in ratios):

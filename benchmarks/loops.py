@@ -1,8 +1,11 @@
-"""How do people write the training loop by hand? DataLoader, eager PyTorch, `loss.item()` at each step.
+"""How do people write the training loop by hand?
 
-The GAN's is that of PyTorch's DCGAN tutorial, with SGD: D on real images, D on fakes without G's gradient, D's step, then G through D
-on the same fakes. Its arithmetic is not the same as ours: D sees the fakes twice, and ours updates both players from one pass. The VAE's is
-that of pytorch/examples. Nets, sizes and minibatches are ours.
+With a DataLoader, eager PyTorch, and `loss.item()` at each step.
+
+The GAN's loop is that of PyTorch's DCGAN tutorial, with SGD: D on real images, D on fakes
+without G's gradient, D's step, then G through D on the same fakes. Its arithmetic is not
+the same as ours: D sees the fakes twice, and ours updates both players from one pass. The
+VAE's loop is that of pytorch/examples. Nets, sizes and minibatches are ours.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from torchvision.datasets import MNIST
 
 
 def torchvision_images(root: Path, n: int, *, workers: int) -> DataLoader[Any]:
-    """Return shuffled minibatches of 100 of the first n images of torchvision's MNIST, each image decoded when its turn comes."""
+    """Return shuffled minibatches of 100 of the first n images of torchvision's MNIST.
+
+    Each image is decoded when it is drawn.
+    """
     images = Subset(MNIST(root, train=True, transform=transforms.ToTensor()), range(n))
     return DataLoader(
         images, batch_size=100, shuffle=True, num_workers=workers, pin_memory=torch.cuda.is_available()
@@ -27,7 +33,7 @@ def torchvision_images(root: Path, n: int, *, workers: int) -> DataLoader[Any]:
 
 
 def tensor_images(x: Tensor) -> DataLoader[Any]:
-    """Return shuffled minibatches of 100 of images that lie in memory as floats: (n, c, h, w)."""
+    """Return shuffled minibatches of 100 of images in memory, as floats: (n, c, h, w)."""
     return DataLoader(
         TensorDataset(x.cpu(), torch.zeros(len(x))),
         batch_size=100,

@@ -1,7 +1,9 @@
-"""How do a run's numbers become the tables of docs/performance.md? `python -m benchmarks.page NEW.json [--dry-run]`.
+"""How do a run's numbers become the tables of docs/performance.md?
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the prose around it is nobody's but its author's. The run is kept
-beside the page, as docs/performance.json. The tables of a quick run, of a part of the benchmarks, and of `--dry-run` are printed instead.
+`python -m benchmarks.page NEW.json [--dry-run]`. A table stands between
+`<!-- table: NAME -->` and `<!-- end -->`; the text around it is written by hand. The run
+is kept beside the page, as docs/performance.json. The tables of a quick run, of a run of
+some benchmarks only, and of `--dry-run` are printed instead.
 """
 
 from __future__ import annotations
@@ -22,21 +24,21 @@ from benchmarks.ratios import exponent
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 UPPER = {"N": 4, "n": 3, "d": 4}
-"""How many of the largest sizes an exponent is fitted to: under them fixed costs count."""
+"""An exponent is fitted to this many of the largest sizes: below, fixed costs count."""
 ERROR_TARGET = 5e-3
-"""Nats that float32 may cost."""
+"""The largest error that float32 may cause, in nats."""
 MEMORY_TARGET = 512
-"""MiB above the inputs, at any N."""
+"""The most memory above the inputs, in MiB, at any N."""
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, its first column to the left and the others to the right."""
+    """Return a table, its first column aligned left and the others right."""
     lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def time_of(seconds: float) -> str:
-    """Return seconds with three digits and the unit that suits them."""
+    """Return seconds with three digits, in a unit that fits."""
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if seconds * factor >= 1 or unit == "µs":
             return f"{number(seconds * factor)} {unit}"
@@ -44,7 +46,7 @@ def time_of(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return three digits, and thousands apart."""
+    """Return a number with three digits, or its thousands separated."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -61,7 +63,7 @@ def in_section(run: Run, section: str) -> list[Measured]:
 
 
 def named(m: Measured) -> str:
-    """Return what a row is of, with what has to be known to read it."""
+    """Return the label of a row, with its note."""
     return f"{m.info['ours']} ({m.info['note']})" if m.info["note"] else str(m.info["ours"])
 
 
@@ -76,7 +78,7 @@ def theirs(m: Measured) -> str:
 
 
 def machine_table(run: Run) -> str:
-    """Name the machine, as a line."""
+    """Return one line that names the machine."""
     p = run.place
     where = f"{p['kind']} (processor {p['cpu']}, {p['system']})"
     return f"Measured on {where} at {p['date']}, commit {p['commit']}, Python {p['python']}, {p['versions']}."
@@ -93,7 +95,7 @@ def parzen_table(run: Run) -> str:
 
 
 def error_table(run: Run) -> str:
-    """Show the errors of float32, and what float64 would take."""
+    """Show the errors of float32, and its time over that of float64."""
     rows = []
     for m in in_section(run, "error"):
         error = m.info["facts"]["error_nats"]
@@ -111,7 +113,7 @@ def error_table(run: Run) -> str:
 
 
 def rivals_table(run: Run) -> str:
-    """Compare Parzen with what others offer, the slowest first."""
+    """Compare Parzen with other implementations, the slowest first."""
     found = sorted(in_section(run, "rivals"), key=lambda m: m.ratio)
     header = ["rival", "threads", "its time", "ours", "times faster", "largest difference, nats", "note"]
     rows = []
@@ -153,7 +155,7 @@ def floor_table(run: Run, section: str) -> str:
 
 
 def loops_table(run: Run) -> str:
-    """Compare the harness with loops by hand, in steps per second."""
+    """Compare the harness with loops written by hand, in steps per second."""
     rows = []
     for m in in_section(run, "loops"):
         steps = m.info["facts"]["steps"]
@@ -163,7 +165,7 @@ def loops_table(run: Run) -> str:
 
 
 def shares_table(run: Run) -> str:
-    """Show what share of a step's time its kinds of operators take."""
+    """Show the share of a step's time that each kind of operator takes."""
     found = in_section(run, "steps")
     kinds = list(found[0].info["facts"]["shares"]) if found else []
     rows = [[named(m), *(f"{m.info['facts']['shares'][kind]:.0%}" for kind in kinds)] for m in found]
@@ -171,7 +173,7 @@ def shares_table(run: Run) -> str:
 
 
 def seeds_table(run: Run) -> str:
-    """Compare ways of training several seeds, in seconds per cell of the registered number of epochs."""
+    """Compare ways of training several seeds, in seconds per cell of all its epochs."""
     rows = []
     for m in in_section(run, "seeds"):
         facts = m.info["facts"]
@@ -210,7 +212,7 @@ def startup_table(run: Run) -> str:
 
 
 def growth_table(run: Run) -> str:
-    """Show how time and memory grow, with the fitted exponents in a table of their own."""
+    """Show how time and memory grow, with a second table of fitted exponents."""
     found = in_section(run, "growth")
     rows = []
     for m in found:
@@ -236,7 +238,7 @@ def growth_table(run: Run) -> str:
 
 
 def exponents(found: Sequence[Measured], axis: str, upper: int) -> list[str]:
-    """Return the row of fitted exponents of one axis, empty where there are too few sizes."""
+    """Return one axis's row of fitted exponents, empty where there are too few sizes."""
     along = [m for m in found if m.info["facts"]["axis"] == axis]
     if len(along) < 2:
         return []
@@ -265,13 +267,16 @@ TABLES: dict[str, Callable[[Run], str]] = {
 
 
 def of_run(run: Run) -> set[str]:
-    """Return the names of the tables for which a run has numbers; two are made of the steps."""
+    """Return the names of the tables that a run has numbers for; the steps have two."""
     sections = {m.info["section"] for m in run.benchmarks.values()}
     return {"machine", *sections, *(["shares"] if "steps" in sections else [])}
 
 
 def filled(page: str, run: Run) -> str:
-    """Return the page with each of its tables made of a run. Raises BenchError unless the marks name each table once."""
+    """Return the page with its tables filled from a run.
+
+    Raises BenchError unless the page marks each table once.
+    """
     marks = re.findall(r"<!-- table: (.*?) -->", page)
     if sorted(marks) != sorted(TABLES) or page.count("<!-- end -->") != len(marks):
         found, expected = ", ".join(marks), ", ".join(TABLES)
@@ -286,17 +291,20 @@ def filled(page: str, run: Run) -> str:
 
 
 def write(new: Path, page: Path) -> None:
-    """Fill the tables of `page` from the run at `new`, and keep the run beside it. Raises BenchError."""
+    """Fill the tables of `page` from the run at `new`, and keep the run beside it.
+
+    Raises BenchError where a table has no numbers, or a file cannot be read.
+    """
     run = read_run(new)
     empty = TABLES.keys() - of_run(run)
     if empty:
         raise BenchError(
-            f"{new}: nothing for the tables of {', '.join(sorted(empty))}; the page is left as it was; run all the benchmarks"
+            f"{new}: nothing for the tables of {', '.join(sorted(empty))}; "
+            "the page is left as it was; run all the benchmarks"
         )
     text = filled(page.read_text(), run)
-    content = read_json(
-        new
-    )  # what pytest-benchmark tells of the repository, and its own statistics, are left out
+    # pytest-benchmark's facts about the repository and its own statistics are left out
+    content = read_json(new)
     benchmarks = [{key: b[key] for key in ("name", "fullname", "extra_info")} for b in content["benchmarks"]]
     kept = json.dumps(
         {"machine_info": content["machine_info"], "benchmarks": benchmarks},

@@ -16,23 +16,26 @@ from threadpoolctl import threadpool_limits
 
 @dataclass(frozen=True)
 class Place:
-    """Where the benchmarks of one session run; `quick` shrinks every size, to try them."""
+    """Where the benchmarks of one session run; `quick` shrinks every size, for trials."""
 
     device: torch.device
     threads: int
     quick: bool
 
     def synchronise(self) -> None:
-        """Wait until the device has done all it was given."""
+        """Wait until the device has finished its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def size(self, full: int, quick: int) -> int:
-        """Return a size: the one of the full run, or of the quick one."""
+        """Return the size for a full run, or for a quick one."""
         return quick if self.quick else full
 
     def describe(self) -> dict[str, Any]:
-        """Return what names this place in the JSON: `kind` is what two runs must share for their ratios to compare."""
+        """Return the description of this place for the JSON.
+
+        Two runs must share its `kind` for their ratios to compare.
+        """
         return {
             "kind": machine_kind(self.device, self.threads),
             "cpu": cpu_name(),
@@ -47,15 +50,16 @@ class Place:
 
 
 def machine_kind(device: torch.device, threads: int) -> str:
-    """Return the GPU's name; or the processor's, with the vector instructions that torch uses on it and the threads."""
+    """Return the GPU's name, or the processor's with its instructions and the threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    # Hypervisors hide the model behind names like 'Intel(R) Xeon(R) Processor': the instructions tell some of them apart.
+    # Hypervisors hide the model behind names like 'Intel(R) Xeon(R) Processor': the
+    # instructions tell some of them apart.
     return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {threads} thread{'s' * (threads != 1)}"
 
 
 def cpu_name() -> str:
-    """Return the processor's own name, where the system tells it."""
+    """Return the processor's model name, as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -66,7 +70,7 @@ def cpu_name() -> str:
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
-    """Give torch, and every BLAS and OpenMP library of this process, the same number of threads; and back as they were."""
+    """Set the threads of torch and all BLAS and OpenMP libraries; restore them after."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -77,7 +81,10 @@ def limited(threads: int) -> Iterator[None]:
 
 
 def replayed(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """Return `work` as one CUDA graph, so that a floor of many small products is not one of launching them; as it is on a CPU."""
+    """Return `work` as one CUDA graph; on a CPU, `work` itself.
+
+    Without a graph, a floor of many small products would measure their launches.
+    """
     if device.type != "cuda":
         return work
     side = torch.cuda.Stream(device)

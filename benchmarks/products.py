@@ -1,8 +1,10 @@
-"""Which matrix products does a training step, or drawing samples, need at least: the floor of its time?
+"""Which matrix products does a training step, or drawing samples, need at least?
 
-A product (m, k, n) is one of (m, k) by (k, n). A linear layer on b rows costs (b, k, n) forward, (k, b, n) for the gradient of its weights
-and (b, n, k) for that of its input, where that is asked for. What a loss does not depend on, what is only logged, and everything that is no
-product of matrices (activations, noise, updates) is left out. Convolutional nets have no such list.
+They are the floor of its time. A product (m, k, n) is one of (m, k) by (k, n). A linear
+layer on b rows costs (b, k, n) forward, (k, b, n) for the gradient of its weights and
+(b, n, k) for that of its input, where it is needed. Left out are: what a loss does not
+depend on, what is only logged, and everything that is not a product of matrices
+(activations, noise, updates). There is no list for convolutional nets.
 """
 
 from __future__ import annotations
@@ -19,18 +21,27 @@ Product = tuple[int, int, int]
 
 
 def layer(b: int, k: int, n: int, *, weights: bool = True, inputs: bool = True) -> list[Product]:
-    """Return the products of a linear layer k -> n on b rows, forward and the asked ones of backward."""
+    """Return the products of a linear layer k -> n on b rows, forward and backward.
+
+    `weights` and `inputs` say which gradients are computed.
+    """
     return [(b, k, n), *[(k, b, n)] * weights, *[(b, n, k)] * inputs]
 
 
 def gan_nets(c: gan.Config, d: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the sizes (inputs, outputs) of the linear layers of G and D; a maxout layer's outputs are all its pieces."""
+    """Return the sizes (inputs, outputs) of the linear layers of G and D.
+
+    The outputs of a maxout layer are all its pieces.
+    """
     D = [(a, b * c.pieces) for a, b in pairwise([d, *c.discriminator])]
     return list(pairwise([c.latent, *c.front, *c.generator, d])), [*D, (c.discriminator[-1], 1)]
 
 
 def gan_step(c: gan.Config, d: int) -> list[Product]:
-    """Return the products of a simultaneous update: D learns from b images and b fakes, G through D from the fakes."""
+    """Return the products of a simultaneous update.
+
+    D learns from b images and b fakes, G from the fakes, through D.
+    """
     b = c.batch_size
     G, D = gan_nets(c, d)
     of_d = [p for i, (k, n) in enumerate(D) for p in layer(2 * b, k, n, inputs=i > 0)]
@@ -45,20 +56,26 @@ def vae_step(c: vae.Config, d: int) -> list[Product]:
 
 
 def rbm_step(c: Any, d: int, hidden: int, *, chains: int) -> list[Product]:
-    """Return the products of one update of an RBM: the positive phase, the chains' Gibbs steps, both gradients."""
+    """Return the products of an RBM's update: positive phase, Gibbs steps, gradients."""
     b, m = c.batch_size, chains
     moves = [(m, hidden, d), (m, d, hidden)] * c.gibbs_steps
     return [(b, d, hidden), *moves, (d, b, hidden), (d, m, hidden)]
 
 
 def cae_step(c: cae.Config, d: int) -> list[Product]:
-    """Return the products of one step of the bottom layer, whose weights the code and the reconstruction share."""
+    """Return the products of one step of the bottom layer.
+
+    The code and the reconstruction share its weights.
+    """
     b, k = c.batch_size, c.hidden[0]
     return layer(b, d, k, inputs=False) + layer(b, k, d)
 
 
 def gsn_step(c: gsn.Config, d: int) -> list[Product]:
-    """Return the products of one step over all walkbacks; the last one's second layer reaches no loss, the first one's is zero."""
+    """Return the products of one step over all walkbacks.
+
+    The last walkback's second layer reaches no loss, and the first one's is zero.
+    """
     b, (k1, k2) = c.batch_size, c.hidden
     up = layer(b, d, k1, inputs=False) + layer(b, k1, d)
     return up * c.walkbacks + (layer(b, k1, k2) + layer(b, k2, k1)) * (c.walkbacks - 1)
@@ -68,30 +85,30 @@ STEPS: dict[type, Callable[[Any, int], list[Product]]] = {
     gan.Config: gan_step,
     vae.Config: vae_step,
     rbm.Config: lambda c, d: rbm_step(c, d, c.hidden, chains=c.chains if c.persistent else c.batch_size),
-    # the bottom one of several learns by CD
+    # where there are several RBMs, the bottom one is trained by CD
     dbn.Config: lambda c, d: rbm_step(c, d, c.hidden[0], chains=c.batch_size),
     cae.Config: cae_step,
     gsn.Config: gsn_step,
 }
-"""By the class of a Config: the products of a step of the first stage on images of d pixels."""
+"""Class of a Config -> products of a step of its first stage on images of d pixels."""
 
 
 def gibbs(sizes: Sequence[int], steps: int, n: int) -> list[Product]:
-    """Return the products of n Gibbs chains in the top layer of an RBM stack of `sizes`, passed down at the end."""
+    """Return the products of n Gibbs chains in a stack's top RBM, and of the way down."""
     *below, top = pairwise(sizes)
     down = [(n, k, d) for d, k in reversed([*below, top])]
     return [(n, top[1], top[0]), (n, top[0], top[1])] * steps + down
 
 
 def cae_samples(c: cae.Config, d: int, n: int) -> list[Product]:
-    """Return the products of n walks: up, a step with the Jacobian of the top layer, down."""
+    """Return the products of n walks: up, a step with the top layer's Jacobian, down."""
     up = [(n, a, b) for a, b in pairwise([d, *c.hidden])]
     down = [(m, b, a) for m, a, b in reversed(up)]
     return [*up, down[0], up[-1], *down] * c.sample_steps
 
 
 def gsn_samples(c: gsn.Config, d: int, n: int) -> list[Product]:
-    """Return the products of the chains: n parallel ones of `sample_steps`, or a single one of n."""
+    """Return the products of n chains of `sample_steps`, or of one chain of n steps."""
     k1, k2 = c.hidden
     rows, steps = (1, n) if c.chain == "consecutive" else (n, c.sample_steps)
     return [(rows, d, k1), (rows, k1, d)] * steps + [(rows, k1, k2), (rows, k2, k1)] * (steps - 1)
@@ -105,16 +122,16 @@ SAMPLES: dict[type, Callable[[Any, int, int], list[Product]]] = {
     cae.Config: cae_samples,
     gsn.Config: gsn_samples,
 }
-"""By the class of a Config: the products of drawing n samples of d pixels."""
+"""Class of a Config -> the products of drawing n samples of d pixels."""
 
 
 def flops(products: Sequence[Product]) -> int:
-    """Return the floating-point operations of all `products`: a multiplication and an addition for each of mkn."""
+    """Return the floating-point operations of `products`: 2mkn for each."""
     return sum(2 * math.prod(p) for p in products)
 
 
 def multiply(products: Sequence[Product], device: torch.device) -> Callable[[], None]:
-    """Return a call that makes all `products` one after another, by torch.mm into memory it already has."""
+    """Return a call that computes all `products` in turn, into memory it already has."""
     made = {
         p: (torch.rand(p[0], p[1]), torch.rand(p[1], p[2]), torch.empty(p[0], p[2])) for p in set(products)
     }

@@ -1,7 +1,10 @@
-"""How do others compute log p under a Parzen window? One function each: x: (n, d), s: (N, d), float32 -> (n,), nats.
+"""How do others compute log p under a Parzen window?
 
-SciPy's `gaussian_kde` is not among them: its windows have the samples' covariance (times a factor), not a given σ in all directions, and at
-N = 10,000, d = 784 that covariance is singular for MNIST, whose edge pixels are constant.
+One function each: x: (n, d), s: (N, d), float32 -> (n,), nats.
+
+SciPy's `gaussian_kde` is not among them: its windows have the samples' covariance (times
+a factor), not a given σ in all directions, and at N = 10,000, d = 784 that covariance is
+singular for MNIST, whose edge pixels are constant.
 """
 
 from __future__ import annotations
@@ -17,12 +20,15 @@ Rival = Callable[[Tensor, Tensor, float], Tensor]
 
 
 def log_norm(N: int, d: int, sigma: float) -> float:
-    """Return the logarithm of what a sum of N windows is divided by."""
+    """Return the logarithm of the number that a sum of N windows is divided by."""
     return math.log(N) + d * math.log(sigma * math.sqrt(2 * math.pi))
 
 
 def released(x: Tensor, s: Tensor, sigma: float) -> Tensor:
-    """Broadcast, as the authors' `parzen_ll.py` does in Theano: all differences at once, of 10 points at a time (its 100 take 9 GB)."""
+    """Broadcast all differences at once, as the authors' `parzen_ll.py` does in Theano.
+
+    10 points at a time: the 100 of that script take 9 GB.
+    """
     parts = []
     for batch in x.split(10):
         a = (batch[:, None, :] - s[None, :, :]) / sigma  # (10, N, d)
@@ -33,7 +39,10 @@ def released(x: Tensor, s: Tensor, sigma: float) -> Tensor:
 
 
 def chunked(x: Tensor, s: Tensor, sigma: float) -> Tensor:
-    """Write ‖x‖² + ‖s‖² − 2 x·s for 1,000 points at a time, and torch's logsumexp of it: what one writes who knows the trick."""
+    """Compute ‖x‖² + ‖s‖² − 2 x·s for 1,000 points at a time, then torch's logsumexp.
+
+    This is what people write who know that formula.
+    """
     parts, s2 = [], s.square().sum(1)
     for batch in x.split(1000):
         d2 = batch.square().sum(1, keepdim=True) + s2 - 2 * batch @ s.T  # (1000, N)
@@ -42,22 +51,29 @@ def chunked(x: Tensor, s: Tensor, sigma: float) -> Tensor:
 
 
 def cdist(x: Tensor, s: Tensor, sigma: float) -> Tensor:
-    """Call torch.cdist for 1,000 points at a time, and torch's logsumexp: what one writes who does not."""
+    """Call torch.cdist for 1,000 points at a time, then torch's logsumexp.
+
+    This is what people write who do not know the formula of `chunked`.
+    """
     parts = [(-torch.cdist(batch, s).square() / (2 * sigma**2)).logsumexp(1) for batch in x.split(1000)]
     return torch.cat(parts) - log_norm(len(s), x.shape[1], sigma)
 
 
 def scipy_float64(x: Tensor, s: Tensor, sigma: float) -> Tensor:
-    """Call SciPy's cdist and logsumexp, which compute in float64: the oracle, and slow on one thread."""
+    """Call SciPy's cdist and logsumexp in float64: the oracle, slow on its one thread."""
     from scipy.spatial.distance import cdist as distances
     from scipy.special import logsumexp
 
-    d2 = distances(x.cpu().double().numpy(), s.cpu().double().numpy(), "sqeuclidean")  # (n, N)
+    # (n, N)
+    d2 = distances(x.cpu().double().numpy(), s.cpu().double().numpy(), "sqeuclidean")
     return torch.from_numpy(logsumexp(-d2 / (2 * sigma**2), axis=1) - log_norm(len(s), x.shape[1], sigma))
 
 
 def keops(x: Tensor, s: Tensor, sigma: float) -> Tensor:
-    """Reduce a symbolic (n, N) matrix with KeOps, which is never stored: compiled code, on a CPU for all threads, or CUDA."""
+    """Reduce a symbolic (n, N) matrix with KeOps; the matrix is never stored.
+
+    Compiled code, for all threads of a CPU or for CUDA.
+    """
     from pykeops.torch import LazyTensor
 
     points, centres = LazyTensor(x[:, None, :].contiguous()), LazyTensor(s[None, :, :].contiguous())
@@ -66,12 +82,12 @@ def keops(x: Tensor, s: Tensor, sigma: float) -> Tensor:
 
 
 def kernel_density(s: Tensor, sigma: float) -> Any:
-    """Return scikit-learn's KernelDensity with its tree of the centres built: `score_density` asks it."""
+    """Return scikit-learn's KernelDensity, its tree of the centres built."""
     from sklearn.neighbors import KernelDensity
 
     return KernelDensity(bandwidth=sigma).fit(s.cpu().numpy())
 
 
 def score_density(density: Any, x: Tensor) -> Tensor:
-    """Return what a KernelDensity says of x."""
+    """Return the log density of x under a KernelDensity."""
     return torch.from_numpy(density.score_samples(x.cpu().numpy()))

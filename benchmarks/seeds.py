@@ -1,7 +1,9 @@
-"""How can several seeds of one small model be trained: one after another, side by side, or all in one batched step?
+"""How can several seeds of one small model be trained?
 
-The batched step is written by hand for the VAE, as `torch.func` wants it: noise from outside, weights stacked along a first dimension. Each
-seed keeps its own generator and draws in the harness's order, so that it sees the minibatches and the noise of its solo run.
+One after another, side by side, or all in one batched step. The batched step is written
+by hand for the VAE, as `torch.func` needs it: noise is passed in, weights are stacked
+along a first dimension. Each seed keeps its own generator and draws in the harness's
+order, so that it sees the minibatches and the noise of its solo run.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ def one_after_another(config: Any, x: Tensor, seeds: Sequence[int]) -> list[dict
 
 
 class SideBySide:
-    """Worker processes that share the threads, as those of `bench run --jobs N`; starting them is not timed."""
+    """Worker processes that share the threads, like those of `bench run --jobs N`.
+
+    Starting them is not timed.
+    """
 
     def __init__(self, jobs: int, threads: int, device: torch.device) -> None:
         self.jobs, self.device = jobs, str(device)
@@ -48,26 +53,24 @@ class SideBySide:
 
 
 def from_array(config: Any, x: Any, device: str, seed: int) -> dict[str, Any]:
-    """Train one seed in a worker process; images come and weights go as arrays."""
+    """Train one seed in a worker process; images and weights are passed as arrays."""
     weights = alone(config, torch.tensor(x, device=device), seed)
     return {name: p.cpu().numpy() for name, p in weights.items()}
 
 
 def batched(config: vae.Config, x: Tensor, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
-    """Train all seeds of a VAE in one step for all: their weights are stacked, (seeds, ...)."""
+    """Train all seeds of a VAE in shared steps; weights are stacked, (seeds, ...)."""
     models, generators = zip(*(begun(config, x, seed) for seed in seeds), strict=True)
     weights = {name: p.detach().clone() for name, p in stack_module_state(list(models))[0].items()}
     slopes = vmap(grad_and_value(partial(negative_bound, models[0])))
     optimiser = torch.optim.Adam(weights.values(), lr=config.lr, fused=True)
     size = config.batch_size
     for _ in range(config.epochs):
-        orders = torch.stack(
-            [torch.randperm(len(x), generator=g, device=x.device) for g in generators]
-        )  # (seeds, n)
+        # (seeds, n)
+        orders = torch.stack([torch.randperm(len(x), generator=g, device=x.device) for g in generators])
         for i in range(len(x) // size):
-            minibatch = x[orders[:, i * size : (i + 1) * size]].flatten(
-                2
-            )  # (seeds, size, c, h, w) -> (seeds, size, d)
+            # (seeds, size, c, h, w) -> (seeds, size, d)
+            minibatch = x[orders[:, i * size : (i + 1) * size]].flatten(2)
             eps = torch.stack(
                 [torch.randn(size, config.latent, generator=g, device=x.device) for g in generators]
             )
@@ -79,7 +82,7 @@ def batched(config: vae.Config, x: Tensor, seeds: Sequence[int]) -> list[dict[st
 
 
 def begun(config: vae.Config, x: Tensor, seed: int) -> tuple[vae.VAE, torch.Generator]:
-    """Return an untrained VAE as the harness begins with it, and a generator that goes on from there."""
+    """Return an untrained VAE as in the harness, and a generator in the same state."""
     seed_everything(seed)
     model = config.build((x.shape[1], x.shape[2], x.shape[3])).to(x.device)
     model.initialise(x)
@@ -89,7 +92,10 @@ def begun(config: vae.Config, x: Tensor, seed: int) -> tuple[vae.VAE, torch.Gene
 
 
 def negative_bound(model: vae.VAE, weights: dict[str, Tensor], x: Tensor, eps: Tensor) -> Tensor:
-    """Return the loss of `vae.VAE.step` for one seed's weights, minibatch x: (n, d) and noise eps: (n, k)."""
+    """Return the loss of `vae.VAE.step` for the weights of one seed.
+
+    x: (n, d) is the minibatch, eps: (n, k) the noise.
+    """
 
     def net(part: str, value: Tensor) -> Any:
         own = {name.removeprefix(f"{part}."): p for name, p in weights.items() if name.startswith(part)}

@@ -1,4 +1,7 @@
-"""Where does the time of a training step go? Shares of its operators' own time, as torch's profiler counts it."""
+"""Where does the time of a training step go?
+
+Shares of the operators' own time, as torch's profiler measures it.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,10 @@ KINDS = (
 
 
 def shares(step: Callable[[], Any], *, steps: int = 20, cuda: bool = False) -> dict[str, float]:
-    """Return what share of the operators' own time each of KINDS takes over `steps` calls of `step`, eager.
+    """Return the share of the operators' own time that each of KINDS takes.
 
-    An operator's own time is without that of the operators it calls; on CUDA it is that of its kernels.
+    Measured over `steps` eager calls of `step`. An operator's own time leaves out that of
+    the operators it calls; on CUDA it is that of its kernels.
     """
     for _ in range(3):
         step()
@@ -50,12 +54,12 @@ def shares(step: Callable[[], Any], *, steps: int = 20, cuda: bool = False) -> d
 
 
 def kind_of(event: Any) -> str:
-    """Return which of KINDS an operator's event belongs to, from its name and from what called it."""
+    """Return which of KINDS an operator's event belongs to, by its name and callers."""
     callers, caller = [], event
     while caller is not None:
         callers.append(caller.name)
         caller = caller.cpu_parent
-    if any(name in PRODUCTS for name in callers):  # a copy that a product makes is its own
+    if any(name in PRODUCTS for name in callers):  # copies made by a product count as it
         return "matrix products"
     if any(name.startswith("Optimizer.step#") for name in callers):
         return "update of the weights"

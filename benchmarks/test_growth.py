@@ -1,6 +1,7 @@
-"""How do Parzen's time and memory grow with the number of centres N, of points n, and with d?
+"""How do Parzen's time and memory grow with N centres, with n points, and with d?
 
-The centres of the curve against N lie in one memory-mapped file. The other two are random ones in memory.
+The centres of the curve against N are in one memory-mapped file; the other two curves
+have random centres in memory.
 """
 
 import os
@@ -19,16 +20,16 @@ AXES = {
 }
 CASES = [(axis, value) for axis, (_, values) in AXES.items() for value in values]
 QUICK = 2
-"""Sizes of each axis in a quick run."""
+"""The number of sizes of each axis in a quick run."""
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory, place):
-    """A .npy of centres, as large as the disk and the memory allow."""
+    """A .npy file of centres, as large as the disk and the memory allow."""
     path = tmp_path_factory.mktemp("growth") / "centres.npy"
     sizes = AXES["N"][1][: QUICK if place.quick else None]
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # the pages of the file stay in memory beside all else, or the disk is measured
+    # the file's pages must stay in memory, or the disk would be measured
     N = max(N for N in sizes if N * 784 * 4 < min(shutil.disk_usage(path.parent).free, memory) / 2)
     write_centres(path, N, 784)
     yield path, N

@@ -1,4 +1,7 @@
-"""How far are the Parzen window and the nearest neighbour from one matrix product of their size, in time and from float64 in nats?"""
+"""How far are the Parzen window and the nearest neighbour from one matrix product?
+
+In time, next to a product of their size, and in nats, from float64.
+"""
 
 from functools import partial
 
@@ -16,7 +19,7 @@ SECTION, FLOOR = "parzen", "one `torch.mm` of 10,000 × 10,000 × 784"
 
 @pytest.fixture(scope="module")
 def images(place, mnist):
-    """Test and training images, (n, d) and (N, d), the floor's size."""
+    """Test images (n, d) and training images (N, d), of the floor's size."""
     n = place.size(10_000, 500)
     return mnist.test[:n].flatten(1).to(place.device), mnist.train[:n].flatten(1).to(place.device)
 
@@ -57,7 +60,7 @@ def test_nearest_neighbour(compare, images, floor):
 
 @pytest.mark.parametrize("side", [28, 48])
 def test_error_in_float32(compare, place, mnist, side):
-    """The error is that at the σ, of the paper's ten, and the image where it is largest."""
+    """The error is the largest over the paper's ten σ and all images."""
     n, N = place.size(200, 20), place.size(10_000, 300)
     x, s = (
         interpolate(part, (side, side), mode="bilinear").flatten(1).to(place.device)

@@ -1,7 +1,8 @@
-"""How much faster is the Parzen estimate than what others offer for it? Each is first seen to compute the same number.
+"""How much faster is the Parzen estimate than other implementations of it?
 
-Where a rival would take minutes it is given a part of the points, and its seconds are scaled by their number. A rival that
-uses one thread by nature is compared with one thread on both sides.
+Each rival must first compute the same number. One that would take minutes is given a part
+of the points, and its seconds are scaled by their number. One that can use one thread
+only is compared with one thread on both sides.
 """
 
 import pytest
@@ -12,7 +13,7 @@ from benchmarks.conftest import Title, size_of
 
 SIGMA = 0.2
 AGREED = 0.05
-"""Nats: float32 without a centre loses a few hundredths at d = 784."""
+"""Nats: float32 without centring loses a few hundredths at d = 784."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def images(place, mnist):
 
 @pytest.fixture
 def against(compare, images):
-    """Compare with a rival that is asked of the first `points` test images."""
+    """Compare with a rival that is given the first `points` test images."""
 
     def run(name, rival, points, *, agrees=True, threads=None, note=""):
         x, s = images
@@ -90,7 +91,10 @@ def test_scipy(against, place, images):
 
 
 def test_kernel_density(against, place, images):
-    """Nothing is asserted of its numbers: scikit-learn 1.9.1 is wrong at this d (`metrics/windows.py`)."""
+    """Its numbers are not checked: scikit-learn 1.9.1 is wrong at this d.
+
+    See `metrics/windows.py`.
+    """
     density = rivals.kernel_density(images[1], SIGMA)
     ask = lambda x: rivals.score_density(density, x)  # noqa: E731
     note = "one thread on both sides; its tree was built before; **its numbers are wrong** at this d"

@@ -1,7 +1,9 @@
-"""How far is drawing samples from its matrix products, for each kind of model at the paper's size?
+"""How far is drawing samples from its matrix products, for each kind of model?
 
-The time of a chain does not depend on its training: the nets are as they were built. Models that run chains draw 200 images where the
-others draw 10,000, which would take them minutes, and the chains of 1,000 steps are 20; `deep-gsn-chain` takes one step for each image.
+Sizes are the paper's. The time of a chain does not depend on training: the nets are
+untrained. Models that run chains draw 200 images, because 10,000, as the others draw,
+would take minutes; of chains of 1,000 steps there are 20. `deep-gsn-chain` takes one
+step for each image.
 """
 
 from dataclasses import replace

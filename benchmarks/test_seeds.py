@@ -1,4 +1,7 @@
-"""Which way of training several seeds of one small model is the fastest, and does a seed keep its numbers?"""
+"""Which way of training several seeds of one small model is the fastest?
+
+And does each seed keep its numbers?
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -13,7 +16,7 @@ from benchmarks.conftest import Title
 
 @pytest.fixture(scope="module")
 def small(place):
-    """The VAE of the digits and their images: cells of seconds."""
+    """The VAE of the digits, their images, and its full epochs: a cell takes seconds."""
     config = settings_for("vae", "digits")
     return replace(config, epochs=place.size(30, 2)), load("digits").train.to(place.device), config.epochs
 
@@ -28,7 +31,8 @@ def test_seeds(compare, place, small, way, count):
     batched = way == "one batched step"
     ours = seeds.batched if batched else seeds.SideBySide(int(way[0]), place.threads, place.device)
     try:
-        # Rounding grows from step to step: one epoch says whether it is the same computation, all of them what is left of it.
+        # Rounding grows from step to step: one epoch shows whether it is the same
+        # computation, all of them how much of the agreement is left.
         first = replace(config, epochs=1)
         after = [
             seeds.furthest(seeds.one_after_another(c, x, some), ours(c, x, some)) for c in (first, config)

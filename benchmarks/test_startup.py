@@ -1,4 +1,4 @@
-"""How long does the command line take to start, next to Python itself and to importing torch?"""
+"""How long does the command line take to start, next to Python and to importing torch?"""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def python(*arguments):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """A copy of the committed results, of which the report is up to date."""
+    """A copy of the committed results, with an up-to-date report."""
     folder = tmp_path_factory.mktemp("report") / "results"
     shutil.copytree(HOME / "results", folder, ignore=shutil.ignore_patterns(".cache"))
     python("-m", "bench", "report", "--results", str(folder))()

@@ -1,4 +1,7 @@
-"""How far is a training step from its matrix products, and how much faster is the harness than the loop people write by hand?"""
+"""How far is a training step from its matrix products?
+
+And how much faster is the harness than a loop written by hand?
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -21,7 +24,7 @@ KINDS = [
     for name in MODELS
     if not MODELS[name].REFERENCE and type(MODELS[name]) in STEPS and name != "deep-gsn-chain"
 ]
-"""A model for each training that has a floor."""
+"""One model for each kind of training that has a floor."""
 LOOPS = {"gan-ns": loops.train_gan, "vae": loops.train_vae}
 
 
@@ -36,7 +39,10 @@ def built(name, shape, device):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_step(compare, place, images, name):
-    """One step of the first stage at the paper's size, as the harness makes it: eager on a CPU, a captured graph on CUDA."""
+    """One step of the first stage at the paper's size, as the harness runs it.
+
+    Eager on a CPU, a captured graph on CUDA.
+    """
     model = built(name, tuple(images.shape[1:]), place.device)
     model.initialise(images)
     stage = model.stages()[0]
@@ -58,11 +64,15 @@ def test_step(compare, place, images, name):
     compare(title, lambda: step(x, None), floor, budget=5, flops=flops(products), work=made, shares=shown)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # a DataLoader's workers are forked
+# a DataLoader's workers are forked
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("loader", ["torchvision", "torchvision, 2 workers", "tensors"])
 @pytest.mark.parametrize("name", LOOPS)
 def test_against_a_loop_by_hand(compare, place, mnist_root, images, name, loader):
-    """Epochs over 5,000 images; on CUDA more of them, so that capturing the graph is a small part, as it is in practice."""
+    """Epochs over 5,000 images.
+
+    More of them on CUDA: capturing the graph must be a small part, as it is in practice.
+    """
     shape, epochs = tuple(images.shape[1:]), 20 if place.device.type == "cuda" and not place.quick else 1
     config = replace(settings_for(name, "mnist"), epochs=epochs)
     ours, theirs = (built(name, shape, place.device) for _ in range(2))
