@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 class BenchError(Exception):
-    """One line that names the culprit, what is wrong with it, and what to do.
+    """One line that says who or what is at fault, what is wrong, and what to do.
 
     Control characters and line ends in it, as from an untrusted file's name, are escaped.
     """

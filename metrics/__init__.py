@@ -1,6 +1,7 @@
-"""Which metrics are there? One line each, in the order of the tables; the first one is Table 1's.
+"""Which metrics are there? One line each, in the order of the tables.
 
-A new metric is one new file and one line here.
+The first one is that of the paper's Table 1. A new metric is one new file and one line
+here.
 """
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject

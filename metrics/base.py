@@ -11,10 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored: samples (n, c, h, w), float32 in [0, 1], and the model that made them where there is one.
+    """What is scored: samples, and the model that made them where there is one.
 
-    `redraws` are further samples of the same model, as many each, drawn independently of the first: their spread is the error that
-    comes from drawing.
+    samples: (n, c, h, w), float32 in [0, 1].
+    redraws: further sets of n samples of the same model, drawn independently of the
+        first. The spread of their scores is the error that comes from drawing.
     """
 
     samples: Tensor
@@ -23,37 +24,49 @@ class Subject:
 
 
 class Split(Protocol):
-    """Real images that were held out from training, (n, c, h, w), float32 in [0, 1], on the samples' device."""
+    """Real images that were held out from training.
+
+    (n, c, h, w), float32 in [0, 1], on the samples' device.
+    """
 
     @property
     def valid(self) -> Tensor:
-        """What a metric may choose its settings on."""
+        """The validation images: a metric may choose its settings on them."""
 
     @property
     def test(self) -> Tensor:
-        """What is scored."""
+        """The test images: they are scored, and no setting is chosen on them."""
 
 
 class Reference(Split, Protocol):
-    """The real images a metric may compare with."""
+    """The real images that a metric may compare samples with."""
 
     @property
     def train(self) -> Tensor:
-        """What the models were trained on."""
+        """The images that the models were trained on, (n, c, h, w)."""
 
     @property
     def folds(self) -> Sequence[Split]:
-        """Where the held-out images are published as folds: each has its own `valid` and `test`; empty elsewhere."""
+        """The folds, each with its own `valid` and `test`.
+
+        Empty unless the held-out images are published as folds.
+        """
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number with what it takes to read it.
+    """One number with what is needed to interpret it.
 
-    `stderr` is the standard error over `stderr_over` ("test examples", "samples", "folds"), of which there are `n`. Of a mean over
-    several draws of samples, `draw_sd` is the standard deviation over them. `better` is the direction; `warning` says in one line why the
-    number is not to be trusted, or is empty. `settings` hold what makes two scores comparable, and what the metric chose; `curves` how the
-    number, or the one that chose a setting, moves with it: {name: {setting: value}}.
+    stderr: the standard error over `stderr_over`.
+    stderr_over: what the error is over: "test examples", "samples", "folds".
+    n: how many of these there are.
+    better: which direction is better, or that neither is.
+    warning: the reason not to trust the number, in one line; empty if there is none.
+    draw_sd: the standard deviation over draws, where the value is a mean over several
+        draws of samples; else None.
+    settings: what two scores must share to be comparable, and what the metric chose.
+    curves: {name: {setting: value}}: the number, or the one by which a setting was
+        chosen, as a function of that setting.
     """
 
     value: float
@@ -70,26 +83,32 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """The scores of one metric, the headline first, and the arrays behind them (per example, for figures and comparisons)."""
+    """The scores of one metric, the headline first, and the arrays behind them.
+
+    The arrays hold values per example, for figures and comparisons.
+    """
 
     scores: Mapping[str, Score]
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Metric(Protocol):
-    """A frozen dataclass of settings that turns a subject into scores.
+    """A frozen dataclass of settings; called with a subject, it returns scores.
 
-    `needs` are runtime-checkable Protocols that the subject's model must fit; a model that does not gets the row "n/a".
-    Randomness comes from torch's default generator of the samples' device, which the caller seeds.
+    Random numbers come from torch's default generator on the samples' device, which the
+    caller seeds.
     """
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """What the subject's model must be an instance of."""
+        """Runtime-checkable Protocols that the subject's model must implement.
+
+        A model that lacks one gets the row "n/a".
+        """
 
     @property
     def min_samples(self) -> int:
         """The fewest samples that can be scored."""
 
     def __call__(self, subject: Subject, reference: Reference) -> Result:
-        """Score the subject."""
+        """Return the scores of `subject` against the real images of `reference`."""

@@ -1,6 +1,7 @@
-"""What can a model do besides sampling, that a metric or a figure may ask for?
+"""Which capabilities besides sampling may a metric or a figure require of a model?
 
-Structural Protocols: a model has a capability by having its methods, and imports nothing for it. A metric names those it needs.
+They are structural Protocols: a model that has the methods has the capability, and
+imports nothing for it. A metric names the capabilities that it needs.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from torch import Tensor
 
 @runtime_checkable
 class Latent(Protocol):
-    """A model that is a map from a latent space, as a GAN or a VAE is: `sample` decodes draws of the prior. The figures walk through it."""
+    """A model that maps a latent space to images, as a GAN or a VAE does.
+
+    Its `sample` decodes draws from the prior. The figures show walks in this space.
+    """
 
     prior: Literal["uniform", "gaussian"]
 
     def latent(self, n: int) -> Tensor:
-        """Return n draws of the prior, (n, k)."""
+        """Return n draws from the prior: (n, k)."""
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the images of codes z: (n, k) -> (n, c, h, w), float32 in [0, 1]."""

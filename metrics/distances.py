@@ -1,7 +1,9 @@
 """How are squared distances between many images computed in bounded memory?
 
-‖x − s‖² = ‖x‖² + ‖s‖² − 2 x·s turns them into one matrix product. Both sides are first moved by the mean of the second, which
-leaves the distances and shrinks the terms that cancel. TF32 and half precision are off: they cost whole nats in the Parzen estimate.
+‖x − s‖² = ‖x‖² + ‖s‖² − 2 x·s turns them into one matrix product. The mean of up to 4,096
+rows of s is first subtracted from both: distances stay the same, and the terms that
+cancel get smaller. TF32 and half precision are off: with them the Parzen estimate is
+wrong by whole nats.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ import torch
 from torch import Tensor
 
 RESIDENT = 64 * 2**20
-"""Most bytes of the moved copy of s that are held at once."""
+"""The most bytes of the centred copy of s that are held at once."""
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Switch TF32 and every other shortcut of float32 products off, and back as they were."""
+    """Turn off TF32 and all other reduced precision in float32 matrix products.
+
+    On leaving, the setting is restored.
+    """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -28,10 +33,10 @@ def full_precision() -> Iterator[None]:
 
 
 def block_shape(device: torch.device) -> tuple[int, int]:
-    """Return how many rows and columns of distances are made at once.
+    """Return the numbers of rows and columns of distances that are computed at once.
 
-    On a CPU each thread's share is 2 MiB in float32, so that what follows the product finds them in the core's own cache; on CUDA a
-    block is large enough to fill the device, 64 MiB.
+    On a CPU each thread's share is 2 MiB in float32: it is still in the core's own cache
+    when the distances are used. On CUDA a block is 64 MiB, enough to fill the device.
     """
     if device.type == "cuda":
         return 4096, 4096
@@ -41,17 +46,23 @@ def block_shape(device: torch.device) -> tuple[int, int]:
 def squared_distance_blocks(
     x: Tensor, s: Tensor, *, scale: float = 1.0, dtype: torch.dtype | None = None
 ) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Yield (rows, columns, a, b) with scale · ‖x[rows] − s[columns]‖² = a + b until every pair was had once; the next b overwrites it.
+    """Yield (rows, columns, a, b) with scale · ‖x[rows] − s[columns]‖² = a + b.
 
-    x: (n, d), s: (m, d), one float dtype, without gradients; a: (rows, 1), float64, is the same for every column; b: (rows, columns) is of
-    `dtype` (default: theirs). a + b holds to about 1e-6 of scale · (‖x‖² + ‖s‖²) in float32: near-identical images may be less than 0
-    apart. x and s may be mapped from files larger than memory: each is read in order, and only parts of them are copied.
+    Every pair of rows is in exactly one block. Each b overwrites the one before it.
+
+    x: (n, d), s: (m, d), of the same float dtype, without gradients; they may be mapped
+        from files larger than memory: both are read in order, and copied only in parts.
+    a: (rows, 1), float64, the same for every column.
+    b: (rows, columns), of `dtype` (default: that of x and s).
+
+    In float32 the error of a + b is about 1e-6 of scale · (‖x‖² + ‖s‖²): the squared
+    distance of nearly identical images may come out negative.
     """
     dtype = dtype or x.dtype
     rows, columns = block_shape(x.device)
     resident = max(1, RESIDENT // (x.shape[1] * dtype.itemsize))
     rows = min(rows, resident)
-    centre = s[:: -(-len(s) // 4096)].to(dtype).mean(0)  # any point near the data serves
+    centre = s[:: -(-len(s) // 4096)].to(dtype).mean(0)  # any point near the data will do
     buffer = torch.empty(min(rows, len(x)) * min(columns, len(s)), dtype=dtype, device=x.device)
     for first in range(0, len(s), resident):
         moved = s[first : first + resident] - centre
@@ -75,15 +86,16 @@ def squared_norms(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def nearest(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each row of x: (n, d) the Euclidean distance to the nearest row of s: (m, d), and its index: (n,), (n,).
+    """Return each row's Euclidean distance to the nearest row of s, and that row's index.
 
-    The winner is found by the matrix product and its distance computed again from the difference, so that a copy has
-    distance exactly 0.
+    x: (n, d), s: (m, d); distances and indices: (n,) each. The nearest row is found by
+    the matrix product; its distance is then computed from the difference, so that a copy
+    has a distance of exactly 0.
     """
     best = torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
     index = torch.zeros(len(x), device=x.device, dtype=torch.int64)
     for rows, columns, _, b in squared_distance_blocks(x, s):
-        value, j = b.min(1)  # of one row, what is left out is the same for every column
+        value, j = b.min(1)  # a is left out: it is the same for a whole row
         closer = value < best[rows]
         best[rows] = torch.where(closer, value, best[rows])
         index[rows] = torch.where(closer, j + columns.start, index[rows])

@@ -1,19 +1,28 @@
 """Are a model's samples copies of training images?
 
-Each sample's Euclidean distance to its nearest training image is set against the same distance of held-out (test) images. A model as
-varied as the data has a ratio of medians near 1. Samples closer than held-out images are suspected copies; far above 1, they are not
-images of the data at all.
+Each sample's Euclidean distance to its nearest training image is compared with the same
+distance of held-out (test) images. A model as varied as the data has a ratio of medians
+near 1. Samples closer than held-out images are suspected copies; with a ratio far above 1
+the samples do not look like the data at all.
 
-    ratio          median distance sample → train / median distance test → train          neither direction is better
-    exact_copies   share of samples with distance 0                                       lower is better
-    near_copies    share of samples closer than 99 % of the held-out images; 1 % for unseen real images
+    ratio          median distance sample → train / median distance test → train;
+                   neither direction is better
+    exact_copies   share of samples with distance 0; lower is better
+    near_copies    share of samples closer than 99 % of the held-out images;
+                   lower is better; 1 % for unseen real images
 
-What it misses: copies up to a shift (Theis et al. 2016, arXiv 1511.01844: one pixel fools the pixel metric); of the first samples, for
-figures, the nearest training image is also sought with the sample moved by up to one pixel each way. Bias: smooth samples, such
-as conditional means, lie closer to the training images than real ones do without being copies. The standard errors take the samples as
-independent: they are too small where samples repeat, as of `data` and `kmeans` on a small training set.
-Reference implementation: `scipy.spatial.distance.cdist` in float64, agreed within 1e-5 relative.
-Source: the nearest-neighbour columns of Goodfellow et al. (2014), Figure 2; the ratio is ours.
+What it misses: copies up to a shift (Theis et al. 2016, arXiv 1511.01844: a shift by one
+pixel is enough to defeat the pixel distance). For figures, the nearest training image of
+the first samples is therefore also searched with the sample shifted by up to one pixel
+in each direction.
+Bias: smooth samples, such as conditional means, lie closer to the training images than
+real ones do, without being copies. The standard errors take the samples as independent:
+they are too small where samples repeat, as those of `data` and `kmeans` do on a small
+training set.
+Reference implementation: `scipy.spatial.distance.cdist` in float64, agreed within 1e-5
+relative.
+Source: the nearest-neighbour columns of Goodfellow et al. (2014), Figure 2; the ratio is
+ours.
 """
 
 from __future__ import annotations
@@ -28,14 +37,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 SHOWN = 100
-"""Samples whose nearest training image is kept, for figures."""
+"""How many samples are kept with their nearest training images, for figures."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Distances sample → nearest training image against test image → nearest training image.
+    """Distances of samples to training images, compared with those of test images.
 
-    More than `tolerated` exact copies, or near copies, among the samples are reported as a warning.
+    near: a sample closer than this quantile of the test images' distances is a near copy.
+    tolerated: a larger share of exact or of near copies in the samples gives a warning.
+    resamples: bootstrap resamples, for the standard errors of medians and their ratio.
     """
 
     near: float = 0.01
@@ -46,7 +57,13 @@ class Neighbours:
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
-        """Score `subject` against `reference.train`, with `reference.test` as the held-out images."""
+        """Score `subject` against `reference.train`.
+
+        `reference.test` are the held-out images; `reference.valid` is not used.
+
+        Raises:
+            ValueError: half of the test images are copies of training images.
+        """
         train = reference.train.flatten(1)  # (m, c, h, w) -> (m, d)
         ours, index = nearest(subject.samples.flatten(1), train)
         held_out, _ = nearest(reference.test.flatten(1), train)
@@ -95,7 +112,7 @@ class Neighbours:
         return Result(scores, {"distance": ours, "index": index, "held_out_distance": held_out, **shown})
 
     def warning(self, exact: float, near: float) -> str:
-        """Return one line when too many samples are copies, else nothing."""
+        """Return a warning of one line if too many samples are copies, else ""."""
         if exact > self.tolerated:
             return f"more than {self.tolerated:.0%} of the samples are exact copies of training images"
         if near > self.tolerated:
@@ -104,7 +121,7 @@ class Neighbours:
         return ""
 
     def bootstrap(self, values: Tensor) -> Tensor:
-        """Return the median of each of `resamples` draws with replacement from values: (n,) -> (resamples,)."""
+        """Return the medians of `resamples` bootstrap resamples: (n,) -> (resamples,)."""
         n = len(values)
         return torch.stack(
             [values[torch.randint(n, (n,), device=values.device)].median() for _ in range(self.resamples)]
@@ -112,26 +129,29 @@ class Neighbours:
 
 
 def by_share(distances: Tensor) -> dict[str, float]:
-    """Return the distance that each share of `distances`: (n,) does not exceed, in steps of 1/40."""
+    """Return quantiles of `distances`: (n,), in steps of 1/40, as {share: distance}."""
     shares = torch.linspace(0, 1, 41, dtype=torch.float64, device=distances.device)
     quantiles = distances.double().quantile(shares).tolist()
     return {f"{share:g}": value for share, value in zip(shares.tolist(), quantiles, strict=True)}
 
 
 def nearest_shifted(x: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each image of x: (n, c, h, w) the distance to the nearest row of train: (m, d), and its index, under the best shift.
+    """Return each image's least distance to a training image over shifts, and its index.
 
-    x is moved by −1, 0 or 1 pixels along each axis, its edge repeated where it moved away.
+    x: (n, c, h, w), train: (m, d); distances and indices: (n,) each. An image is shifted
+    by −1, 0 or 1 pixels along each axis, and its edge pixels fill the gap. The shift with
+    the smallest distance counts.
     """
     _, _, h, w = x.shape
     padded = pad(x, (1, 1, 1, 1), mode="replicate")
     moved = [padded[:, :, i : i + h, j : j + w].flatten(1) for i in range(3) for j in range(3)]
     found = [nearest(each, train) for each in moved]
-    distances, indices = (torch.stack(part) for part in zip(*found, strict=True))  # (9, n) each
+    # 9 shifts of (n,) each -> (9, n)
+    distances, indices = (torch.stack(part) for part in zip(*found, strict=True))
     best = distances.argmin(0, keepdim=True)
     return distances.gather(0, best)[0], indices.gather(0, best)[0]
 
 
 def share_error(p: float, n: int) -> float:
-    """Return the standard error of a share p among n independent samples."""
+    """Return √(p(1−p)/n), the standard error of a share p of n independent samples."""
     return math.sqrt(p * (1 - p) / n)

@@ -1,17 +1,22 @@
 """What log-likelihood does a Parzen window over a model's samples give the test images?
 
-    log p(x) = log 1/N Σ_j exp(−‖x − s_j‖² / 2σ²) − d log(σ √(2π))                        nats, pixels in [0, 1]
+    log p(x) = log 1/N Σ_j exp(−‖x − s_j‖² / 2σ²) − d log(σ √(2π))      in nats
 
-σ maximises the mean over the first 1,000 validation images on the grid logspace(−1, 0, 10); the score is the mean over the test
-images, higher is better, ± its standard error over them. Where the held-out images are published as folds, σ is chosen on each fold's
-validation images, and the score is the mean over folds ± its standard error over them. Of several draws of samples the mean is taken.
+Pixels are in [0, 1]. σ maximises the mean over the first 1,000 validation images on the
+grid logspace(−1, 0, 10). The score is the mean over the test images, ± its standard error
+over them; higher is better. Where the held-out images are published as folds, σ is chosen
+on each fold's validation images, and the score is the mean over folds, ± its standard
+error over them. With several draws of samples, the score is the mean over draws.
 
-Source: Goodfellow et al. (2014), arXiv 1406.2661, section 5 and Table 1; Breuleux, Bengio and Vincent (2011). The protocol is
-that of the authors' released `parzen_ll.py`, without its `limit_size = -1` quirk that drops an image.
-What it measures: closeness of the samples to the data in pixel space. What it misses: everything else. It grows with N, it
-prefers k-means centroids to real images, conditional means to draws, and it depends strongly on σ (Theis et al. 2016,
-arXiv 1511.01844). Bias: far under the true log-likelihood in high dimension, at any N one can afford.
-Reference implementation: as `metrics/windows.py`.
+Source: Goodfellow et al. (2014), arXiv 1406.2661, section 5 and Table 1; Breuleux, Bengio
+and Vincent (2011). The protocol is that of the authors' released `parzen_ll.py`, except
+for its quirk that `limit_size = -1` drops an image.
+What it measures: how close the samples are to the data in pixel space.
+What it misses: everything else. It grows with N, it prefers k-means centroids to real
+images and conditional means to draws, and it depends strongly on σ (Theis et al. 2016,
+arXiv 1511.01844).
+Bias: far below the true log-likelihood in high dimension, at any affordable N.
+Reference implementation: see `metrics/windows.py`.
 """
 
 from __future__ import annotations
@@ -33,9 +38,13 @@ __all__ = ["PAPER_SIGMAS", "Parzen", "parzen_log_prob", "parzen_log_probs"]
 class Parzen:
     """The paper's metric: σ from validation, the mean test log-likelihood in nats.
 
-    `sizes` are the numbers of samples of the curve against N, the first ones of all draws in a row (draws of a finite set, as `data` and
-    `kmeans` are, repeat each other's); the curve against σ is of the validation images that choose it. `fixed_sigma` is the bandwidth
-    that some published numbers took without choosing: the score at it stands beside the headline.
+    sigmas: the grid of σ, ascending; the curve against σ is of the validation images.
+    valid_images: how many validation images choose σ, the first ones; of a fold, all do.
+    sizes: the numbers of samples N of the curve against N. The first N are taken from all
+        draws, one after the other. Models that draw from a finite set, as `data` and
+        `kmeans` do, repeat samples from draw to draw.
+    fixed_sigma: the bandwidth that some published numbers use without choosing it. The
+        score at it is reported beside the headline.
     """
 
     sigmas: tuple[float, ...] = PAPER_SIGMAS
@@ -47,21 +56,26 @@ class Parzen:
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
-        """Score `subject`; the validation images of `reference`, or of each of its folds, choose σ, and the test images are scored."""
+        """Score the test images of `reference`, or of each of its folds, under `subject`.
+
+        σ is chosen on the validation images.
+        """
         n, draws = len(subject.samples), 1 + len(subject.redraws)
         # One draw may be mapped from a file larger than memory: it is not copied.
         everything = torch.cat([subject.samples, *subject.redraws]) if subject.redraws else subject.samples
         centres = everything.flatten(1)  # (draws * N, c, h, w) -> (draws * N, d)
         sizes = [size for size in self.sizes if size <= len(centres)]
         ranges = [(k * n, (k + 1) * n) for k in range(draws)] + [(0, size) for size in sizes]
-        # of a fold the whole validation set chooses σ, as published
+        # The whole validation set of a fold chooses σ, as published.
         limit = None if reference.folds else self.valid_images
         splits = [
             self.score_split(s.valid[:limit], s.test, centres, ranges, draws)
             for s in reference.folds or [reference]
         ]
-        by_range = torch.stack([split.log_probs.mean(1) for split in splits]).mean(0)  # (ranges,)
-        per_image = [split.log_probs[:draws].mean(0) for split in splits]  # (test images,) each
+        # for each split (ranges, n) -> (ranges,), then their mean: (ranges,)
+        by_range = torch.stack([split.log_probs.mean(1) for split in splits]).mean(0)
+        # (ranges, n) -> (n,), with n the test images of the split
+        per_image = [split.log_probs[:draws].mean(0) for split in splits]
         fixed = [split.fixed for split in splits]
         folded = bool(reference.folds)
         sigma_curve = torch.stack([split.curve for split in splits]).mean(0)
@@ -97,9 +111,11 @@ class Parzen:
     def score_split(
         self, valid: Tensor, test: Tensor, centres: Tensor, ranges: Sequence[Range], draws: int
     ) -> SplitScores:
-        """Return what a split's images (n, c, h, w) say of the centres (m, d), for each range of them; the first `draws` are the draws.
+        """Return log p of a split's images (n, c, h, w) under each range of centres.
 
-        The ranges share the work: the centres are cut where any of them begins or ends.
+        centres: (m, d). The first `draws` ranges are the draws. Ranges that overlap share
+        the work: the centres are cut where any range begins or ends, and each piece is
+        computed once.
         """
         cuts = sorted({bound for pair in ranges for bound in pair})
         pieces = list(zip(cuts[:-1], cuts[1:], strict=True))
@@ -107,7 +123,8 @@ class Parzen:
         on_valid = torch.stack(
             [parzen_log_probs(valid, centres[lo:hi], self.sigmas) for lo, hi in pieces]
         )  # (pieces, σ, n)
-        curves = torch.stack([pooled(on_valid, pieces, within).mean(1) for within in ranges])  # (ranges, σ)
+        # for each range (pieces, σ, n) -> (σ, n) -> (σ,), stacked: (ranges, σ)
+        curves = torch.stack([pooled(on_valid, pieces, within).mean(1) for within in ranges])
         chosen = [self.sigmas[int(k)] for k in curves.argmax(1)]
         used = sorted({*chosen, self.fixed_sigma})
         on_test = torch.stack([parzen_log_probs(test, centres[lo:hi], used) for lo, hi in pieces])
@@ -122,10 +139,13 @@ class Parzen:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """What one split says.
+    """The scores of one split, in nats.
 
-    By range of the centres, σ and log p of the test images, (ranges, n); in the mean over draws, log p at the fixed σ, (n,), and the mean
-    over the validation images against σ, (σ,).
+    sigmas: the chosen σ for each range of centres.
+    log_probs: log p of the test images at that σ, (ranges, n).
+    fixed: log p of the test images at the fixed σ, the mean over draws, (n,).
+    curve: mean log p of the validation images for each σ, the mean over draws, (σ,).
+    valid_images: how many validation images there are.
     """
 
     sigmas: list[float]
@@ -136,9 +156,14 @@ class SplitScores:
 
 
 def mean_and_error(log_probs: Sequence[Tensor], *, folded: bool) -> dict[str, Any]:
-    """Return the fields of a Score for log p of the test images of each split, (n,) each, with the error over images or over folds.
+    """Return fields of a Score: the mean of `log_probs` and its standard error.
 
-    The ddof 0 of the error over images is the released code's; over five folds the variance needs ddof 1.
+    log_probs: for each split, log p of its test images, (n,).
+    folded: the splits are folds, and the error is over them; else it is over the images
+        of the only split.
+
+    The error over images has ddof 0, as in the released code; over as few as five folds
+    the variance needs ddof 1.
     """
     values = torch.stack([log_prob.mean() for log_prob in log_probs]) if folded else log_probs[0]
     error = float(values.std(correction=1 if folded else 0)) / math.sqrt(len(values))

@@ -1,4 +1,4 @@
-"""What is a data set: images in splits, labels, folds and a digest of all of them?"""
+"""What does a data set hold: images in splits, labels, folds, and a digest of these?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Fold:
-    """Held-out images (n, c, h, w) of one fold: σ is chosen on `valid`, `test` is scored."""
+    """Held-out images (n, c, h, w) of a fold: `valid` chooses σ, and `test` is scored."""
 
     valid: Tensor
     test: Tensor
@@ -23,11 +23,13 @@ class Fold:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (n, c, h, w), float32 in [0, 1], in three splits, with labels (n,) int64 of the same three or None.
+    """Images (n, c, h, w), float32 in [0, 1], in three splits.
 
-    Where the held-out images are published as folds, `folds` holds them and `test` is all their test images; `valid` is then cut from what
-    the models do not train on and no fold holds, so that the choice of a checkpoint sees no fold. `digest` is of the content of all
-    of it: a changed pixel changes it.
+    labels: (n,), int64, by the name of the split; or None.
+    digest: of the content of all of it; one changed pixel changes it.
+    folds: the held-out images where they are published as folds, else empty. `test` is
+        then all test images of the folds, and `valid` holds images that neither train a
+        model nor are in a fold, so that no fold is used to select a checkpoint.
     """
 
     name: str
@@ -49,7 +51,10 @@ class Dataset:
         return self.mapped(lambda tensor: tensor.to(device))
 
     def mapped(self, change: Callable[[Any], Any]) -> Dataset:
-        """Return the same data with every tensor changed, as for a journey to another machine and back."""
+        """Return the same data with `change` applied to every tensor.
+
+        As for a transfer to another device, or to another machine and back.
+        """
         labels = self.labels and {name: change(y) for name, y in self.labels.items()}
         train, valid, test = (change(images) for images in (self.train, self.valid, self.test))
         folds = tuple(Fold(change(fold.valid), change(fold.test)) for fold in self.folds)
@@ -63,7 +68,11 @@ def assemble(
     splits: Sequence[Tensor],
     folds: Sequence[tuple[Tensor, Tensor]] = (),
 ) -> Dataset:
-    """Return the Dataset of `images` (n, c, h, w) and `labels` (n,) under the index of each split and of each fold's (valid, test)."""
+    """Return a Dataset of `images` (n, c, h, w) and `labels` (n,).
+
+    splits: the indices of the train, valid and test images.
+    folds: for each fold, the indices of its valid and test images.
+    """
     parts = [images[index].contiguous() for index in splits]
     names = ("train", "valid", "test")
     ys = None if labels is None else dict(zip(names, (labels[index] for index in splits), strict=True))
@@ -81,9 +90,10 @@ def assemble(
 
 
 def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:
-    """Return the error that says what is missing, where it was looked for and how to get it."""
+    """Return the error that says what is missing, where, and how to get it."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataMissing(
-        f"{name}: {files} not found whole under {root}, and the download failed ({reason}); go online, or put the files there, "
+        f"{name}: {files} not found whole under {root}, and the download failed ({reason}); "
+        "go online, or put the files there, "
         "or name their folder with --data DIR or BENCH_DATA; the data set 'digits' needs nothing"
     )

@@ -1,7 +1,9 @@
-"""How are the two sets of faces read, whose held-out images come in five folds?
+"""How are the two data sets of faces read, whose held-out images come in five folds?
 
-One model is trained on images that no fold holds and serves all five. `tfd`, the Toronto Face Database, is the paper's: its owners give it
-on request, and nobody may pass it on. `olivetti` is open and stands in for it: the same code, other faces, other numbers.
+One model is trained on the images that are in no fold, and scored on all five folds.
+`tfd`, the Toronto Face Database, is the paper's data set: its owners give it on request,
+and it may not be redistributed. `olivetti` is open and takes its place: it runs the same
+code on other faces, and so gives other numbers.
 """
 
 from __future__ import annotations
@@ -18,24 +20,30 @@ from torch import Tensor
 
 FOLDS = 5
 TFD_FILES = {"TFD_48x48.mat": "9d113650c197719b750ecc6864faf87c", "TFD_96x96.mat": None}
-"""The files that are looked for, with their MD5 where it is known."""
+"""The file names searched for, with the MD5 where it is known."""
 UNLABELLED, TRAIN, VALID, TEST = range(4)
-"""The codes of TFD's `folds`."""
+"""The codes in the array `folds` of TFD: the part that an image has in a fold."""
 TFD_VALID = 1000
-"""Unlabelled images of TFD that validate a checkpoint instead of being trained on."""
+"""Unlabelled images of TFD that are not trained on, but used to select a checkpoint."""
 
 
 def load_tfd(name: str, root: Path) -> Dataset:
-    """Return the Toronto Face Database at 48×48, from the user's TFD_48x48.mat or TFD_96x96.mat, with its five folds.
+    """Return the Toronto Face Database at 48×48, with its five folds.
 
-    The unlabelled images are the same in every fold; all but the last 1,000 train, and these validate.
+    It is read from the user's TFD_48x48.mat or TFD_96x96.mat. The unlabelled images are
+    the same in every fold; the last 1,000 (at most a tenth) validate, the others train.
+
+    Raises:
+        DataMissing: neither file is there.
+        BenchError: the file cannot be read, or does not have the expected content.
     """
     path = next(
         (path for file in TFD_FILES for path in (root / "tfd" / file, root / file) if path.is_file()), None
     )
     if path is None:
         raise DataMissing(
-            f"{name}: {' or '.join(TFD_FILES)} not found under {root / 'tfd'}; its owners give it on request (see README); put it there; "
+            f"{name}: {' or '.join(TFD_FILES)} not found under {root / 'tfd'}; "
+            "its owners give it on request (see README); put it there; "
             "the data set 'olivetti' runs the same code"
         )
     content = read_mat(path)
@@ -43,11 +51,13 @@ def load_tfd(name: str, root: Path) -> Dataset:
     if images.ndim != 3 or codes.shape != (len(images), FOLDS) or len(labels) != len(images):
         shapes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in content.items())
         raise BenchError(
-            f"{path}: expected images (n, h, w), folds (n, {FOLDS}) and labs_ex (n), got {shapes}; get the file anew"
+            f"{path}: expected images (n, h, w), folds (n, {FOLDS}) and labs_ex (n), "
+            f"got {shapes}; get the file anew"
         )
     if ((codes == UNLABELLED).any(1) != (codes == UNLABELLED).all(1)).any():
         raise BenchError(
-            f"{path}: an image is unlabelled in one fold and used in another; expected one unlabelled part for all folds"
+            f"{path}: an image is unlabelled in one fold and used in another; "
+            "expected one unlabelled part for all folds"
         )
     unlabelled = (codes[:, 0] == UNLABELLED).nonzero()[:, 0]
     folds = [
@@ -57,14 +67,21 @@ def load_tfd(name: str, root: Path) -> Dataset:
     held_out = min(TFD_VALID, len(unlabelled) // 10)
     if held_out == 0 or min(len(part) for fold in folds for part in fold) == 0:
         raise BenchError(
-            f"{path}: a fold, or the unlabelled part, is empty; expected the codes 0 to 3 in every column of folds"
+            f"{path}: a fold, or the unlabelled part, is empty; "
+            "expected the codes 0 to 3 in every column of folds"
         )
     pixels = at_48(images.unsqueeze(1).float() / 255)  # (n, h, w) -> (n, 1, 48, 48)
     return assemble(name, pixels, labels, [unlabelled[:-held_out], unlabelled[-held_out:], test], folds)
 
 
 def read_mat(path: Path) -> dict[str, Tensor]:
-    """Return the arrays of a TFD file. Warns of another MD5 than the known one; raises BenchError for a file of another form."""
+    """Return the arrays `images`, `folds` and `labs_ex` of a TFD file.
+
+    Warns if its MD5 is not the known one.
+
+    Raises:
+        BenchError: the file cannot be read, lacks an array, or its images are not uint8.
+    """
     from scipy.io import loadmat
 
     known = TFD_FILES[path.name]
@@ -88,7 +105,7 @@ def read_mat(path: Path) -> dict[str, Tensor]:
         raise
     except KeyError as error:
         raise BenchError(f"{path}: holds no {error}; expected the keys {', '.join(keys)}") from error
-    except Exception as error:  # a damaged file may raise anything in the library that parses it
+    except Exception as error:  # on a damaged file the library may raise anything
         raise BenchError(
             f"{path}: cannot be read as a .mat file ({str(error).splitlines()[0] if str(error) else error!r})"
         ) from error
@@ -97,20 +114,26 @@ def read_mat(path: Path) -> dict[str, Tensor]:
 def load_olivetti(name: str, root: Path) -> Dataset:
     """Return the 400 Olivetti faces of 40 people at 48×48, with five folds by person.
 
-    The ten images of a person stay together: 22 people train, 3 validate a checkpoint, and 15 are held out, three to each fold; a fold
-    scores its own three and chooses σ on the other twelve.
+    The ten images of a person stay together: 22 people train, 3 validate a checkpoint,
+    and 15 are held out, three in each fold. The test images of a fold are its own three
+    people, its validation images the other twelve.
+
+    Raises:
+        DataMissing: the faces are neither under `root` nor can be downloaded.
     """
     from sklearn.datasets import fetch_olivetti_faces
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of every retry; the last failure is an error
+            warnings.simplefilter("ignore")  # one for each retry; the last one raises
             bunch = fetch_olivetti_faces(data_home=str(root))
-    except Exception as error:  # a damaged file may raise anything: it is a pickle
+    except Exception as error:  # the file is a pickle: a damaged one may raise anything
         raise missing(name, root, "olivetti_py3.pkz", error) from error
-    images = at_48(torch.from_numpy(bunch.images).float().unsqueeze(1))  # (400, 64, 64) -> (400, 1, 48, 48)
+    # (400, 64, 64) -> (400, 1, 48, 48)
+    images = at_48(torch.from_numpy(bunch.images).float().unsqueeze(1))
     people = torch.from_numpy(bunch.target).long()
-    # Person 0 to 39 in turns, so that no split has one end of the alphabet: of every eight people, three are held out.
+    # Of every eight people in a row three are held out, so that no split has only people
+    # from one end of the list.
     held_out = people % 8 < 3
     fold = people // 8
     validates = ~held_out & (people % 8 == 7) & (fold < 3)
@@ -123,7 +146,10 @@ def load_olivetti(name: str, root: Path) -> Dataset:
 
 
 def at_48(images: Tensor) -> Tensor:
-    """Return images (n, 1, h, w) in [0, 1] at 48×48, (n, 1, 48, 48), by antialiased bilinear interpolation."""
+    """Return images in [0, 1] resized to 48×48: (n, 1, h, w) -> (n, 1, 48, 48).
+
+    The interpolation is bilinear and antialiased.
+    """
     from torch.nn.functional import interpolate
 
     if images.shape[2:] == (48, 48):

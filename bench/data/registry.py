@@ -1,8 +1,9 @@
-"""Which data sets are there, how is each split, and where do its files lie?
+"""Which data sets are there, how is each one split, and where are its files?
 
-`digits` ships with scikit-learn; the others lie under a root, `--data DIR` or the environment variable BENCH_DATA, in the layout that
-torchvision or scikit-learn would download them to, and are downloaded there when missing; `tfd` has to be asked for. Pixels are float32
-in [0, 1].
+`digits` comes with scikit-learn. The files of the others are under a root folder, which
+is `--data DIR` or the environment variable BENCH_DATA, in the layout in which torchvision
+or scikit-learn downloads them. Missing ones are downloaded there, except `tfd`, which has
+to be requested from its owners. Pixels are float32 in [0, 1].
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ DIGITS_HELD_OUT = 300
 
 
 def load(name: str, *, root: Path | str | None = None) -> Dataset:
-    """Return the data set `name`; `root` is where its files lie (default: BENCH_DATA, else ~/.cache/genmodel-bench).
+    """Return the data set `name`; "folder:PATH" reads a folder of images.
 
-    Raises UnknownName, and DataMissing when the files are neither there nor to be downloaded.
+    root: the folder of its files (default: BENCH_DATA, else ~/.cache/genmodel-bench).
+
+    Raises:
+        UnknownName: there is no data set of this name.
+        DataMissing: its files are not there and cannot be downloaded.
+        BenchError: its files cannot be read.
     """
     root = in_home(str(root or os.environ.get("BENCH_DATA") or DEFAULT_ROOT))
     if name.startswith("folder:"):
@@ -39,7 +45,11 @@ def load(name: str, *, root: Path | str | None = None) -> Dataset:
 
 
 def in_home(path: str) -> Path:
-    """Return a path with '~' resolved. Raises DataMissing for the home of nobody."""
+    """Return a path with '~' expanded.
+
+    Raises:
+        DataMissing: it names the home of a user that does not exist.
+    """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -47,21 +57,26 @@ def in_home(path: str) -> Path:
 
 
 def load_digits(name: str, root: Path) -> Dataset:
-    """Return the 1,797 real 8×8 digits of scikit-learn, split 1197/300/300, stratified by class, always the same way."""
+    """Return the 1,797 real 8×8 digits of scikit-learn, in a fixed split.
+
+    1,197 train, 300 validate and 300 test, stratified by class.
+    """
     from sklearn.datasets import load_digits as ship
 
     bunch = ship()
-    images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16  # (n, 8, 8) in 0..16 -> (n, 1, 8, 8)
+    # (n, 8, 8) in 0..16 -> (n, 1, 8, 8) in [0, 1]
+    images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
     labels = torch.from_numpy(bunch.target).long()
     train, valid, test = stratified_split(labels, DIGITS_HELD_OUT)
     return assemble(name, images, labels, [train, valid, test])
 
 
 def stratified_split(labels: Tensor, held_out: int) -> list[Tensor]:
-    """Return indices of train, valid, test, the last two of `held_out` each, with the classes in equal shares.
+    """Return the indices of train, valid and test, with the same class shares in each.
 
-    The images are shuffled by a fixed permutation and sorted by class; of 2 · `held_out` equally spaced places in that order
-    validation and test take turns.
+    valid and test hold `held_out` images each. The images are shuffled by a fixed
+    permutation and sorted by class; 2 · `held_out` equally spaced positions in that order
+    go alternately to valid and test.
     """
     n = len(labels)
     shuffled = torch.from_numpy(np.random.RandomState(0).permutation(n))
@@ -74,7 +89,15 @@ def stratified_split(labels: Tensor, held_out: int) -> list[Tensor]:
 
 
 def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int) -> Dataset:
-    """Return a torchvision data set; the last `valid` of its training images validate, as in the paper."""
+    """Return a torchvision data set; the last of its training images validate.
+
+    cls: the name of its class in `torchvision.datasets`.
+    files: a file or folder of it, named in the error message.
+    valid: how many training images validate, as in the paper.
+
+    Raises:
+        DataMissing: `files` are neither under `root` nor can be downloaded.
+    """
     import torchvision.datasets
 
     make = getattr(torchvision.datasets, cls)
@@ -92,9 +115,14 @@ def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int)
 
 
 def load_folder(name: str) -> Dataset:
-    """Return the images of a folder, all of one size; 80 % train, 10 % validate, 10 % test.
+    """Return the images of a folder, all of one size, in a fixed split.
 
-    Grey if all are grey, else RGB. The split is a fixed permutation of the files in the order of their names.
+    80 % train, 10 % validate and 10 % test, by a fixed permutation of the files sorted by
+    name. They are grey if all are grey, else RGB.
+
+    Raises:
+        DataMissing: there is no such folder, or no images in it.
+        BenchError: an image cannot be read, or there are fewer than 20.
     """
     images = read_images(in_home(name.removeprefix("folder:")))
     n = len(images)

@@ -1,7 +1,9 @@
-"""How is a stranger's file of numbers opened without believing what it says? Nothing in it is ever unpickled or run.
+"""How is an untrusted file of numbers read safely?
 
-What a header declares is compared with the images that are expected, with the size of the file and with the memory before anything is read.
-A large .npy, .pt or .safetensors is mapped, not read: the numbers stay on disk until they are used.
+Nothing in it is ever unpickled or executed. Before any data are read, what the header
+declares is checked against the expected images, the size of the file and the available
+memory. An .npy, .pt or .safetensors is mapped, not loaded: the numbers stay on disk until
+they are used.
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ from genmodel_bench.errors import BadSamples, BenchError
 from torch import Tensor
 
 HEADER = 10_240
-"""Bytes of an .npy that can hold its header: NumPy itself refuses longer ones."""
+"""The most bytes of an .npy's header; NumPy itself refuses longer ones."""
 DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8")
 
 
 def read_array(path: Path, shape: tuple[int, int, int]) -> Any:
-    """Return what a file holds for images of `shape`: an array or a tensor, perhaps mapped from the file. Raises BadSamples."""
+    """Return the array or tensor in a file of images of `shape`, perhaps mapped from it.
+
+    Raises:
+        BadSamples: the file cannot be read, or does not hold such images.
+    """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise BadSamples(f"{path}: expected a file ending in {', '.join(READERS)}, or a folder of images")
@@ -36,9 +42,8 @@ def read_array(path: Path, shape: tuple[int, int, int]) -> Any:
     kind = path.suffix.lower()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # remarks of the libraries on what is odd; what they cannot read they refuse
+            # The libraries warn of oddities; what they cannot read raises.
+            warnings.simplefilter("ignore")
             return reader(path, shape)
     except BadSamples:
         raise
@@ -48,15 +53,20 @@ def read_array(path: Path, shape: tuple[int, int, int]) -> Any:
         ) from error
     except pickle.UnpicklingError as error:
         raise BadSamples(
-            f"{path}: cannot be read as .pt of plain tensors: it holds other objects, or is damaged; save one tensor"
+            f"{path}: cannot be read as .pt of plain tensors: it holds other objects, or is damaged; "
+            "save one tensor"
         ) from error
-    except Exception as error:  # a damaged file may raise anything in the libraries that parse it
+    except Exception as error:  # on a damaged file the libraries may raise anything
         text = f"{path}: cannot be read as {kind} of plain numbers ({first_line(error)}); write it again"
         raise BadSamples(text) from error
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder rather than a file. Raises BenchError where it is neither, or cannot be looked at."""
+    """Return whether a path is a folder rather than a file.
+
+    Raises:
+        BenchError: it is neither, does not exist, or cannot be opened.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
@@ -69,22 +79,29 @@ def is_folder(path: Path) -> bool:
         raise BenchError(f"{path}: no such file or folder; name one that is there") from error
     except (OSError, ValueError) as error:
         raise BenchError(
-            f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}); make it readable, or name another"
+            f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}); "
+            "make it readable, or name another"
         ) from error
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        # Reading a pipe could wait forever, a device never end.
+        # Reading a pipe could block forever; a device may have no end.
         raise BenchError(
-            f"{path}: is a pipe, socket or device, expected a file or a folder; save the samples to a file first"
+            f"{path}: is a pipe, socket or device, expected a file or a folder; "
+            "save the samples to a file first"
         )
     return stat.S_ISDIR(mode)
 
 
 def check_form(dtype: Any, got: tuple[int, ...], shape: tuple[int, int, int], who: str) -> None:
-    """Raise BadSamples unless an array of this dtype and shape can hold images (c, h, w) of `shape`, one or more."""
+    """Check that an array of this dtype and shape `got` can hold images of `shape`.
+
+    Raises:
+        BadSamples: it cannot, or it holds no image at all.
+    """
     kind = str(dtype).removeprefix("torch.")
     if isinstance(dtype, np.dtype) and dtype.hasobject:
         raise BadSamples(
-            f"{who}: cannot be read without running code: it holds Python objects (dtype {kind:.60}); save plain numbers"
+            f"{who}: cannot be read without running code: it holds Python objects (dtype {kind:.60}); "
+            "save plain numbers"
         )
     if not (isinstance(dtype, np.dtype) and dtype.kind == "f") and kind not in DTYPES:
         raise BadSamples(f"{who}: dtype {kind:.60}, expected float in [0, 1] or uint8; convert it")
@@ -100,7 +117,11 @@ def check_form(dtype: Any, got: tuple[int, ...], shape: tuple[int, int, int], wh
 
 
 def read_npy(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
-    """Return the array of an .npy file (n, …), mapped."""
+    """Return the array (n, …) of an .npy file, mapped.
+
+    Raises:
+        BadSamples: its header does not fit `shape` or the size of the file.
+    """
     with path.open("rb") as file:
         got, fortran, dtype, offset = npy_header(file, path)
         check_form(dtype, got, shape, str(path))
@@ -109,7 +130,13 @@ def read_npy(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
 
 
 def npy_header(file: IO[bytes], who: object) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Return what an .npy's header declares, and its own length: shape, whether in Fortran's order, dtype, bytes. Raises BadSamples."""
+    """Return what an .npy's header declares: shape, whether in Fortran order, dtype.
+
+    The fourth value is the length of the header in bytes.
+
+    Raises:
+        BadSamples: the version of the format is not 1.0 or 2.0.
+    """
     head = io.BytesIO(file.read(HEADER))
     version = np.lib.format.read_magic(head)
     readers: dict[Any, Any] = {
@@ -118,23 +145,35 @@ def npy_header(file: IO[bytes], who: object) -> tuple[tuple[int, ...], bool, np.
     }
     if version not in readers:
         raise BadSamples(
-            f"{who}: cannot be read as .npy of version {version}, expected 1.0 or 2.0; save it with NumPy as plain numbers"
+            f"{who}: cannot be read as .npy of version {version}, expected 1.0 or 2.0; "
+            "save it with NumPy as plain numbers"
         )
     shape, fortran, dtype = readers[version](head)
     return tuple(map(int, shape)), fortran, dtype, head.tell()
 
 
 def check_length(shape: tuple[int, ...], dtype: np.dtype[Any], there: int, who: str) -> None:
-    """Raise BadSamples if an array is longer than the `there` bytes that hold it."""
+    """Check that an array fits into the `there` bytes of data in its file.
+
+    Raises:
+        BadSamples: it is longer; the file was truncated.
+    """
     rows = there // (math.prod(shape[1:]) * dtype.itemsize)
     if rows < shape[0]:
         raise BadSamples(
-            f"{who}: cannot be read, declares {shape[0]!s:.30} rows but holds {rows}: it was cut off; write or copy it again"
+            f"{who}: cannot be read, declares {shape[0]!s:.30} rows but holds {rows}: it was cut off; "
+            "write or copy it again"
         )
 
 
 def read_npz(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
-    """Return the one array of an .npz file, or that named 'samples'; the others are not looked at."""
+    """Return the only array of an .npz file, or the one named 'samples'.
+
+    Other arrays are not read.
+
+    Raises:
+        BadSamples: there is no such array, or it does not fit `shape`, file or memory.
+    """
     with zipfile.ZipFile(path) as archive:
         members = {
             info.filename.removesuffix(".npy"): info
@@ -149,23 +188,30 @@ def read_npz(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
         check_length(got, dtype, info.file_size - offset, who)
         if info.file_size > available_memory() // 2:
             raise BadSamples(
-                f"{who}: declares {gib(info.file_size)}, of memory {gib(available_memory())} are free; save it as .npy"
+                f"{who}: declares {gib(info.file_size)}, of memory {gib(available_memory())} are free; "
+                "save it as .npy"
             )
         with archive.open(info) as file:
             array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
-            while file.read(2**20):  # the checksum is compared where the member ends
+            while file.read(2**20):  # the checksum is verified at the end of the member
                 pass
         return array
 
 
 def read_pt(path: Path, shape: tuple[int, int, int]) -> Any:
-    """Return the one tensor of a .pt file of tensors and plain values, or that named 'samples', mapped.
+    """Return the only tensor of a .pt file, or the one named 'samples', mapped.
 
-    Without mapping torch would believe a storage's declared length and read beyond it.
+    The file may hold tensors and plain values only. Without mapping, torch would trust
+    the declared length of a storage and read beyond its end.
+
+    Raises:
+        BadSamples: the file is damaged, too old or compressed, its name is not UTF-8, or
+            there is no such tensor.
     """
     if not zipfile.is_zipfile(path):
         raise BadSamples(
-            f"{path}: cannot be read as .pt: it is damaged, or older than torch 1.6; save it again, or as .npy"
+            f"{path}: cannot be read as .pt: it is damaged, or older than torch 1.6; "
+            "save it again, or as .npy"
         )
     check_name(path)
     with zipfile.ZipFile(path) as archive:
@@ -175,7 +221,8 @@ def read_pt(path: Path, shape: tuple[int, int, int]) -> Any:
             or sum(r.file_size for r in records) > path.stat().st_size
         ):
             raise BadSamples(
-                f"{path}: cannot be read as .pt: its records are compressed, as torch.save leaves none; save it as .npy"
+                f"{path}: cannot be read as .pt: its records are compressed, as torch.save leaves none; "
+                "save it as .npy"
             )
         damaged = archive.testzip()
         if damaged is not None:
@@ -190,7 +237,11 @@ def read_pt(path: Path, shape: tuple[int, int, int]) -> Any:
 
 
 def read_safetensors(path: Path, shape: tuple[int, int, int]) -> Tensor:
-    """Return the one tensor of a .safetensors file, or that named 'samples', mapped."""
+    """Return the only tensor of a .safetensors file, or the one named 'samples', mapped.
+
+    Raises:
+        BadSamples: there is no such tensor, or the file's name is not UTF-8.
+    """
     from safetensors import safe_open
 
     check_name(path)
@@ -208,7 +259,11 @@ READERS: dict[str, Any] = {
 
 
 def only_name(names: list[Any], path: Path) -> Any:
-    """Return the name of the array to score: 'samples', or the only one. Raises BadSamples."""
+    """Return the name of the array to score: 'samples', or the only one.
+
+    Raises:
+        BadSamples: there is no array, or there are several and none is named 'samples'.
+    """
     if "samples" in names:
         return "samples"
     if len(names) != 1:
@@ -220,7 +275,11 @@ def only_name(names: list[Any], path: Path) -> Any:
 
 
 def check_name(path: Path) -> None:
-    """Raise BadSamples if a file's name is not UTF-8, which torch and safetensors cannot open."""
+    """Check that a file's name is UTF-8: torch and safetensors can open no other.
+
+    Raises:
+        BadSamples: it is not.
+    """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -230,7 +289,10 @@ def check_name(path: Path) -> None:
 
 
 def available_memory() -> int:
-    """Return the bytes that can still be taken: of the machine, its container and the limits of this process, whichever has least."""
+    """Return the bytes of memory that this process can still allocate.
+
+    This is the least of what the machine, the container and the process limits leave.
+    """
     free = [2**50]
     try:
         fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
@@ -258,9 +320,10 @@ def available_memory() -> int:
 
 
 def cgroup_memory(folder: Path) -> list[int]:
-    """Return the bytes that a control group at `folder` leaves, of version 2 or 1; nothing where it sets no limit.
+    """Return the bytes that the control groups at `folder` leave, version 2 and 1.
 
-    What it holds of files may be dropped: it is not in use.
+    A group without a limit gives no entry. Cached file pages count as free: the kernel
+    can reclaim them.
     """
     found = []
     for limit, used, cached in (
@@ -279,11 +342,14 @@ def cgroup_memory(folder: Path) -> list[int]:
 
 
 def gib(n: int) -> str:
-    """Return a number of bytes as text, in GiB."""
+    """Return a number of bytes as text in GiB, with three significant digits."""
     return f"{n / 2**30:.3g} GiB"
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, after the error's name where the text is a word or less."""
+    """Return the first line of an error's text, of at most 300 characters.
+
+    A text of one word or none is preceded by the name of the error's class.
+    """
     text = (str(error).splitlines() or [""])[0]
     return f"{text if ' ' in text else f'{type(error).__name__} {text}'.strip():.300}"

@@ -1,7 +1,8 @@
-"""How does anybody's array, file or folder become samples that can be scored, however many they are?
+"""How is a user's array, file or folder converted to samples, however many they are?
 
-What is float32 already stays where it is, in memory or mapped from its file; everything else is converted some rows at a time, into memory
-where that is ample, else into a temporary file without a name, which is gone when this process is.
+What is already float32 is not copied: it stays in memory, or mapped from its file.
+Everything else is converted a few rows at a time, into memory if there is enough, else
+into a temporary file without a name, which vanishes when this process ends.
 """
 
 from __future__ import annotations
@@ -22,19 +23,27 @@ from genmodel_bench.inputs.images import read_images
 from torch import Tensor
 
 CHUNK = 4 * 2**20
-"""Numbers that are looked at or converted at once."""
+"""How many numbers are checked or converted at once."""
 
 
 def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | None = None) -> Tensor:
-    """Return the samples in a file or a folder of images as (n, c, h, w), float32 in [0, 1], for images of `shape`; do not write to them.
+    """Return the samples in a file or a folder of images, (n, c, h, w).
 
-    Accepts .npy, .npz, .pt and .safetensors with one array, and image folders. A float32 file is mapped: leave it alone meanwhile. What has
-    to be converted and is too large for memory goes to a file without a name on the disk of `scratch`. Raises BadSamples.
+    They are float32 in [0, 1]; do not write to them. Accepts .npy, .npz, .pt and
+    .safetensors with one array, or one named 'samples', and folders of images. A float32
+    file is mapped: it must not change while the samples are in use.
+
+    shape: (c, h, w) of the images.
+    scratch: samples that must be converted and are too large for memory are written to a
+        file without a name on the disk of this folder.
+
+    Raises:
+        BadSamples: the samples cannot be read, or cannot be scored.
     """
     try:
         if is_folder(path):
             images = read_images(path, shape)
-            # grey pictures stand for colour ones whose channels are equal
+            # Grey pictures count as colour ones with three equal channels.
             content: Any = images.expand(-1, shape[0], -1, -1) if images.shape[1] == 1 else images
         else:
             content = read_array(path, shape)
@@ -43,7 +52,7 @@ def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | Non
         raise
     except BenchError as error:
         raise BadSamples(str(error)) from error
-    except (OSError, MemoryError) as error:  # as of a disk that is taken away meanwhile
+    except (OSError, MemoryError) as error:  # for instance, a disk was removed meanwhile
         raise BadSamples(
             f"{path}: cannot be read ({error or 'out of memory'}); try again, or copy it elsewhere"
         ) from error
@@ -52,9 +61,15 @@ def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | Non
 def as_samples(
     array: Any, shape: tuple[int, int, int], *, who: str = "samples", scratch: Path | None = None
 ) -> Tensor:
-    """Return an array (n, d), (n, h, w), (n, c, h, w), float in [0, 1] or uint8, as (n, c, h, w) float32; do not write to it.
+    """Return an array as samples (n, c, h, w), float32 in [0, 1]; do not write to them.
 
-    It shares memory with `array` where that is float32 in C order. Raises BadSamples.
+    array: (n, d), (n, h, w) or (n, c, h, w), float in [0, 1] or uint8. If it is float32
+        in C order, the samples share its memory.
+    who: the name of the samples in error messages.
+    scratch: as for `read_samples`.
+
+    Raises:
+        BadSamples: the array does not have this form, or cannot be converted.
     """
     x = checked_array(array, shape, who)
     if str(x.dtype).removeprefix("torch.") != "uint8":
@@ -69,7 +84,11 @@ def as_samples(
 
 
 def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor | np.ndarray[Any, Any]:
-    """Return an array whose dtype and shape fit images of `shape`, as a tensor where torch has its form. Raises BadSamples."""
+    """Return an array of checked dtype and shape, as a tensor if torch can represent it.
+
+    Raises:
+        BadSamples: the array cannot hold images of `shape`.
+    """
     if not isinstance(array, (np.ndarray, Tensor)):
         raise BadSamples(
             f"{who}: expected an array, got {type(array).__name__}; make it one with numpy.asarray"
@@ -78,7 +97,8 @@ def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor |
         raise BadSamples(f"{who}: expected an array, got one with masked values; fill them first")
     if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_meta or array.is_nested):
         raise BadSamples(
-            f"{who}: expected a dense tensor with values, got {array.layout} on {array.device}; make it dense with .to_dense()"
+            f"{who}: expected a dense tensor with values, got {array.layout} on {array.device}; "
+            "make it dense with .to_dense()"
         )
     check_form(array.dtype, tuple(array.shape), shape, who)
     if isinstance(array, Tensor):
@@ -88,40 +108,47 @@ def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor |
         x, strides = np.asarray(array), array.strides
     repeats = any(step == 0 and size > 1 for step, size in zip(strides, array.shape, strict=True))
     if repeats and 4 * math.prod(array.shape) > available_memory():
-        text = f"shape {tuple(array.shape)!s:.200} repeats a few stored numbers (an expanded array), more than fit into memory"
+        text = (
+            f"shape {tuple(array.shape)!s:.200} repeats a few stored numbers (an expanded array), "
+            "more than fit into memory"
+        )
         raise BadSamples(f"{who}: {text}; save the samples themselves")
     if isinstance(x, Tensor):
         return x.cpu()
     if not (x.dtype.isnative and x.dtype.itemsize <= 8 and x.flags.aligned and min(strides) >= 0):
         return x
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="The given NumPy array is not writable"
-        )  # nothing writes to samples
+        # Nothing writes to samples.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(x)
 
 
 def parts(x: Tensor | np.ndarray[Any, Any]) -> Iterator[Tensor]:
-    """Yield the rows of x: (n, ...), some at a time, as tensors of uint8 or a float dtype."""
+    """Yield x: (n, ...) a few rows at a time, as tensors of uint8 or a float dtype."""
     step = max(1, CHUNK // math.prod(x.shape[1:]))
     for i in range(0, len(x), step):
         part = x[i : i + step]
-        if isinstance(part, np.ndarray):  # of another byte order, wider than torch has, or backwards
+        # Torch has no other byte order, no wider floats and no negative strides.
+        if isinstance(part, np.ndarray):
             dtype = (
                 np.uint8 if part.dtype.kind == "u" else np.float64 if part.dtype.itemsize > 4 else np.float32
             )
-            with np.errstate(all="ignore"):  # what overflows is refused as infinite
+            with np.errstate(all="ignore"):  # an overflow is refused later, as infinite
                 part = torch.from_numpy(part.astype(dtype, order="C"))
         yield part
 
 
 def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
-    """Raise BadSamples unless every value of x: (n, ...) is finite and in [0, 1]."""
+    """Check that every value of x: (n, ...) is finite and in [0, 1].
+
+    Raises:
+        BadSamples: a value is not; says how many rows are affected, and the first one.
+    """
     counts, first = {"are not finite": 0, "leave [0, 1]": 0}, dict[str, int]()
     start, low, high = 0, math.inf, -math.inf
     for part in parts(x):
         flat = part.flatten(1)
-        lo, hi = float(flat.min()), float(flat.max())  # NaN where any value is
+        lo, hi = float(flat.min()), float(flat.max())  # NaN if any value is NaN
         low, high = min(low, lo), max(high, hi)
         if not (lo >= 0 and hi <= 1):
             for what, bad in (
@@ -137,14 +164,21 @@ def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
         if count:
             span = f", values span [{low}, {high}]" if what == "leave [0, 1]" else ""
             raise BadSamples(
-                f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); repair or leave them out"
+                f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); "
+                "repair or leave them out"
             )
 
 
 def converted(
     x: Tensor | np.ndarray[Any, Any], size: tuple[int, ...], who: str, scratch: Path | None
 ) -> Tensor:
-    """Return x: (n, ...) as float32 of `size`, bytes divided by 255, in memory or mapped from a nameless file on the disk of `scratch`."""
+    """Return x: (n, ...) as float32 of `size`; uint8 values are divided by 255.
+
+    It is in memory, or mapped from a file without a name on the disk of `scratch`.
+
+    Raises:
+        BadSamples: it fits neither into memory nor on that disk.
+    """
     need, free = 4 * math.prod(size), available_memory()
     floats = (part.float() / 255 if part.dtype == torch.uint8 else part.float() for part in parts(x))
     if need <= free // 4 or (scratch is None and need <= free):
@@ -157,7 +191,7 @@ def converted(
         raise BadSamples(
             f"{who}: {gib(need)} as float32, of memory {gib(free)} are free; save it as a float32 .npy"
         )
-    # The folder need not exist, and nothing is made that would outlast a failure.
+    # The folder may not exist yet; it is not created, as a failure must leave nothing.
     folder = next(parent for parent in (scratch, *scratch.parents) if parent.is_dir())
     try:
         if need > shutil.disk_usage(folder).free:

@@ -30,7 +30,7 @@ def captured(stage: Stage, model: Model, inputs: Tensor, labels: Tensor | None) 
     before = {id(t): t.detach().clone() for t in _state(model, stage)}
     generators = generator_states(device)
 
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # not annotated in torch
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untyped in torch
     side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
@@ -42,7 +42,7 @@ def captured(stage: Stage, model: Model, inputs: Tensor, labels: Tensor | None) 
 
     with torch.no_grad():
         for t in _state(model, stage):
-            # Optimiser state created in the warm-up, as Adam's moments and step, starts at 0.
+            # Optimiser state created in the warm-up starts at zero: Adam's moments, step.
             t.copy_(before[id(t)]) if id(t) in before else t.zero_()
     restore_generators(generators, device)
 

@@ -31,9 +31,9 @@ def numerics(*, deterministic: bool, precision: str) -> Iterator[None]:
 def determinism(on: bool) -> Iterator[None]:
     """If `on`, allow only deterministic algorithms; restore torch's settings on leaving.
 
-    These algorithms give the same bits each time. A model that needs another algorithm raises
+    These algorithms give the same bits each time; a model that needs another one raises
     RuntimeError. cuBLAS reads CUBLAS_WORKSPACE_CONFIG when CUDA starts: in a process that
-    has already used CUDA, set it to :4096:8 beforehand, or torch raises too.
+    uses CUDA before this, set the variable to :4096:8 yourself, or torch raises too.
     """
     if not on:
         yield

@@ -38,7 +38,8 @@ class Check:
 def validation_score(samples: Tensor, valid: Tensor) -> float:
     """Return the mean Parzen log-likelihood of `valid` under `samples`, in nats.
 
-    Both are (n, c, h, w); only the first 1,000 of `valid` are used. σ is the best of the grid.
+    Both are (n, c, h, w). Only the first 1,000 of `valid` are used. σ is the best of the
+    paper's grid.
     """
     log_probs = parzen_log_probs(valid[:IMAGES].flatten(1), samples.flatten(1), PAPER_SIGMAS)
     return float(log_probs.mean(1).max())
