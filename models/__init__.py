@@ -1,6 +1,7 @@
 """Which models are there? One line each, in the order of the tables.
 
-A new model is one new file and one line here; a variant of one is a value: `gan.Config(loss="minimax")`.
+A new model is one new file and one line here. A variant of a model is a value of its
+Config: `gan.Config(loss="minimax")`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ MODELS: dict[str, Config] = {
 
 
 def settings_for(name: str, dataset: str) -> Config:
-    """Return the Config of model `name` as it is run on `dataset`. Raises KeyError for an unknown name."""
+    """Return the Config of model `name` as it is run on `dataset`.
+
+    Raises KeyError for an unknown name; a data set without settings gets the defaults.
+    """
     config = MODELS[name]
     return replace(config, **config.SETTINGS.get(dataset, {}))

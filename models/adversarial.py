@@ -1,25 +1,35 @@
-"""How do a generator and a discriminator train against each other, and how are samples drawn?
+"""How are a generator and a discriminator trained against each other, and sampled?
 
-A generator G maps noise z to an image; a discriminator D tells images of the data from images of G. D ascends, and
-G descends (or, in the non-saturating form, ascends its own objective),
+A generator G maps noise z to an image; a discriminator D tells training images from
+images of G. D ascends, and G descends (or, in the non-saturating form, ascends its own
+objective),
 
-    V(D, G) = E_x log D(x) + E_z log(1 − D(G(z)))                                       (eq. 1).
+    V(D, G) = E_x log D(x) + E_z log(1 − D(G(z)))                        (eq. 1).
 
-With a = D's logit the losses that are minimised are
+With a = the logit of D, the losses that are minimised are
 
     D:                      ½ · (E softplus(−a_real) + E softplus(a_fake))
     G, minimax:             E log(1 − D(G(z))) = −E softplus(a_fake)
-    G, non-saturating:      −E log D(G(z))     =  E softplus(−a_fake)                   (section 3).
+    G, non-saturating:      −E log D(G(z))     =  E softplus(−a_fake)    (section 3).
 
-The nets come from outside, with a Config: `models/gan.py` has fully connected ones, `models/conv_gan.py` convolutional ones. Of the
-Config's fields `loss` is the generator's. `update`: 'simultaneous' takes both gradients from the same fakes, dropout masks and pre-update
-parameters, as the released code does; 'alternating' updates D first, then G with fresh noise. `k`: updates of D for each
-of G, each on a minibatch of its own (Algorithm 1). `discriminator_scale` is the ½ in D's loss. `max_norm` bounds the norm of each linear
-unit's incoming weights in both nets after each update. `pixels`: 'unit' for a sigmoid after G's last layer, 'contrast' for none, on
-contrast-normalised images (`models/contrast.py`).
+The networks are built elsewhere, each kind with its own Config: fully connected ones in
+`models/gan.py`, convolutional ones in `models/conv_gan.py`. Both Configs have these
+fields:
 
-Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; updates and schedules from the authors'
-released code (goodfeli/adversarial, June 2014, on pylearn2).
+    loss: the generator's loss, 'non-saturating' or 'minimax'.
+    update: 'simultaneous' takes both gradients from the same fakes, dropout masks and
+        parameters (those before the update), as the released code does; 'alternating'
+        updates D first, then G with fresh noise.
+    k: updates of D per update of G, each on a mini-batch of its own (Algorithm 1).
+    discriminator_scale: the factor ½ in D's loss.
+    max_norm: an upper bound, enforced after each update, for the L2 norm of the incoming
+        weights of each linear unit in both networks; None for no bound.
+    pixels: 'unit' for a sigmoid after G's last layer; 'contrast' for none, with
+        contrast-normalised images (`models/contrast.py`).
+
+Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; updates
+and schedules from the authors' released code (goodfeli/adversarial, June 2014, on
+pylearn2).
 Differs from the paper: nothing.
 """
 
@@ -43,17 +53,26 @@ Pixels = Literal["unit", "contrast"]
 
 
 def discriminator_loss(a_real: Tensor, a_fake: Tensor, *, scale: float = 0.5) -> Tensor:
-    """Return scale · (E softplus(−a_real) + E softplus(a_fake)), D's cross-entropy; logits (n,) -> 0-d, nats."""
+    """Return D's cross-entropy, scale · (E softplus(−a_real) + E softplus(a_fake)).
+
+    Logits (n,), (n,) -> 0-d, nats.
+    """
     return scale * (softplus(-a_real).mean() + softplus(a_fake).mean())
 
 
 def non_saturating_loss(a_fake: Tensor) -> Tensor:
-    """Return −E log D(G(z)) = E softplus(−a); its gradient at the logit is −(1 − D(G(z))). Logits (n,) -> 0-d, nats."""
+    """Return −E log D(G(z)) = E softplus(−a): logits (n,) -> 0-d, nats.
+
+    The gradient of a term with respect to its logit is −(1 − D(G(z))).
+    """
     return softplus(-a_fake).mean()
 
 
 def minimax_loss(a_fake: Tensor) -> Tensor:
-    """Return E log(1 − D(G(z))) = −E softplus(a); its gradient at the logit is −D(G(z)). Logits (n,) -> 0-d, nats."""
+    """Return E log(1 − D(G(z))) = −E softplus(a): logits (n,) -> 0-d, nats.
+
+    The gradient of a term with respect to its logit is −D(G(z)).
+    """
     return -softplus(a_fake).mean()
 
 
@@ -61,9 +80,11 @@ GENERATOR_LOSSES = {"non-saturating": non_saturating_loss, "minimax": minimax_lo
 
 
 class GAN(nn.Module):
-    """A generator G: (n, latent) -> (n, d) and a discriminator D: (n, d) -> (n,) for images of `shape`, trained as a `Config` says.
+    """A generator and a discriminator for images of `shape`, trained as a `Config` says.
 
-    The first `front` modules of G are put before the others only after these were trained alone, against `first_D`.
+    G: (n, latent) -> (n, d); D: (n, d) -> (n,), logits. With `first_D` there is a
+    pretraining stage, in which the modules of G after the first `front` are trained
+    alone, against `first_D`.
     """
 
     def __init__(
@@ -84,14 +105,19 @@ class GAN(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set G's output bias to the logit of the pixel means, clipped to 1e-7, or learn the images' mean contrast."""
+        """Fit what depends on the training images x: (n, c, h, w), in [0, 1].
+
+        With `pixels='contrast'`, that is their mean brightness and contrast; otherwise
+        the output bias of a fully connected G, set to the logit of the pixel means, which
+        are clipped to [1e-7, 1 − 1e-7].
+        """
         if self.contrast is not None:
             self.contrast.fit(x)
         elif isinstance(self.G[-1], nn.Linear):
             self.G[-1].bias.copy_(pixel_logits(x, eps=1e-7))
 
     def stages(self) -> Sequence[Stage]:
-        """Return the adversarial stage, after that of pretraining where there is one."""
+        """Return the adversarial stage, preceded by pretraining where there is one."""
         c = self.config
         stages = [self.stage("adversarial", c.epochs, self.G, self.D)]
         if self.first_D is not None:
@@ -99,7 +125,10 @@ class GAN(nn.Module):
         return stages
 
     def stage(self, name: str, epochs: int, G: nn.Sequential, D: nn.Module) -> Stage:
-        """Return the training phase of G against D; a minibatch of it holds k batches, one for each update of D."""
+        """Return the stage that trains G against D.
+
+        Its mini-batch is k · batch_size images, `batch_size` for each update of D.
+        """
         c = self.config
         players = Players(c, G, D, self.output)
         optimisers = (players.opt_g, players.opt_d)
@@ -109,17 +138,26 @@ class GAN(nn.Module):
         return Stage(name, epochs, c.k * c.batch_size, players.step, optimisers, schedules, inputs)
 
     def learning_rate(self, step: int, epoch: int) -> float:
-        """Return lr / decay^t with t the stage's minibatches seen, not under the floor."""
+        """Return max(lr / lr_decay^t, lr_floor), with t = `step`.
+
+        t counts the mini-batches of the stage so far, k · batch_size images each.
+        """
         return float(max(self.config.lr / self.config.lr_decay**step, self.config.lr_floor))
 
     def momentum(self, step: int, epoch: int) -> float:
-        """Return the momentum of an epoch, rising linearly over the first `momentum_epochs` of them."""
+        """Return the momentum of an epoch.
+
+        Over the first `momentum_epochs` epochs it rises linearly to `momentum_final`.
+        """
         c = self.config
         share = min(1.0, epoch / max(1, c.momentum_epochs - 1))
         return float(c.momentum + (c.momentum_final - c.momentum) * share)
 
     def output(self, y: Tensor) -> Tensor:
-        """Return what D sees of G's last layer y: (n, d): pixels in [0, 1], or contrast-normalised images as they are."""
+        """Return the images that D sees, for the output y: (n, d) of G's last layer.
+
+        These are pixels in [0, 1], or contrast-normalised images, which y is already.
+        """
         return y.sigmoid() if self.contrast is None else y
 
     def latent(self, n: int) -> Tensor:
@@ -147,7 +185,10 @@ def noise(G: nn.Sequential, n: int, prior: str) -> Tensor:
 
 
 class Players:
-    """G and D in one stage, with their optimisers: how a minibatch updates them. `output` follows G's last layer."""
+    """G and D in one stage, with their optimisers, and how a mini-batch updates them.
+
+    `output` is applied to the output of G's last layer.
+    """
 
     def __init__(
         self, config: Any, G: nn.Sequential, D: nn.Module, output: Callable[[Tensor], Tensor]
@@ -162,7 +203,8 @@ class Players:
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Update D k times and G once, on x: (k · batch, c, h, w) or (k · batch, d)."""
-        *first, last = x.flatten(1).chunk(self.config.k)  # (n, c, h, w) -> k times (batch, d)
+        # (n, c, h, w) -> k times (batch, d)
+        *first, last = x.flatten(1).chunk(self.config.k)
         for batch in first:
             self.update_discriminator(batch)
         if self.config.update == "simultaneous":
@@ -170,7 +212,10 @@ class Players:
         return self.update_discriminator(last) | self.update_generator(len(last))
 
     def update_both(self, x: Tensor) -> dict[str, Tensor]:
-        """Update both players from the same fakes, masks and parameters."""
+        """Update D and G from the same n fakes, dropout masks and parameters.
+
+        x: (n, d), training images.
+        """
         a_real, a_fake = self.D(torch.cat([x, self.fake(len(x))])).chunk(2)
         loss_d = discriminator_loss(a_real, a_fake, scale=self.config.discriminator_scale)
         loss_g = GENERATOR_LOSSES[self.config.loss](a_fake)
@@ -181,7 +226,7 @@ class Players:
         return discriminator_log(loss_d, a_real, a_fake) | {"loss_g": loss_g.detach()}
 
     def update_discriminator(self, x: Tensor) -> dict[str, Tensor]:
-        """Update D alone, on x: (n, d) and as many fakes."""
+        """Update D alone, on x: (n, d) and n fresh fakes."""
         with torch.no_grad():
             fake = self.fake(len(x))
         a_real, a_fake = self.D(torch.cat([x, fake])).chunk(2)
@@ -196,13 +241,16 @@ class Players:
         return {"loss_g": loss.detach()}
 
     def apply(self, net: nn.Module, optimiser: Momentum, gradients: Iterable[Tensor]) -> None:
-        """Take one step of a player and bound the norms of its weights."""
+        """Update one network and bound the norms of its weights."""
         optimiser.apply(gradients)
         if self.config.max_norm is not None:
             limit_norms_(net, self.config.max_norm)
 
 
 def discriminator_log(loss: Tensor, a_real: Tensor, a_fake: Tensor) -> dict[str, Tensor]:
-    """Return what is logged of an update of D: its loss, and the means of D(x) and D(G(z))."""
+    """Return the logged values of an update of D.
+
+    These are its loss and the means of D(x) and D(G(z)), all 0-d.
+    """
     values = {"loss_d": loss, "d_real": a_real.sigmoid().mean(), "d_fake": a_fake.sigmoid().mean()}
     return {name: value.detach() for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""What must a model offer, so that the training loop can train it and the metrics can score it?"""
+"""What must a model offer so that it can be trained and scored?"""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ Shape = tuple[int, int, int]
 
 
 Prior = Literal["uniform", "gaussian"]
-"""What latent codes are drawn from, each number of them with mean 0 and variance 1."""
+"""The distribution of latent codes; each component has mean 0 and variance 1."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A 0-d tensor that the training loop sets to `value(step, epoch)` before each step, both counted from 0.
+    """A 0-d tensor that changes during training, such as a learning rate.
 
-    `tensor` lives on the model's device and is read by `step`: a rate that changes then needs
-    neither a host synchronisation nor a new CUDA graph.
+    Before each step the training loop sets `tensor` to `value(step, epoch)`, both counted
+    from 0 in each stage. The tensor is on the model's device and is read by the stage's
+    step: a rate can change without a host synchronisation or a new CUDA graph.
     """
 
     tensor: Tensor
@@ -31,12 +32,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Stage:
-    """One training phase: `epochs` passes of shuffled minibatches through `step`.
+    """One training phase: `epochs` passes of shuffled mini-batches through `step`.
 
-    `step(x, y)` takes one minibatch, x: (batch_size, c, h, w) or whatever `inputs` returns,
-    y: (batch_size,) int64 or None; it updates the model and returns named 0-d tensors to log. It neither
-    synchronises with the host nor branches on data, so that it can be captured as a CUDA graph.
-    `inputs` maps the training images to what the stage trains on, once, before its first epoch; it draws nothing.
+    `step(x, y)` updates the model on one mini-batch and returns named 0-d tensors to log.
+    x: (batch_size, c, h, w), or rows of what `inputs` returns; y: (batch_size,) int64 or
+    None. `step` neither synchronises with the host nor branches on data, so that it can
+    be captured as a CUDA graph.
+    `inputs` maps the training images to what the stage trains on. It is called once,
+    before the first epoch, and uses no random numbers.
     `optimisers` are listed so that a checkpoint holds their state.
     """
 
@@ -51,54 +54,66 @@ class Stage:
 
 @runtime_checkable
 class Model(Protocol):
-    """An `nn.Module` with three verbs, called in this order: initialise, the stages' steps, sample.
+    """An `nn.Module` used in this order: initialise, the steps of its stages, sample.
 
-    Every random draw comes from torch's default generator of the model's device, which is seeded outside.
+    Every random number comes from torch's default generator of the model's device, which
+    the caller seeds.
     """
 
-    # What is used of nn.Module.
+    # The part of nn.Module that is used.
     def to(self, device: torch.device) -> Model:
-        """Return the model on a device."""
+        """Move the model to `device` and return it."""
 
     def train(self) -> Model:
-        """Return the model, set to train."""
+        """Switch the model to training mode and return it."""
 
     def eval(self) -> Model:
-        """Return the model, set to be used."""
+        """Switch the model to evaluation mode and return it."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Yield what is trained."""
+        """Yield the tensors that are trained."""
 
     def buffers(self) -> Iterator[Tensor]:
-        """Yield what else belongs to the weights."""
+        """Yield the other tensors that `state_dict` returns."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return parameters and buffers by name."""
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object:
-        """Take parameters and buffers by name."""
+        """Set parameters and buffers by name, as returned by `state_dict`."""
 
     def initialise(self, x: Tensor) -> None:
-        """Set what depends on the training images x: (n, c, h, w), float32 in [0, 1], before any stage.
+        """Set what depends on the training images, before any stage.
 
-        The reference rows, which have no stages, do all their fitting here.
+        x: (n, c, h, w), float32 in [0, 1]. The reference rows have no stages and are
+        fitted here entirely.
         """
 
     def stages(self) -> Sequence[Stage]:
-        """Return the training phases in order; called once, with the model on its device."""
+        """Return the training phases in order.
+
+        Called once, with the model on its device.
+        """
 
     def sample(self, n: int) -> Tensor:
         """Return n independent draws, (n, c, h, w), float32 in [0, 1]."""
 
 
 class Config(Protocol):
-    """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model. A field `epochs` is of the last stage.
+    """A frozen dataclass of hyper-parameters; `build` is the only way to make a Model.
 
-    `KIND` names the kind of model in seeds and keys, and is never changed: a file may move, the random numbers may not. `SETTINGS` names,
-    for a data set, the fields that differ from the defaults there; `SAMPLING` the fields that only `sample` reads: models
-    that differ in nothing else share one training. `REFERENCE` marks the rows that calibrate a metric. A Config that is
-    meant for some data sets alone names them in `ONLY`: `bench run --all` runs it on these. One whose model opens files of its own names
-    them in `INPUTS`, paths from the folder of its module: their content is an ingredient, which nothing else would know of.
+    A field `epochs` is the number of epochs of the last stage.
+
+    `KIND` names the kind of model in seeds and keys and never changes: if the file moves,
+    the random numbers stay the same. `SETTINGS` maps a data set to the fields that differ
+    from the defaults there. `SAMPLING` names the fields that only `sample` reads: models
+    that differ in nothing else share one training. `REFERENCE` marks the rows that
+    calibrate a metric.
+
+    Two attributes are optional. `ONLY` names data sets: `bench run --all` runs the Config
+    on these alone. `INPUTS` names the files that the model itself opens, as paths
+    relative to the folder of its module: results then depend on their content, which the
+    digest of the code does not cover.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -112,9 +127,10 @@ class Config(Protocol):
 
 
 def pick(rows: Tensor, n: int) -> Tensor:
-    """Return n rows in random order, without replacement; when n exceeds them, each as often as any other.
+    """Return n rows in random order, drawn without replacement as far as possible.
 
-    rows: (m, ...), m ≥ 1; returns (n, ...).
+    rows: (m, ...), m ≥ 1; returns (n, ...). When n > m, each row is taken n // m times,
+    and n % m random rows once more.
     """
     m = len(rows)
     whole, rest = divmod(n, m)

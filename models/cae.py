@@ -1,23 +1,31 @@
 """How does a stacked contractive auto-encoder train and sample?
 
-Each layer encodes h = σ(x W + c) and decodes r = σ(h Wᵀ + b), with tied weights, and minimises
+Each layer encodes h = σ(x W + c) and decodes r = σ(h Wᵀ + b), with tied weights, and
+minimises
 
-    cross-entropy(x, r) + λ ‖J‖²_F,    ‖J‖²_F = Σ_j (h_j (1 − h_j))² ‖W_:j‖²,    J = ∂h/∂x,
+    cross-entropy(x, r) + λ ‖J‖²_F,
+    ‖J‖²_F = Σ_j (h_j (1 − h_j))² ‖W_:j‖²,    J = ∂h/∂x,
 
-summed over pixels and averaged over images: the code is to follow the data and to ignore what leaves them. Layers are learned greedily,
-each on the codes of the one below. J's large singular vectors span the directions in which the data vary, so a random walk that moves
-along them stays among the data: the top code takes the step
+summed over pixels and averaged over images. The reconstruction makes the code sensitive
+to the directions in which the data vary, the penalty makes it insensitive to all others.
+Layers are learned greedily, each on the codes of the one below. J's leading singular
+vectors span the directions in which the data vary, so that a random walk along them stays
+close to the data. Each step of the walk changes the top code,
 
-    h ← h + J Jᵀ ε,    ε ~ N(0, step² I),    J Jᵀ = (WᵀW) ∘ (s sᵀ),    s = h (1 − h),
+    h ← h + J Jᵀ ε,    ε ~ N(0, step² I),
+    J Jᵀ = (WᵀW) ∘ (s sᵀ),    s = h (1 − h),
 
-is decoded to an image, which is encoded again. A sample is the image at the end of such a walk.
+decodes it to an image and encodes the image again. A sample is the last image of a walk.
 
-Source: Rifai, Vincent, Muller, Glorot and Bengio (2011), Contractive auto-encoders; Rifai, Bengio, Dauphin and Vincent (2012), A
-generative process for sampling contractive auto-encoders, arXiv 1206.6434, algorithm 1; as a baseline of Table 1: Bengio, Mesnil, Dauphin
-and Rifai (2013), arXiv 1207.4404.
-Differs from the papers: a re-implementation, since sizes, λ, step and chain lengths of the published baseline cannot be recovered, nor
-whether J is the top layer's own, as here, or the stack's; Adam instead of plain gradient descent. Walks run in parallel, each from a
-random one of `starts` training images. Samples are decoded means, which the Parzen metric favours over draws.
+Source: Rifai, Vincent, Muller, Glorot and Bengio (2011), Contractive auto-encoders;
+Rifai, Bengio, Dauphin and Vincent (2012), A generative process for sampling contractive
+auto-encoders, arXiv 1206.6434, algorithm 1; as a baseline of Table 1: Bengio, Mesnil,
+Dauphin and Rifai (2013), arXiv 1207.4404.
+Differs from the papers: a re-implementation, since sizes, λ, step and chain lengths of
+the published baseline cannot be recovered, nor whether its J is the Jacobian of the top
+layer, as here, or of the whole stack; Adam instead of plain gradient descent. Walks run
+in parallel, each from a random one of `starts` training images. Samples are decoded
+means, which the Parzen metric favours over draws.
 """
 
 from __future__ import annotations
@@ -38,9 +46,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
 @dataclass(frozen=True)
 class Config:
-    """Stacked contractive auto-encoder of `hidden` sizes from the bottom up; `contraction` is λ.
+    """Stacked contractive auto-encoder; `contraction` is λ.
 
-    A sample's walk has `sample_steps` steps of standard deviation `step`; it begins at a random one of `starts` training images.
+    `hidden` are the layers' sizes from the bottom up. The walk of a sample has
+    `sample_steps` steps of standard deviation `step` and starts at a random one of
+    `starts` training images.
     """
 
     hidden: tuple[int, ...] = (1000, 1000)
@@ -74,11 +84,12 @@ class Config:
 
 
 class CAE(nn.Module):
-    """One layer: weights W: (n_in, n_out), biases c of the code and b of the reconstruction."""
+    """One layer: weights W: (n_in, n_out), biases c of the code and b of the decoder."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
-        r = 4 * math.sqrt(6 / (n_in + n_out))  # Glorot and Bengio (2010), for logistic units
+        # Glorot and Bengio (2010), for logistic units
+        r = 4 * math.sqrt(6 / (n_in + n_out))
         self.W = nn.Parameter(torch.empty(n_in, n_out).uniform_(-r, r))
         self.c, self.b = nn.Parameter(torch.zeros(n_out)), nn.Parameter(torch.zeros(n_in))
 
@@ -95,14 +106,20 @@ class CAE(nn.Module):
         return (h * (1 - h)).square() @ self.W.square().sum(0)
 
     def walk(self, h: Tensor, eps: Tensor) -> Tensor:
-        """Return h + J Jᵀ eps for codes h and noise eps, (n, n_out) each; J Jᵀ is never formed."""
+        """Return h + J Jᵀ eps for codes h and noise eps, (n, n_out) each.
+
+        J Jᵀ is never formed.
+        """
         s = h * (1 - h)
         # J = diag(s) Wᵀ: (n_out, n_in), so J Jᵀ eps = s ∘ Wᵀ(W(s ∘ eps))
         return h + s * (linear(s * eps, self.W) @ self.W)
 
 
 class StackedCAE(nn.Module):
-    """The layers of a `Config`, the bottom one over the pixels of `shape`, and the images its walks begin at."""
+    """The layers of a `Config`, the bottom one over the pixels of `shape`.
+
+    `starts`: (starts, d) are the training images at which walks start.
+    """
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__()
@@ -114,16 +131,19 @@ class StackedCAE(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the bottom reconstruction's bias to the logit of the pixel means, and keep random images to begin at."""
+        """Set the bottom decoder's bias, and keep random training images as `starts`.
+
+        The bias is the logit of the pixel means of x: (n, c, h, w).
+        """
         self.layers[0].b.copy_(pixel_logits(x, eps=1e-3))
         self.starts.copy_(pick(x.flatten(1), self.config.starts))
 
     def stages(self) -> Sequence[Stage]:
-        """Return one stage for each layer, from the bottom up."""
+        """Return one stage per layer, from the bottom up."""
         return [self.stage(i) for i in range(len(self.layers))]
 
     def stage(self, i: int) -> Stage:
-        """Return the training phase of layer i on the codes of the layers below."""
+        """Return the training phase of layer i, on the codes of the layers below."""
         c = self.config
         optimiser = adam(self.layers[i].parameters(), lr=c.lr)
         return Stage(
@@ -137,14 +157,20 @@ class StackedCAE(nn.Module):
 
     @torch.no_grad()
     def codes(self, x: Tensor, *, layers: int) -> Tensor:
-        """Return what the first `layers` make of images x: (n, c, h, w) or (n, d) -> (n, size)."""
+        """Return the codes of images x after the first `layers` layers.
+
+        (n, c, h, w) or (n, d) -> (n, size).
+        """
         h = x.flatten(1)  # (n, c, h, w) -> (n, d)
         for layer in self.layers[:layers]:
             h = layer.encode(h)
         return h
 
     def step(self, i: int, optimiser: torch.optim.Adam, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Take one step of layer i on its input x: (n, n_in); logs nats per image and ‖J‖²_F."""
+        """Take one Adam step of layer i on its input x: (n, n_in).
+
+        Logs the reconstruction in nats per image, and ‖J‖²_F.
+        """
         layer = self.layers[i]
         h = layer.encode(x)
         reconstruction = binary_cross_entropy_with_logits(layer.logits(h), x, reduction="none").sum(1).mean()
@@ -157,7 +183,7 @@ class StackedCAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """Return the images at the end of n parallel walks, (n, c, h, w)."""
+        """Return the last images of n parallel walks, (n, c, h, w)."""
         x, top = pick(self.starts, n), self.layers[-1]
         assert isinstance(top, CAE)
         for _ in range(self.config.sample_steps):

@@ -1,16 +1,18 @@
-"""How are images normalised in brightness and contrast one by one, and made visible again?
+"""How are images normalised in brightness and contrast, and converted back for display?
 
-Global contrast normalisation removes each image's own mean and scales what is left to one L2 norm:
+Global contrast normalisation subtracts each image's own mean and scales the rest to a
+fixed L2 norm:
 
     y = scale · (x − mean x) / ‖x − mean x‖
 
-The inverse for display gives every image the mean brightness and the mean contrast of the training images: the two numbers that
-the normalisation removes are not modelled.
+The inverse for display gives every image the mean brightness and the mean contrast of the
+training images: the two numbers that the normalisation removes are not modelled.
 
-Source: pylearn2's `global_contrast_normalize` with its CIFAR-10 setting, scale 55, as the released code of Goodfellow et al. (2014)
-uses it.
-Differs from the source: pixels in [0, 1] instead of [0, 255], of no consequence after the scaling. pylearn2's own display scales
-each image by its largest value, which hides the contrast.
+Source: pylearn2's `global_contrast_normalize` with its CIFAR-10 setting, scale 55, as the
+released code of Goodfellow et al. (2014) uses it.
+Differs from the source: pixels in [0, 1] instead of [0, 255], which makes no difference
+after the scaling. For display, pylearn2 scales each image by its largest value, which
+hides the contrast.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ SCALE = 55.0
 
 
 class Contrast(nn.Module):
-    """The normalisation and its inverse for display; `fit` learns the training images' mean brightness and contrast."""
+    """The normalisation and its inverse for display.
+
+    `fit` sets `brightness` and `contrast`, 0-d: the training images' means of both.
+    """
 
     def __init__(self, *, scale: float = SCALE) -> None:
         super().__init__()
@@ -40,13 +45,20 @@ class Contrast(nn.Module):
         self.contrast.copy_((x - x.mean(1, keepdim=True)).norm(dim=1).mean())
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Return images x: (n, c, h, w) normalised, (n, d): mean 0 and norm `scale` each; a uniform image becomes 0."""
+        """Return normalised images of mean 0 and norm `scale`: (n, c, h, w) -> (n, d).
+
+        A uniform image becomes 0 if float32 holds its mean exactly. Otherwise the
+        rounding error is scaled up, to norm `scale` at most.
+        """
         y = x.flatten(1)  # (n, c, h, w) -> (n, d)
         y = y - y.mean(1, keepdim=True)
-        # What is left of a uniform image is rounding or 0: divided by the floor, it stays there.
+        # A uniform image leaves 0 or a rounding error; the floor avoids a division by 0.
         norm: Tensor = torch.linalg.vector_norm(y, dim=1, keepdim=True)
         return y * (self.scale / norm.clamp_min(1e-6))
 
     def restore(self, y: Tensor) -> Tensor:
-        """Return images (n, d) in [0, 1] for normalised y: (n, d), at the training images' mean brightness and contrast, clipped."""
+        """Return images in [0, 1] for normalised ones y: (n, d) -> (n, d).
+
+        They have the training images' mean brightness and contrast, and are clipped.
+        """
         return torch.clamp(self.brightness + y * (self.contrast / self.scale), 0, 1)

@@ -1,13 +1,18 @@
-"""How are the convolutional adversarial nets built: one deconvolution against maxout convolutions?
+"""How are the convolutional GANs built: one deconvolution against maxout convolutions?
 
-How they train and sample, with the losses, is told in `models/adversarial.py`. G is fully connected up to a stack of small maps, which one
-transposed convolution makes an image; where that is larger than the data's, it is cut at the right and the bottom. D's layers are
-convolutions, each followed by the maximum over its pieces and by max pooling whose last window may overhang (ceil mode).
+`models/adversarial.py` describes training, losses and sampling. G is fully connected up
+to a stack of small maps, from which one transposed convolution makes an image; if it is
+larger than the data's images, it is cropped at the right and the bottom. D's layers are
+convolutions, each followed by the maximum over its pieces and by max pooling whose last
+window may overhang (ceil mode).
 
-Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, Figure 2 (d); settings from the authors' released code
-(goodfeli/adversarial, June 2014, on pylearn2).
-Differs from the paper: the number of epochs, for which the authors released no rule; images in the order of our own shuffle; the padding
-of D's convolutions (4, 3, 3), which is that of the maxout networks' CIFAR-10 setting (Goodfellow et al. 2013, arXiv 1302.4389).
+Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, Figure 2
+(d); settings from the authors' released code (goodfeli/adversarial, June 2014, on
+pylearn2).
+Differs from the paper: the number of epochs, for which the authors released no rule; the
+order of the images, which is our own shuffle; the padding (4, 3, 3) of D's convolutions,
+which is that of the maxout networks' CIFAR-10 setting (Goodfellow et al. 2013, arXiv
+1302.4389).
 """
 
 from __future__ import annotations
@@ -28,9 +33,13 @@ from torch.nn.functional import dropout, max_pool2d
 class Config:
     """Convolutional adversarial nets; the defaults are the released CIFAR-10 setting.
 
-    G: a ReLU layer of `generator` units, sigmoid `maps`, a transposed convolution of `generator_kernel` and `generator_stride`.
-    D: layers of `channels` maps, each the maximum of `conv_pieces` convolutions of `kernels` with `pads`, pooled over `pools` at
-    `pool_strides`; then a maxout layer of `units` with `pieces`. Fields that are not named here are told in `models/adversarial.py`.
+    G: a ReLU layer of `generator` units, sigmoid `maps`, and a transposed convolution of
+    `generator_kernel` and `generator_stride`.
+    D: layers of `channels` maps, each the maximum of `conv_pieces` convolutions of
+    `kernels` with `pads`, pooled over `pools` at `pool_strides`; then a maxout layer of
+    `units` with `pieces`.
+    `generator_range` and `discriminator_range` bound the uniform initial weights.
+    `models/adversarial.py` describes the fields that are not named here.
     """
 
     loss: Loss = "non-saturating"
@@ -100,7 +109,8 @@ class Config:
         }
         if len(sizes) != 1:
             raise ValueError(
-                "gan: channels, kernels, pads, pools and pool_strides differ in length; expected one of each for every layer"
+                "gan: channels, kernels, pads, pools and pool_strides differ in length; "
+                "expected one of each for every layer"
             )
 
     def build(self, shape: Shape) -> GAN:
@@ -113,7 +123,7 @@ class Config:
 
 
 class Crop(nn.Module):
-    """Cuts images at the right and the bottom: (n, c, H, W) -> (n, c, h, w)."""
+    """Crop images at the right and the bottom: (n, c, H, W) -> (n, c, h, w)."""
 
     def __init__(self, h: int, w: int) -> None:
         super().__init__()
@@ -125,10 +135,13 @@ class Crop(nn.Module):
 
 
 def generator(config: Config, shape: Shape) -> list[nn.Module]:
-    """Return the layers from z: (n, latent) to (n, d), without an activation after the last."""
+    """Return the layers of G, (n, latent) -> (n, d).
+
+    The last has no activation: `GAN.output` adds it.
+    """
     c, h, w = shape
     k, s = config.generator_kernel, config.generator_stride
-    # the fewest maps' pixels m whose image, (m − 1)·s + k wide, covers the data's
+    # the smallest map size m whose image, (m − 1)·s + k wide, covers the data's
     rows, columns = (1 + max(0, math.ceil((size - k) / s)) for size in (h, w))
     return [
         nn.Linear(config.latent, config.generator),
@@ -143,7 +156,10 @@ def generator(config: Config, shape: Shape) -> list[nn.Module]:
 
 
 class Discriminator(nn.Module):
-    """Maxout convolutions with pooling, a maxout layer and one logit, with dropout before each: (n, d) -> (n,)."""
+    """Maxout convolutions with pooling, a maxout layer and one logit: (n, d) -> (n,).
+
+    Dropout precedes each layer.
+    """
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__()
@@ -163,18 +179,26 @@ class Discriminator(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the pooled maps of the last convolution, (n, features), for x: (n, c, h, w)."""
+        """Return the pooled maps of the last convolution.
+
+        (n, c, h, w) -> (n, features).
+        """
         c = self.config
         for i, layer in enumerate(self.convolutions):
             x = layer(dropout(x, c.dropout_hidden if i else c.dropout_input))
-            # (n, channels * pieces, h, w) -> (n, channels, pieces, h, w) -> (n, channels, h, w)
+            # (n, channels * pieces, h, w) -> (n, channels, pieces, h, w)
+            # -> (n, channels, h, w)
             x = x.unflatten(1, (-1, c.conv_pieces)).max(2).values
             x = max_pool2d(x, c.pools[i], c.pool_strides[i], ceil_mode=True)
         return x.flatten(1)  # (n, c, h, w) -> (n, features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n,) for x: (n, d); dropout is always on, in both players' updates."""
+        """Return logits (n,) for images x: (n, d).
+
+        Dropout is always on, in the updates of both D and G.
+        """
         c = self.config
-        h = self.features(x.unflatten(1, self.shape))  # (n, d) -> (n, c, h, w) -> (n, features)
+        # (n, d) -> (n, c, h, w) -> (n, features)
+        h = self.features(x.unflatten(1, self.shape))
         h = self.hidden(dropout(h, c.dropout_hidden))
         return self.out(dropout(h, c.dropout_hidden)).squeeze(1)  # (n, 1) -> (n,)

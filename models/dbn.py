@@ -1,14 +1,17 @@
 """How does a deep belief net train and sample?
 
-A stack of RBMs learned greedily: each models the hidden probabilities of the one below. The whole is a generative model whose top
-two layers are the top RBM and whose lower layers are directed downwards. A sample runs a Gibbs chain in the top RBM, then passes
-down the means. Each RBM ascends the log-likelihood of its input (see `models/rbm.py`).
+A stack of RBMs is learned greedily: each models the hidden probabilities of the one
+below. Together they are a generative model: its top two layers are the top RBM, its lower
+layers are directed downwards. A sample runs a Gibbs chain in the top RBM, then passes the
+means down. Each RBM ascends the log-likelihood of its input (see `models/rbm.py`).
 
-Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets; as a baseline of Table 1: Bengio, Mesnil,
-Dauphin and Rifai (2013), Better Mixing via Deep Representations, arXiv 1207.4404.
-Differs from the paper: a re-implementation, since sizes, epochs and chain lengths of the published baseline cannot be recovered; no
-up-down fine-tuning. The top RBM learns by persistent chains, and a sample's chain goes on from a random one of them. Samples are
-conditional means, which the Parzen metric favours over draws.
+Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets;
+as a baseline of Table 1: Bengio, Mesnil, Dauphin and Rifai (2013), Better Mixing via Deep
+Representations, arXiv 1207.4404.
+Differs from the paper: a re-implementation, since the sizes, epochs and chain lengths of
+the published baseline cannot be recovered; no up-down fine-tuning. The top RBM learns
+with persistent chains, and the chain of a sample continues a random one of them. Samples
+are conditional means, which the Parzen metric favours over draws.
 """
 
 from __future__ import annotations
@@ -28,10 +31,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Config:
-    """Deep belief net: `hidden` sizes from the bottom up; `sample_steps` Gibbs steps between the last update and a sample.
+    """Deep belief net of RBMs with `hidden` sizes from the bottom up.
 
-    `persistent`: whether the top RBM learns by PCD with `chains` chains (CD otherwise); the ones below learn by CD.
-    The learning rate falls linearly to 0 within each RBM; momentum rises after `warm_up` epochs.
+    `persistent`: the top RBM learns by PCD with `chains` chains (otherwise by CD); the
+    RBMs below always learn by CD. `gibbs_steps` is k of PCD-k and CD-k. `sample_steps`
+    Gibbs steps lie between a chain's state after the last update and a sample.
+    The learning rate falls linearly to 0 within each RBM; momentum rises after `warm_up`
+    epochs.
     """
 
     hidden: tuple[int, ...] = (1000, 1000)
@@ -78,11 +84,17 @@ class DBN(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the bottom visible bias to the logit of the pixel means (Hinton 2010, section 8.1)."""
+        """Set the bottom visible bias to the logit of the pixel means.
+
+        Source: Hinton (2010), section 8.1.
+        """
         self.rbms[0].b.copy_(pixel_logits(x, eps=1e-3))
 
     def stages(self) -> Sequence[Stage]:
-        """Return one stage for each RBM, from the bottom up: its inputs are the codes of the layers below."""
+        """Return one stage per RBM, from the bottom up.
+
+        The inputs of a stage are the codes of the layers below.
+        """
         top = len(self.rbms) - 1
         return [
             learning(
@@ -97,7 +109,10 @@ class DBN(nn.Module):
 
     @torch.no_grad()
     def codes(self, x: Tensor, *, layer: int) -> Tensor:
-        """Return the probabilities that reach RBM `layer` from below: (n, c, h, w) -> (n, size)."""
+        """Return the input of RBM `layer`: the hidden probabilities of the one below.
+
+        (n, c, h, w) -> (n, size); for layer 0 these are the pixels.
+        """
         v = x.flatten(1)
         for rbm in self.rbms[:layer]:
             v = rbm.hidden(v)
@@ -105,7 +120,10 @@ class DBN(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """Return the means at the end of n parallel Gibbs chains of the top RBM, (n, c, h, w)."""
+        """Return the means at the end of n parallel Gibbs chains, (n, c, h, w).
+
+        The chains run in the top RBM.
+        """
         *below, top = self.rbms
         h = top.gibbs(pick(top.chains, n), self.config.sample_steps)
         v = top.visible(h)

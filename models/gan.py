@@ -1,13 +1,16 @@
-"""How are the fully connected adversarial nets built: ReLU or sigmoid layers against maxout?
+"""How are the fully connected GANs built: ReLU or sigmoid layers against maxout?
 
-How they train and sample, with the losses, is told in `models/adversarial.py`.
+`models/adversarial.py` describes training, losses and sampling.
 
-Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; settings from the authors' released code
-(goodfeli/adversarial, June 2014, on pylearn2); maxout: Goodfellow et al. (2013), arXiv 1302.4389.
-Differs from the paper: the number of epochs on MNIST and CIFAR-10, for which the authors released no rule; images in the order of our
-own shuffle; on TFD the last 1,000 unlabelled images, which validate, and the range of D's initial weights, which we take from MNIST's; that
-the noise of TFD's pretraining is N(0, 1) too is our reading [?]. The defaults are the MNIST setting; `tfd` and `cifar10` are
-the released ones, `digits` has smaller nets, and `olivetti` is TFD's scheme in a size for 220 images.
+Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; settings
+from the authors' released code (goodfeli/adversarial, June 2014, on pylearn2); maxout:
+Goodfellow et al. (2013), arXiv 1302.4389.
+Differs from the paper: the number of epochs on MNIST and CIFAR-10, for which the authors
+released no rule; the order of the images, which is our own shuffle. On TFD: the last
+1,000 unlabelled images are used for validation; the range of D's initial weights is that
+of MNIST; that the noise of pretraining is N(0, 1) too is our reading and not verified.
+The defaults are the MNIST setting; `tfd` and `cifar10` are the released ones, `digits`
+has smaller nets, and `olivetti` is TFD's scheme, scaled down to 220 images.
 """
 
 from __future__ import annotations
@@ -28,14 +31,18 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoi
 
 @dataclass(frozen=True)
 class Config:
-    """Adversarial nets, a generator of ReLU or sigmoid layers against a maxout discriminator; the defaults are the released MNIST setting.
+    """Adversarial nets: ReLU or sigmoid layers against a maxout discriminator.
 
-    Fields that are not named here are told in `models/adversarial.py`.
+    The defaults are the released MNIST setting. `models/adversarial.py` describes the
+    fields that are not named here.
 
-    `activations` are those of the hidden layers `generator`; `sigmoid_bias` is the initial bias of the sigmoid ones. G's output layer
-    starts from U(−r, r), r = `output_range` (None: `generator_range`), or with `output_sparse` weights per unit from N(0, 1) and 0
-    elsewhere. With `pretrain_epochs`, G is first trained without the layers `front`, from noise of as many numbers as these
-    end with; then they (ReLU, the last one sigmoid) are put before it, and all is trained for `epochs` against a fresh D.
+    `activations` are those of the hidden layers `generator`; `sigmoid_bias` is the
+    initial bias of the sigmoid ones. G's output layer starts from U(−r, r), r =
+    `output_range` (None: `generator_range`), or with `output_sparse` weights per unit
+    from N(0, 1) and the others 0.
+    With `pretrain_epochs`, G is first trained without its first layers `front`, on noise
+    of the size of the last of these. Then `front` (ReLU, the last one sigmoid) is put
+    before the other layers, and all are trained for `epochs` against a fresh D.
     """
 
     loss: Loss = "non-saturating"
@@ -101,7 +108,8 @@ class Config:
             "prior": "gaussian",
             "generator": (400, 400),
             "activations": ("relu", "sigmoid"),
-            "generator_range": 0.2,  # narrow layers need wider weights than TFD's for z to reach the pixels
+            # narrow layers need larger weights than TFD's, or z hardly changes the pixels
+            "generator_range": 0.2,
             "sigmoid_bias": -2.0,
             "output_sparse": 100,
             "discriminator": (240, 240),
@@ -129,7 +137,8 @@ class Config:
             raise ValueError(f"gan: k must be at least 1, got {self.k}")
         if len(self.activations) != len(self.generator):
             raise ValueError(
-                f"gan: expected an activation for each of the {len(self.generator)} hidden layers, got {len(self.activations)}"
+                f"gan: expected an activation for each of the {len(self.generator)} hidden layers, "
+                f"got {len(self.activations)}"
             )
         if bool(self.front) != bool(self.pretrain_epochs):
             raise ValueError(
@@ -159,14 +168,20 @@ class Discriminator(nn.Module):
         uniform_weights_(self, config.discriminator_range)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n,) for x: (n, d); dropout is always on, in both players' updates."""
+        """Return logits (n,) for x: (n, d).
+
+        Dropout is always on, in the updates of both D and G.
+        """
         for layer, rate in zip([*self.hidden, self.out], self.rates, strict=True):
             x = layer(dropout(x, rate))
         return x.squeeze(1)  # (n, 1) -> (n,)
 
 
 def generator(config: Config, d: int) -> nn.Sequential:
-    """Return linear layers with their activations, (n, latent) -> (n, d), the output one without: `GAN.output` adds it."""
+    """Return the layers of G, linear ones with their activations: (n, latent) -> (n, d).
+
+    The output layer has no activation: `GAN.output` adds it.
+    """
     sizes = [config.latent, *config.front, *config.generator]
     kinds = ["relu"] * (len(config.front) - 1) + ["sigmoid"] * bool(config.front) + [*config.activations]
     layers: list[nn.Module] = []
@@ -177,7 +192,8 @@ def generator(config: Config, d: int) -> nn.Sequential:
     uniform_weights_(net, config.generator_range)
     for layer, kind in zip(layers[::2], kinds, strict=True):
         if kind == "sigmoid":
-            nn.init.constant_(layer.bias, config.sigmoid_bias)  # type: ignore[arg-type]  # the even ones are linear
+            # layers[::2] are linear, which the annotation of `layers` does not say
+            nn.init.constant_(layer.bias, config.sigmoid_bias)  # type: ignore[arg-type]
     if config.output_range is not None:
         uniform_weights_(output, config.output_range)
     if config.output_sparse is not None:

@@ -1,24 +1,30 @@
 """How does a deep generative stochastic network train and sample?
 
-A GSN learns the transition of a Markov chain whose equilibrium is the data's distribution: a noisy chain is started at an image and at
-each of a few steps, the walkbacks, must give the clean image back. With two hidden layers, tied weights W1: (d, k1), W2: (k1, k2) and
+A GSN learns the transition of a Markov chain whose equilibrium is the data distribution:
+a noisy chain starts at an image and has to reconstruct the clean image at each of a few
+steps, the walkbacks. With two hidden layers, tied weights W1: (d, k1), W2: (k1, k2), and
 h2 = 0 at first, one step from the corrupted image x̃ is
 
     h1 = tanh(h2 W2ᵀ + x̃ W1 + b1)
-    p  = σ(h1 W1ᵀ + b0)                                       the conditional mean, which joins the loss
+    p  = σ(h1 W1ᵀ + b0)                          the conditional mean, which the loss uses
     h2 = tanh(h1 W2 + b2 + ε) + ε′,   ε, ε′ ~ N(0, noise²)
-    x̃  = corrupt(draw from Bernoulli(p))                      salt and pepper
+    x̃  = corrupt(draw from Bernoulli(p))         salt and pepper
 
-and the loss is the sum over the walkbacks of the mean binary cross-entropy between p and the clean image. The same steps make the
-chain that is sampled. No gradient flows through the draw.
+and the loss is the sum over the walkbacks of the mean binary cross-entropy between p and
+the clean image. Samples come from a chain of the same steps. No gradient flows through
+the draw.
 
-Source: Bengio, Thibodeau-Laufer, Alain and Yosinski (2014), Deep Generative Stochastic Networks Trainable by Backprop, arXiv 1306.1091,
-section 5 and algorithm 1; settings from the authors' code (yaoli/GSN).
-Differs from the paper: trained on the 50,000 training images, not on all 60,000. A sample is the conditional mean at the end of a chain of
-its own, started from pixels that are drawn independently with their training means (from uniform noise the chains reach the negatives of
-digits and stay there, as validation images showed); the published number was made of consecutive conditional means of one chain, started
-at a test image, which `chain="consecutive"` does from a training image. Where the learning rate changes, past increments keep
-theirs. Means are favoured over draws by the Parzen metric, consecutive or not.
+Source: Bengio, Thibodeau-Laufer, Alain and Yosinski (2014), Deep Generative Stochastic
+Networks Trainable by Backprop, arXiv 1306.1091, section 5 and algorithm 1; settings from
+the authors' code (yaoli/GSN).
+Differs from the paper: trained on the 50,000 training images, not on all 60,000. A sample
+is the conditional mean at the end of a chain of its own, which starts from pixels drawn
+independently with their training means. (Chains that start from uniform noise reach the
+negatives of digits and stay there, as validation images showed.) The published number is
+that of consecutive conditional means of one chain, started at a test image;
+`chain="consecutive"` does the same, started at a training image. When the learning rate
+changes, past increments of the momentum keep the rate they were made with. The Parzen
+metric favours means over draws, consecutive or not.
 """
 
 from __future__ import annotations
@@ -41,10 +47,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear
 class Config:
     """Deep GSN of two `hidden` layers; the defaults are the published MNIST setting.
 
-    `corruption` is the share of pixels that salt and pepper replace, `noise` the standard deviation before and after the second layer's
-    activation. The learning rate is multiplied by `lr_decay` each epoch; the momentum is damped, m ← μm + (1 − μ)g. `chain`:
-    'independent' draws each sample at the end of a chain of `sample_steps` steps; 'consecutive' takes one step of a single
-    chain for each.
+    `corruption` is the share of pixels that salt and pepper replace, `noise` the standard
+    deviation of the noise before and after the second layer's activation. The learning
+    rate is multiplied by `lr_decay` each epoch; the momentum is damped:
+    m ← μm + (1 − μ)g.
+    `chain`: 'independent' draws each sample at the end of its own chain of `sample_steps`
+    steps; 'consecutive' runs a single chain and takes a sample at each of its steps.
     """
 
     hidden: tuple[int, int] = (1500, 1500)
@@ -88,7 +96,11 @@ class Config:
 
 
 class GSN(nn.Module):
-    """The tied weights of a `Config`, and where chains start: the pixels' training means, and a training image for the consecutive one."""
+    """The tied weights of a `Config`, and where chains start.
+
+    Independent chains start from binary pixels drawn with the training means `mean`:
+    (d,), the consecutive one from the training image `start`: (1, d).
+    """
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__()
@@ -103,7 +115,7 @@ class GSN(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Keep the pixels' means over x: (n, c, h, w), and a random one of its images."""
+        """Keep the pixels' means and one random image of x: (n, c, h, w)."""
         x = x.flatten(1)  # (n, c, h, w) -> (n, d)
         self.mean.copy_(x.mean(0))
         self.start.copy_(pick(x, 1))
@@ -117,7 +129,10 @@ class GSN(nn.Module):
         return [Stage("walkback", c.epochs, c.batch_size, self.step, [self.optimiser], [rate])]
 
     def move(self, x: Tensor, h2: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the logits of p: (n, d) and the next h2: (n, k2), one step from the corrupted image x: (n, d) and h2 (None: 0)."""
+        """Return the logits of p: (n, d) and the next h2: (n, k2), after one step.
+
+        x: (n, d) is the corrupted image; h2: (n, k2), None for 0.
+        """
         sigma = self.config.noise
         a1 = x @ self.W1 + self.b1
         h1 = (a1 if h2 is None else a1 + linear(h2, self.W2)).tanh()
@@ -126,7 +141,10 @@ class GSN(nn.Module):
         return linear(h1, self.W1, self.b0), h2 + sigma * torch.randn_like(h2)
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Take one step on the walkbacks from x: (n, c, h, w); logs the mean cross-entropy of the first and the last, nats per pixel."""
+        """Take one gradient step on the walkbacks from x: (n, c, h, w).
+
+        Logs the mean cross-entropy of the first and the last walkback, nats per pixel.
+        """
         x = x.flatten(1)  # (n, c, h, w) -> (n, d)
         noisy, h2 = salt_and_pepper(x, self.config.corruption), None
         losses = []
@@ -139,15 +157,22 @@ class GSN(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """Return n conditional means, (n, c, h, w): each of a chain of its own, or consecutive ones of a single chain."""
+        """Return n conditional means, (n, c, h, w).
+
+        Each is from a chain of its own, or they are consecutive ones of a single chain.
+        """
         if self.config.chain == "consecutive":
-            p = torch.cat(list(islice(self.walk(self.start), n)))  # n times (1, d) -> (n, d)
+            # n times (1, d) -> (n, d)
+            p = torch.cat(list(islice(self.walk(self.start), n)))
         else:
             p = next(islice(self.walk(draw(self.mean.expand(n, -1))), self.config.sample_steps - 1, None))
         return p.view(n, *self.shape)  # (n, d) -> (n, c, h, w)
 
     def walk(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the conditional means p of parallel chains from images x: (n, d), (n, d) each, without end."""
+        """Yield the conditional means p: (n, d) of parallel chains, without end.
+
+        x: (n, d) are the images that the chains start from.
+        """
         noisy, h2 = salt_and_pepper(x, self.config.corruption), None
         while True:
             logits, h2 = self.move(noisy, h2)

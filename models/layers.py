@@ -11,7 +11,8 @@ from torch import Tensor, nn
 class Maxout(nn.Module):
     """Maximum over `pieces` linear maps per unit: (n, n_in) -> (n, n_out).
 
-    h_j = max_p (x W_jp + b_jp). Source: Goodfellow et al. (2013), Maxout Networks, arXiv 1302.4389, eq. 1.
+    h_j = max_p (x W_jp + b_jp).
+    Source: Goodfellow et al. (2013), Maxout Networks, arXiv 1302.4389, eq. 1.
     """
 
     def __init__(self, n_in: int, n_out: int, *, pieces: int) -> None:
@@ -26,7 +27,10 @@ class Maxout(nn.Module):
 
 
 def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Return linear layers of the given sizes with `activation` between them and none after the last."""
+    """Return linear layers of the given sizes with `activation` between them.
+
+    There is none after the last.
+    """
     layers: list[nn.Module] = []
     for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(n_in, n_out), activation()]
@@ -35,7 +39,7 @@ def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Seque
 
 @torch.no_grad()
 def uniform_weights_(module: nn.Module, r: float) -> None:
-    """Draw every linear weight of `module` from U(−r, r) and set every bias to 0, in place."""
+    """Draw every linear weight from U(−r, r) and set every bias to 0, in place."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             layer.weight.uniform_(-r, r)
@@ -44,23 +48,32 @@ def uniform_weights_(module: nn.Module, r: float) -> None:
 
 @torch.no_grad()
 def limit_norms_(module: nn.Module, norm: float) -> None:
-    """Shrink the incoming weights of each linear unit of `module` to at most L2 norm `norm`, in place."""
+    """Limit the L2 norm of each linear unit's incoming weights, in place.
+
+    Those above `norm` are scaled down to it; the others stay unchanged.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            # (n_out, n_in): a row holds one unit's incoming weights; pylearn2 keeps the transpose and speaks of columns
+            # (n_out, n_in): a row holds one unit's incoming weights. pylearn2 stores the
+            # transpose, so that its options name columns.
             layer.weight.copy_(layer.weight.renorm(2, 0, norm))
 
 
 @torch.no_grad()
 def sparse_weights_(layer: nn.Linear, count: int) -> None:
-    """Give each unit of `layer` `count` incoming weights from N(0, 1), at random places, and 0 elsewhere, in place."""
+    """Draw `count` incoming weights of each unit of `layer` from N(0, 1), in place.
+
+    They are at random positions; all others become 0.
+    """
     n_out, n_in = layer.weight.shape
-    places = torch.rand(n_out, n_in, device=layer.weight.device).argsort(1)[
-        :, :count
-    ]  # (n_out, count), without repeats
+    # (n_out, count), without repeats in a row
+    places = torch.rand(n_out, n_in, device=layer.weight.device).argsort(1)[:, :count]
     layer.weight.zero_().scatter_(1, places, torch.randn(n_out, places.shape[1], device=layer.weight.device))
 
 
 def pixel_logits(x: Tensor, *, eps: float) -> Tensor:
-    """Return the logit of each pixel's mean over images x: (n, c, h, w) -> (d,), means clipped to [eps, 1 − eps]."""
+    """Return the logit of each pixel's mean over images x: (n, c, h, w) -> (d,).
+
+    Means are clipped to [eps, 1 − eps].
+    """
     return x.flatten(1).mean(0).clamp(eps, 1 - eps).logit()

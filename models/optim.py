@@ -1,4 +1,4 @@
-"""Which update rules do models share that torch does not have in the form they need?"""
+"""Which update rules do models share that torch lacks or has in another form?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch import Tensor
 
 
 class Momentum(torch.optim.Optimizer):
-    """inc ← m·inc − lr·g; p ← p + inc: momentum as pylearn2 has it.
+    """Momentum as in pylearn2: inc ← m·inc − lr·g; p ← p + inc.
 
-    Unlike `torch.optim.SGD`, past increments keep the learning rate they were made with. `lr` and `momentum` are
-    0-d tensors beside the parameters: a `Schedule` refills them without a host synchronisation.
+    Unlike in `torch.optim.SGD`, past increments keep the learning rate they were made
+    with. `lr` and `momentum` are 0-d tensors on the parameters' device: a `Schedule` sets
+    them without a host synchronisation.
     """
 
     def __init__(self, params: Iterable[Tensor], *, lr: float, momentum: float) -> None:
@@ -25,7 +26,7 @@ class Momentum(torch.optim.Optimizer):
                 self.state[p]["inc"] = torch.zeros_like(p)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # closures are of no use here
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closures
         """Apply one update from the parameters' `.grad`."""
         for group in self.param_groups:
             for p in group["params"]:
@@ -44,6 +45,9 @@ class Momentum(torch.optim.Optimizer):
 def adam(
     params: Iterable[Tensor], *, lr: float, betas: tuple[float, float] = (0.9, 0.999)
 ) -> torch.optim.Adam:
-    """Return torch's Adam in the form that is fast on every device and can be captured as a CUDA graph."""
+    """Return torch's Adam, fused and, on a GPU, capturable as a CUDA graph.
+
+    The fused form is the fast one on every device.
+    """
     params = list(params)
     return torch.optim.Adam(params, lr=lr, betas=betas, fused=True, capturable=params[0].is_cuda)

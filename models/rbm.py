@@ -1,17 +1,21 @@
-"""How does a restricted Boltzmann machine learn, and how does a Gibbs chain of it move? As a model, and as a layer of others.
+"""How does a restricted Boltzmann machine learn, and how does its Gibbs chain run?
 
-Binary v and h have the energy and, with σ the logistic function, the conditionals
+It is a model of its own (`Machine`) and a layer of others (`RBM`). Binary v and h have
+the energy and, with σ the logistic function, the conditionals
 
     E(v, h) = −v·W h − b·v − c·h,      p(h|v) = σ(v W + c),      p(v|h) = σ(h Wᵀ + b),
 
-and the gradient of the log-likelihood is ⟨v hᵀ⟩_data − ⟨v hᵀ⟩_model. Contrastive divergence (CD-k) takes the second term from k
-Gibbs steps started at the data; persistent CD (PCD-k) from chains that go on from one update to the next.
+and the gradient of the log-likelihood is ⟨v hᵀ⟩_data − ⟨v hᵀ⟩_model. Contrastive
+divergence (CD-k) takes the second term from k Gibbs steps started at the data; persistent
+CD (PCD-k) from chains that continue from one update to the next.
 
-Source: Hinton (2002), Training products of experts by minimizing contrastive divergence, eq. 5; Tieleman (2008),
-Training restricted Boltzmann machines using approximations to the likelihood gradient; Hinton (2010), A practical
-guide to training restricted Boltzmann machines.
-Differs from the papers: grey pixels in [0, 1] stand for the probability of a binary one (Hinton 2010, section 3). A sample is the
-conditional mean at the end of a chain, which the Parzen metric favours over a draw; its chain goes on from a random persistent one.
+Source: Hinton (2002), Training products of experts by minimizing contrastive divergence,
+eq. 5; Tieleman (2008), Training restricted Boltzmann machines using approximations to the
+likelihood gradient; Hinton (2010), A practical guide to training restricted Boltzmann
+machines.
+Differs from the papers: grey pixels in [0, 1] are taken as the probabilities of binary
+ones (Hinton 2010, section 3). A sample is the conditional mean at the end of a chain,
+which the Parzen metric favours over a draw; its chain continues a random persistent one.
 """
 
 from __future__ import annotations
@@ -33,10 +37,11 @@ from torch.nn.functional import linear, softplus
 
 @dataclass(frozen=True)
 class Config:
-    """Restricted Boltzmann machine of `hidden` units, learned by PCD (`persistent`) with `chains` chains, or by CD.
+    """Restricted Boltzmann machine of `hidden` units.
 
-    `sample_steps` Gibbs steps lie between a persistent chain and a sample. The learning rate falls linearly to 0; momentum rises after
-    `warm_up` epochs.
+    It learns by PCD with `chains` chains (`persistent`) or by CD; `gibbs_steps` is k of
+    PCD-k and CD-k. `sample_steps` Gibbs steps lie between a persistent chain and a
+    sample. The learning rate falls linearly to 0; momentum rises after `warm_up` epochs.
     """
 
     hidden: int = 500
@@ -69,14 +74,20 @@ class Config:
 
 
 def check_chains(who: str, config: Any) -> None:
-    """Raise ValueError unless the chains of a Config can move."""
+    """Raise ValueError unless the chains of a Config can run.
+
+    `who` begins the message.
+    """
     if min(config.gibbs_steps, config.chains) < 1 or config.sample_steps < 0:
         got = f"{config.gibbs_steps}, {config.chains}, {config.sample_steps}"
         raise ValueError(f"{who}: expected gibbs_steps, chains ≥ 1 and sample_steps ≥ 0, got {got}")
 
 
 class RBM(nn.Module):
-    """Weights W: (n_visible, n_hidden), biases b and c, and `chains` persistent Gibbs chains (their hidden states)."""
+    """Weights W: (n_visible, n_hidden), biases b and c, and persistent Gibbs chains.
+
+    `chains`: (chains, n_hidden) are the chains' hidden states.
+    """
 
     def __init__(self, n_visible: int, n_hidden: int, *, chains: int) -> None:
         super().__init__()
@@ -95,19 +106,26 @@ class RBM(nn.Module):
         return linear(h, self.W, self.b).sigmoid()
 
     def free_energy(self, v: Tensor) -> Tensor:
-        """Return F(v) = −b·v − Σ_j softplus(v W + c)_j, −log p(v) up to log Z: (n, n_visible) -> (n,), nats."""
+        """Return F(v) = −b·v − Σ_j softplus(v W + c)_j, which is −log p(v) − log Z.
+
+        (n, n_visible) -> (n,), nats.
+        """
         return -v @ self.b - softplus(v @ self.W + self.c).sum(1)
 
     def gibbs(self, h: Tensor, steps: int) -> Tensor:
-        """Return the hidden states h: (n, n_hidden) after `steps` full Gibbs steps h -> v -> h."""
+        """Return the hidden states h: (n, n_hidden) after `steps` Gibbs steps.
+
+        A full step is h -> v -> h.
+        """
         for _ in range(steps):
             h = draw(self.hidden(draw(self.visible(h))))
         return h
 
     def gradients(self, v: Tensor, *, steps: int, persistent: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the estimated ascent direction of the mean log-likelihood of v: (n, n_visible), for W, b and c.
+        """Return the estimated gradient of the mean log-likelihood of v, for W, b and c.
 
-        A persistent estimate moves `chains` on, in place; the other starts its chains at v.
+        v: (n, n_visible). The sign is that for ascent. A persistent estimate advances
+        `chains` in place; the other starts its chains at v.
         """
         positive = self.hidden(v)
         h = self.gibbs(self.chains if persistent else draw(positive), steps - 1)
@@ -126,7 +144,10 @@ class RBM(nn.Module):
 def learning(
     name: str, rbm: RBM, config: Any, *, persistent: bool, inputs: Callable[[Tensor], Tensor] | None = None
 ) -> Stage:
-    """Return the stage in which `rbm` learns as `config` says, from what `inputs` makes of the images."""
+    """Return the stage in which `rbm` learns as `config` says.
+
+    `inputs` maps the training images to the visible units; None for the pixels.
+    """
     c = config
     optimiser = Momentum(rbm.parameters(), lr=c.lr, momentum=c.momentum)
     schedules = [
@@ -143,9 +164,10 @@ def learning(
 def update(
     rbm: RBM, optimiser: Momentum, config: Any, persistent: bool, x: Tensor, y: Tensor | None
 ) -> dict[str, Tensor]:
-    """Update an RBM on its input x: (n, c, h, w) or (n, n_visible), by PCD or CD with weight decay; logs nats per image.
+    """Update an RBM by PCD or CD with weight decay.
 
-    The gap ⟨E⟩_data − ⟨E⟩_model is −⟨W, up_W⟩ − b·up_b − c·up_c: the energy is linear in W, b and c.
+    x: (n, c, h, w) or (n, n_visible). Logs ⟨E⟩_data − ⟨E⟩_model, nats per image, which is
+    −⟨W, up_W⟩ − b·up_b − c·up_c, since the energy is linear in W, b and c.
     """
     v = x.flatten(1)  # (n, c, h, w) -> (n, n_visible)
     up_W, up_b, up_c = rbm.gradients(v, steps=config.gibbs_steps, persistent=persistent)
@@ -155,7 +177,7 @@ def update(
 
 
 class Machine(nn.Module):
-    """One RBM over the pixels of `shape`."""
+    """A model of one RBM over the pixels of `shape`."""
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__()
@@ -164,7 +186,10 @@ class Machine(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the visible bias to the logit of the pixel means (Hinton 2010, section 8.1)."""
+        """Set the visible bias to the logit of the pixel means.
+
+        Source: Hinton (2010), section 8.1.
+        """
         self.rbm.b.copy_(pixel_logits(x, eps=1e-3))
 
     def stages(self) -> Sequence[Stage]:

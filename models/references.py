@@ -1,8 +1,10 @@
 """Which rows calibrate a metric?
 
-Four "models" whose quality is known beforehand: real training images, the best few prototypes of them, the best Gaussian, one
-constant image. A metric that ranks one of the last three above the first measures something other than the quality of samples
-(Theis, van den Oord and Bethge, 2016, A note on the evaluation of generative models, arXiv 1511.01844).
+Four "models" whose quality is known beforehand: real training images, the best few
+prototypes of them, the best Gaussian, and one constant image. A metric that ranks one of
+the last three above the first measures something other than the quality of samples
+(Theis, van den Oord and Bethge, 2016, A note on the evaluation of generative models,
+arXiv 1511.01844).
 They have no stages: `initialise` fits them.
 """
 
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Data:
-    """Real training images, returned as samples: what a perfect memory scores."""
+    """Real training images as samples: the score of a model that memorises them."""
 
     KIND: ClassVar[str] = "models.references.Data"
     REFERENCE: ClassVar[bool] = True
@@ -34,7 +36,10 @@ class Data:
 
 @dataclass(frozen=True)
 class KMeans:
-    """k-means centroids of the training images: prototypes, sharper in number than any model, and no model of the data."""
+    """k-means centroids of the training images: prototypes, not a model of the data.
+
+    A metric that prefers prototypes scores them above real images, as Parzen does.
+    """
 
     clusters: int = 10_000
     iterations: int = 20
@@ -50,24 +55,28 @@ class KMeans:
 
 
 class Prototypes(nn.Module):
-    """Draws from a finite set of images, each once before any twice."""
+    """Draws from a finite set of images, each once before any is drawn twice."""
 
     def __init__(self, *, clusters: int | None, iterations: int = 20) -> None:
         super().__init__()
         self.clusters, self.iterations = clusters, iterations
 
     def initialise(self, x: Tensor) -> None:
-        """Keep x: (n, c, h, w), or its `clusters` centroids by Lloyd's algorithm from random images."""
+        """Keep the images x: (n, c, h, w), or `clusters` centroids of them.
+
+        Lloyd's algorithm starts at random images.
+        """
         self.prototypes = x if self.clusters is None else self.centroids(x, min(self.clusters, len(x)))
 
     def centroids(self, x: Tensor, k: int) -> Tensor:
-        """Return k centroids of x, (k, c, h, w)."""
-        from sklearn.cluster import KMeans as Lloyd  # here: half a second at import that no other model needs
+        """Return k centroids of x: (n, c, h, w) -> (k, c, h, w)."""
+        # imported here: it takes half a second, and no other model needs it
+        from sklearn.cluster import KMeans as Lloyd
 
         seed = int(torch.randint(2**31, ()))
         fit = Lloyd(k, init="random", n_init=1, max_iter=self.iterations, random_state=seed).fit
         centres = fit(x.flatten(1).cpu().numpy()).cluster_centers_
-        # (k, d) -> (k, c, h, w); a mean of values in [0, 1] can leave it by rounding
+        # (k, d) -> (k, c, h, w); rounding can put a mean of values in [0, 1] outside it
         return torch.from_numpy(centres).to(x).unflatten(1, x.shape[1:]).clamp(0, 1)
 
     def stages(self) -> Sequence[Stage]:
@@ -81,9 +90,10 @@ class Prototypes(nn.Module):
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Gaussian of the training images' mean and covariance, clipped to [0, 1]; of rank 0 the mean image alone.
+    """Gaussian with the training images' mean and covariance, clipped to [0, 1].
 
-    `rank` None is the full covariance.
+    `rank` is the number of leading eigenvectors of the covariance that are kept: None for
+    all, 0 for the mean image alone.
     """
 
     rank: int | None = None
@@ -94,7 +104,7 @@ class Gaussian:
     SETTINGS: ClassVar = {}
 
     def build(self, shape: Shape) -> GaussianFit:
-        """Return a model that will be fitted by its moments."""
+        """Return a model that will be fitted to mean and covariance."""
         return GaussianFit(self, shape)
 
 
@@ -115,7 +125,7 @@ class GaussianFit(nn.Module):
         """Fit mean and covariance to x: (n, c, h, w), in float64."""
         x = x.flatten(1).double()  # (n, c, h, w) -> (n, d)
         self.mean.copy_(x.mean(0))
-        # The covariance is singular where a pixel is constant: eigenvalues below 0 are rounding.
+        # A constant pixel makes the covariance singular: values below 0 are rounding.
         values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
         k = self.factor.shape[1]
         self.factor.copy_((vectors * values.clamp_min(0).sqrt())[:, len(values) - k :])

@@ -1,16 +1,18 @@
 """How does a variational auto-encoder train and sample?
 
-An encoder q(z|x) = N(mu(x), diag sigma(x)²) and a decoder p(x|z), a product of Bernoullis with means f(z), maximise
-the evidence lower bound
+An encoder q(z|x) = N(mu(x), diag sigma(x)²) and a decoder p(x|z), a product of Bernoullis
+with means f(z), maximise the evidence lower bound
 
-    log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ N(0, I))                                (eq. 3, 10)
+    log p(x) ≥ E_q(z|x) log p(x|z) − KL(q(z|x) ‖ N(0, I))                 (eq. 3, 10)
 
-by the reparametrisation z = mu + sigma · eps. A sample is the decoder's mean f(z) for z ~ N(0, I).
+by the reparametrisation z = mu + sigma · eps. A sample is the decoder's mean f(z) for
+z ~ N(0, I).
 
 Source: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv 1312.6114.
-Differs from the paper: Adam instead of Adagrad; two ReLU layers instead of one of tanh. Grey pixels in [0, 1] stand where the
-Bernoulli's outcome would (the expected cross-entropy), so the bound is not a likelihood of real-valued pixels. Samples are
-conditional means, which the Parzen metric favours over draws.
+Differs from the paper: Adam instead of Adagrad; two ReLU layers instead of one of tanh.
+Grey pixels in [0, 1] replace the Bernoulli's binary outcome (the expected cross-entropy),
+so that the bound is not a likelihood of real-valued pixels. Samples are conditional
+means, which the Parzen metric favours over draws.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 @dataclass(frozen=True)
 class Config:
-    """Variational auto-encoder: `latent` sizes z, `hidden` the layers of encoder and (mirrored) decoder."""
+    """Variational auto-encoder with a latent code z of size `latent`.
+
+    `hidden` are the sizes of the encoder's layers; the decoder's are the same, reversed.
+    """
 
     latent: int = 20
     hidden: tuple[int, ...] = (500, 500)
@@ -52,7 +57,10 @@ class Config:
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
-    """Return KL(N(mu, diag exp(log_var)) ‖ N(0, I)) in nats: (n, k), (n, k) -> (n,). Source: 1312.6114, appendix B."""
+    """Return KL(N(mu, diag exp(log_var)) ‖ N(0, I)): (n, k), (n, k) -> (n,), nats.
+
+    Source: arXiv 1312.6114, appendix B.
+    """
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
 
 
@@ -79,7 +87,10 @@ class VAE(nn.Module):
         return [Stage("elbo", self.config.epochs, self.config.batch_size, self.step, [self.optimiser])]
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Take one Adam step on the negative bound of x: (n, c, h, w); logs nats per image."""
+        """Take one Adam step on the negative bound of x: (n, c, h, w).
+
+        Logs the loss and its KL term, nats per image.
+        """
         x = x.flatten(1)  # (n, c, h, w) -> (n, d)
         mu, log_var = self.encoder(x).chunk(2, dim=1)  # (n, 2k) -> twice (n, k)
         z = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
@@ -98,8 +109,9 @@ class VAE(nn.Module):
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Return the decoder's means f(z): (n, latent) -> (n, c, h, w)."""
-        return self.decoder(z).sigmoid().unflatten(1, self.shape)  # (n, d) -> (n, c, h, w)
+        # (n, d) -> (n, c, h, w)
+        return self.decoder(z).sigmoid().unflatten(1, self.shape)
 
     def sample(self, n: int) -> Tensor:
-        """Return the decoder's means of n draws of the prior, (n, c, h, w)."""
+        """Return the decoder's means for n draws from the prior, (n, c, h, w)."""
         return self.decode(self.latent(n))
