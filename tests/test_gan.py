@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from genmodel_bench.models import adversarial, gan, settings_for
+from genmodel_bench.models import adversarial, conv_gan, gan, settings_for
 from genmodel_bench.models.contrast import Contrast
 from genmodel_bench.models.layers import Maxout
 
@@ -324,6 +324,51 @@ def test_maxout_is_the_maximum_over_pieces():
     for j in range(3):
         pieces = torch.stack([x @ W[5 * j + p] + b[5 * j + p] for p in range(5)])
         torch.testing.assert_close(layer(x)[:, j], pieces.max(0).values)
+
+
+class Tapped(torch.nn.Module):
+    """A linear layer of ones that keeps what it is given."""
+
+    def __init__(self, n_out):
+        super().__init__()
+        self.n_out = n_out
+
+    def forward(self, x):
+        self.given = x.detach().clone()
+        return torch.ones(len(x), self.n_out)
+
+
+def shares(x):
+    """The share of zeros, and the only other value there is."""
+    (value,) = x[x != 0].unique().tolist()
+    return float((x == 0).float().mean()), value
+
+
+def test_dropout_is_before_each_layer_of_the_discriminator_with_its_rate_and_scale():
+    D = gan.Config(discriminator=(240, 240)).build((1, 28, 28)).D
+    D.hidden = torch.nn.ModuleList([Tapped(240), Tapped(240)])
+    D.out = Tapped(1)
+    D(torch.ones(500, 784))
+    # standard errors of the shares: √(0.2·0.8 / 392,000) and √(0.25 / 120,000) = 0.0014
+    for layer, rate in ((D.hidden[0], 0.2), (D.hidden[1], 0.5), (D.out, 0.5)):
+        share, value = shares(layer.given)
+        assert share == pytest.approx(rate, abs=0.007)
+        assert value == pytest.approx(1 / (1 - rate))
+
+
+def test_the_generator_has_no_dropout():
+    model = gan.Config(generator=(50, 50)).build((1, 28, 28))
+    z = model.latent(20)
+    model.train()
+    assert torch.equal(model.G(z), model.G(z))
+
+
+def test_dropout_of_the_convolutional_discriminator_has_its_rates(monkeypatch):
+    D = settings_for("gan-conv", "cifar10").build((3, 32, 32)).D
+    rates = []
+    monkeypatch.setattr(conv_gan, "dropout", lambda x, rate: (rates.append(rate), x)[1])
+    D(torch.ones(2, 3 * 32 * 32))
+    assert rates == [0.2, 0.5, 0.5, 0.5, 0.5]
 
 
 def test_momentum_keeps_the_rate_of_past_increments():
