@@ -1,6 +1,8 @@
-"""What does the Python API offer? `run`, `score`, their values, and the errors they raise.
+"""What does the Python API offer?
 
-The functions are imported on first use, so that `bench --help` does not wait for torch.
+`run`, `score` and `Executor`, which says where a run is computed; `Protocol`, which says
+how its models are sampled; and the errors that they raise. The first three are imported
+on first use, so that `bench --help` does not wait for torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What is one thing to run, and what does each part of it depend on?
+"""What is a cell, and what does each of its parts depend on?
 
-A key is the digest of ingredients, so that what changes one of them is what makes a part anew, and `bench why` can name it.
+The parts are the fit, the samples and the scores. The key of a part is the digest of its
+ingredients, so that a change of one of them makes the part again, and `bench why` can
+name it.
 """
 
 from __future__ import annotations
@@ -35,17 +37,20 @@ ROLES = {
     "selection": ("genmodel_bench.training.selection", "genmodel_bench.training.numerics"),
     "scoring": ("genmodel_bench.execution.measure", "genmodel_bench.training.numerics"),
 }
-"""The code of this project that a number depends on besides that of its model and its metric. Whatever else a cell passes through, as
-the writing of checkpoints, seals, processes and the report, is held by tests that compare bits."""
+"""The code that a number depends on besides that of its model and its metric.
+
+Each role has the modules that fill it. All other code that a cell passes through, as that
+of checkpoints, seals, processes and the report, is covered by tests that compare bits.
+"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A model with its Config, trained on a data set from one seed, and samples of it.
+    """A model with its Config, trained on a data set with one seed, and samples of it.
 
-    `dataset_digest` is of the data set's content, the type of its pixels included.
-    `options` are those of Config and protocol that differ from the registered ones.
-    `vouched` tells which code gives the bits of which.
+    dataset_digest: of the data set's content, the dtype of its pixels included.
+    options: those of Config and protocol that differ from the registered ones.
+    vouched: which code gives the same bits as which other code (`bench vouch`).
     """
 
     dataset: str
@@ -59,7 +64,7 @@ class Cell:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return the hyper-parameters as plain values."""
+        """Return the hyper-parameters as plain values, by name."""
         return asdict(self.config)
 
     @property
@@ -69,23 +74,30 @@ class Cell:
 
     @property
     def family(self) -> str:
-        """Return what names the kind of model in keys and seeds, whatever it is registered as and wherever its file lies."""
+        """Return the name of the kind of model in keys and seeds.
+
+        It does not depend on the name in the registry nor, where the Config has a KIND,
+        on the file that the model is in.
+        """
         config = type(self.config)
         return str(getattr(config, "KIND", f"{config.__module__}.{config.__qualname__}"))
 
     @property
     def line(self) -> tuple[str, str, int]:
-        """Return what names the cell's line in a table."""
+        """Return the key of the cell's line in a table: model, variant, samples."""
         return self.model, self.variant, self.protocol.samples
 
     @property
     def variant(self) -> str:
-        """Return the options that differ from the registered ones as a label: 'epochs=3, checkpoint=best'."""
+        """Return the options that differ from the registered ones as a label.
+
+        For example 'epochs=3, checkpoint=best'.
+        """
         return label(self.options)
 
     @property
     def id(self) -> str:
-        """Return the digest of all that defines the cell, its code excepted."""
+        """Return the digest of all that defines the cell, except its code."""
         p = self.protocol
         sampling: list[Any] = [self.seed, p.samples, p.draws, p.checkpoint, p.deterministic]
         sampling += [p.precision] if p.precision != "highest" else []
@@ -95,7 +107,15 @@ class Cell:
 
     @property
     def fit_ingredients(self) -> Ingredients:
-        """Return what the trained model depends on: data, settings but those of sampling, seed, numerics, code of model and loop."""
+        """Return what the trained model depends on, by name.
+
+        This is the data set, the kind of model, the settings except those that only
+        sampling reads, the seed, the numerics, the files in INPUTS, and the code of model
+        and training loop.
+
+        Raises:
+            BenchError: a file in INPUTS cannot be read.
+        """
         return {
             "data set": self.dataset,
             "content of the data set": self.dataset_digest,
@@ -115,14 +135,22 @@ class Cell:
 
     @property
     def sampling_ingredients(self) -> Ingredients:
-        """Return what a draw depends on besides the weights and their number: the settings that only sampling reads, and code."""
+        """Return what a draw depends on besides the weights and the number of samples.
+
+        This is the data set, the kind of model, the settings that only sampling reads,
+        and the code that draws.
+        """
         of = {"data set": self.dataset, "kind of model": self.family}
         settings = {f"setting {name}": self.settings[name] for name in self.config.SAMPLING}
         return of | settings | code_of("drawing", *ROLES["drawing"])
 
     @property
     def sample_ingredients(self) -> Ingredients:
-        """Return what the samples depend on besides the fit: how they are drawn, how many, from which checkpoint and how it is selected."""
+        """Return what the samples depend on besides the fit.
+
+        This is how they are drawn, how many, from which checkpoint, and how that is
+        selected.
+        """
         selected = self.protocol.checkpoint == "best" and not self.config.REFERENCE
         return {
             **self.sampling_ingredients,
@@ -132,7 +160,11 @@ class Cell:
         }
 
     def score_ingredients(self, name: str, metric: Metric) -> Ingredients:
-        """Return what a metric's scores depend on besides the samples: how many draws there are, the metric's settings and its code."""
+        """Return what a metric's scores depend on besides the samples.
+
+        This is what `metric_ingredients` returns for the cell's data set and number of
+        draws.
+        """
         return metric_ingredients(name, metric, dataset=self.dataset, draws=self.protocol.draws)
 
     @property
@@ -142,12 +174,20 @@ class Cell:
 
     @property
     def check_key(self) -> str:
-        """Return the digest of what the validation checks depend on: the fit, how the model samples, how checkpoints are selected."""
+        """Return the digest of what the validation checks depend on.
+
+        This is the fit, how the model samples, and how checkpoints are selected.
+        """
         checks = self.sampling_ingredients | code_of("selection", *ROLES["selection"])
         return content_digest("checks", self.fit_key, self.vouched.settled(checks))
 
     def draw_key(self, epoch: int | None) -> str:
-        """Return what a draw from the weights after `epoch` depends on: a selection that is made anew and ends the same finds it again."""
+        """Return the digest of what a draw from the weights after `epoch` depends on.
+
+        How the epoch was selected is not part of it: where another selection gives the
+        same epoch, the draw is found again. `epoch` is None for a model that does not
+        train.
+        """
         return content_digest(
             "draw",
             self.fit_key,
@@ -157,12 +197,18 @@ class Cell:
         )
 
     def score_key(self, name: str, metric: Metric) -> str:
-        """Return the digest of what a metric's scores depend on: the samples, the metric's settings and its code."""
+        """Return the digest of what a metric's scores depend on.
+
+        This is the fit, the samples, and the metric's settings and code.
+        """
         return score_key_of(self.ingredients(name, metric), self.vouched)
 
     @property
     def recipe(self) -> str:
-        """Return the digest of what the samples of every seed depend on: rows of one line of a table share it."""
+        """Return the digest of what the samples of every seed depend on.
+
+        Rows of one line of a table share it.
+        """
         return recipe_of(
             as_json({"fit": self.fit_ingredients, "samples": self.sample_ingredients}), self.vouched
         )
@@ -172,7 +218,7 @@ class Cell:
         return metric_recipe_of(as_json({"score": self.score_ingredients(name, metric)}), self.vouched)
 
     def ingredients(self, name: str, metric: Metric) -> dict[str, Ingredients]:
-        """Return what the scores of a metric depend on, by part."""
+        """Return what the scores of a metric depend on, by part: fit, samples, score."""
         return {
             "fit": self.fit_ingredients,
             "samples": self.sample_ingredients,
@@ -181,9 +227,12 @@ class Cell:
 
 
 def input_digests(config: Config) -> dict[str, str]:
-    """Return a digest of the content of each file that a Config names in INPUTS, by its path as given. Raises BenchError.
+    """Return a digest of each file that a Config names in INPUTS, by its path as given.
 
-    Relative paths are from the folder of the file that defines the Config.
+    Relative paths start from the folder of the file that defines the Config.
+
+    Raises:
+        BenchError: a file cannot be read.
     """
     folder = Path(inspect.getfile(type(config))).parent if getattr(config, "INPUTS", ()) else Path()
     found = {}
@@ -191,13 +240,19 @@ def input_digests(config: Config) -> dict[str, str]:
         try:
             found[str(path)] = file_digest(folder / path)
         except OSError as error:
-            text = f"{type(config).__module__}: INPUTS names {path}, which cannot be read ({error.strerror}); put it there"
+            text = (
+                f"{type(config).__module__}: INPUTS names {path}, "
+                f"which cannot be read ({error.strerror}); put it there"
+            )
             raise BenchError(text) from error
     return found
 
 
 def remember_code(configs: Iterable[Config], metrics: Iterable[Metric]) -> None:
-    """Hash the code of models and metrics as it was imported just now, so that an edit under way is not taken for what runs."""
+    """Hash the code of models and metrics just after it was imported.
+
+    An edit to a file during a run is therefore not taken for the code that runs.
+    """
     for config in configs:
         code_of("model", type(config).__module__)
     for metric in metrics:
@@ -207,8 +262,12 @@ def remember_code(configs: Iterable[Config], metrics: Iterable[Metric]) -> None:
 
 
 def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -> Ingredients:
-    """Return what makes two scores of a metric comparable: data set, draws, its name, settings and code, and what it asks of a model."""
-    own: Any = metric  # a frozen dataclass, which no Protocol can say
+    """Return what makes two scores of a metric comparable, by name.
+
+    This is the data set, the number of draws, the metric's name, settings and code, and
+    what the metric needs of a model.
+    """
+    own: Any = metric  # a frozen dataclass, which a Protocol cannot express
     settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(own) if f.name != "needs"}
     asked = {need.__name__: sorted(members(need)) for need in metric.needs}
     code = code_of("metric", type(metric).__module__) | code_of("scoring", *ROLES["scoring"])
@@ -223,14 +282,17 @@ def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -
 
 
 def members(protocol: type) -> set[str]:
-    """Return the names of what a Protocol asks for."""
+    """Return the names of the members that a Protocol requires."""
     return {
         name for name in {**vars(protocol), **inspect.get_annotations(protocol)} if not name.startswith("_")
     }
 
 
 def changed_options(config: Config, usual: Config, protocol: Protocol) -> dict[str, Any]:
-    """Return by name what differs from the registered Config and the usual protocol."""
+    """Return by name the options that differ from the registered ones.
+
+    usual: the registered Config; the protocol is compared with the usual one.
+    """
     changed = {
         f.name: getattr(config, f.name)
         for f in fields(config)

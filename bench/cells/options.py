@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def apply_options(configs: dict[str, Config], options: Sequence[str]) -> dict[str, Config]:
     """Return `configs` by model name with each option 'MODEL.KEY=VALUE' applied.
 
-    Raises UnknownName for a model that is not among them, BadOption for a key or value that does not fit.
+    Raises:
+        UnknownName: the model is not among `configs`.
+        BadOption: the option has another form, or its key or value does not fit.
     """
     changes: dict[str, dict[str, Any]] = {}
     for option in options:
@@ -33,7 +35,11 @@ def apply_options(configs: dict[str, Config], options: Sequence[str]) -> dict[st
 
 
 def value_of(model: str, config: Config, key: str, text: str) -> Any:
-    """Return the text of an option as a value of the Config's field `key`. Raises BadOption."""
+    """Return the text of an option as a value of the Config's field `key`.
+
+    Raises:
+        BadOption: there is no such field, or the text is no value of its type.
+    """
     names = [f.name for f in fields(config)]
     if key not in names:
         close = difflib.get_close_matches(key, names, n=1)
@@ -46,7 +52,13 @@ def value_of(model: str, config: Config, key: str, text: str) -> Any:
 
 
 def changed(model: str, config: Config, values: dict[str, Any]) -> Config:
-    """Return `config` with all of its options changed at once, since some only fit together. Raises BadOption."""
+    """Return `config` with all its options changed at once.
+
+    Some values are only valid together.
+
+    Raises:
+        BadOption: the Config refuses the values.
+    """
     try:
         return replace(config, **values)
     except ValueError as error:
@@ -54,9 +66,12 @@ def changed(model: str, config: Config, values: dict[str, Any]) -> Config:
 
 
 def parse(text: str, kind: Any) -> Any:
-    """Return `text` as a value of the annotation `kind`: bool, int, float, str, Literal, tuple or optional of them.
+    """Return `text` as a value of the annotation `kind`.
 
-    Raises ValueError that says what was expected.
+    kind: bool, int, float, str, Literal, tuple or optional of them.
+
+    Raises:
+        ValueError: the text is no such value; the message says what was expected.
     """
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):

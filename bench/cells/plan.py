@@ -28,8 +28,13 @@ def plan(
 ) -> list[Cell]:
     """Return the cells of a run, models in the order given, seeds innermost.
 
-    `models` None stands for all that are meant for the data set. Raises UnknownName and
-    BadOption.
+    models: their names; None stands for all that are meant for the data set.
+    options: as 'MODEL.KEY=VALUE'.
+
+    Raises:
+        UnknownName: a model is not registered.
+        BadOption: an option, the protocol or the number of seeds is wrong, or there are
+            fewer samples than a metric needs.
     """
     meant = [name for name, config in MODELS.items() if data.name in getattr(config, "ONLY", (data.name,))]
     names = list(dict.fromkeys(models)) if models else meant

@@ -13,13 +13,13 @@ Precision = Literal["highest", "high", "medium"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is the same for all models of a run.
+    """The settings that are the same for all models of a run.
 
-    samples: images drawn from each model and scored together.
-    draws: sets of as many samples; their spread is the error that comes from drawing.
+    samples: number of images drawn from each model and scored together.
+    draws: number of such sets; their spread is the error that comes from drawing.
     checkpoint: the weights that are sampled, after the 'last' epoch or the one that is
         'best' on validation images.
-    deterministic: take only algorithms of torch that repeat their bits.
+    deterministic: use only algorithms of torch that give the same bits every time.
     precision: of float32 matrix products; 'high' is TF32 on CUDA.
     """
 
@@ -30,7 +30,11 @@ class Protocol:
     precision: Precision = "highest"
 
     def check(self) -> None:
-        """Raise BadOption for a value that is none."""
+        """Check the values.
+
+        Raises:
+            BadOption: a number is below 1, or a choice does not exist.
+        """
         for option, count in (("--samples", self.samples), ("--draws", self.draws)):
             if count < 1:
                 raise BadOption(f"{option}: got {count}, expected at least 1")
@@ -42,7 +46,7 @@ class Protocol:
                 raise BadOption(f"{option}: got {chosen!r}, expected {' or '.join(choices)}")
 
     def options(self, *, reference: bool) -> dict[str, Any]:
-        """Return by name what differs from the defaults, the number of samples aside.
+        """Return by name what differs from the defaults, except the number of samples.
 
         Reference models have no checkpoints to choose from.
         """

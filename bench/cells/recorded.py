@@ -1,4 +1,4 @@
-"""Which cell does a stored row come from, and which one stands in its line today?"""
+"""Which cell was a stored row made from, and which cell has its line today?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from genmodel_bench.storage.record import Record, as_json
 
 
 def same_cell(record: Record, vouched: Vouched) -> Cell | None:
-    """Return the cell that a record was made from, under the code and registry as they are, or None if it cannot be made any more."""
+    """Return the cell that a record was made from, with today's code and registry.
+
+    None if it cannot be made any more.
+    """
     try:
         config = with_values(MODELS[record.model], json.loads(record.model_settings))
     except (KeyError, TypeError, ValueError):
@@ -26,23 +29,31 @@ def same_cell(record: Record, vouched: Vouched) -> Cell | None:
 
 
 def cell_today(record: Record, digest: str, vouched: Vouched) -> Cell:
-    """Return the cell that stands in a record's line today: the registered settings with the line's options.
+    """Return the cell that has a record's line today.
 
-    Raises KeyError, TypeError or ValueError for a model or option that is no more.
+    It has the registered settings with the options of the line.
+
+    digest: of the data set's content.
+
+    Raises:
+        KeyError, TypeError, ValueError: the model or an option does not exist any more.
     """
     changed = {name: value for name, value in json.loads(record.options).items() if name not in NAMES}
     return cell_of(record, digest, with_values(settings_for(record.model, record.dataset), changed), vouched)
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return a Config with values of JSON in it."""
+    """Return a Config with `values` from JSON in it, lists as tuples."""
     return replace(
         config, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     )
 
 
 def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Cell:
-    """Return the cell of a record with another content of the data set or another Config."""
+    """Return a record's cell, but with this content of the data set and this Config.
+
+    digest: of the data set's content.
+    """
     options = json.loads(record.options)
     checkpoint: Any = record.checkpoint or options.get("checkpoint", "last")
     protocol = Protocol(
@@ -56,10 +67,10 @@ def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Ce
 
 
 def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric], vouched: Vouched) -> list[str]:
-    """Return the names of the lines that today's code would not make as they are stored.
+    """Return the names of the lines that have another recipe under today's code.
 
-    Scores of metrics other than `metrics` are not judged: whoever gave them may give them
-    again.
+    Scores of metrics other than `metrics` are not judged: a caller may have passed such a
+    metric to `run`, and may pass it again.
     """
     today = {name: metric_ingredients(name, metric, dataset="", draws=0) for name, metric in metrics.items()}
     recipes: dict[str, str | None] = {}

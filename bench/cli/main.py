@@ -1,4 +1,7 @@
-"""What can be typed? `bench --help` tells; torch is imported only where it computes."""
+"""Which commands can be typed? `bench --help` lists them.
+
+torch is imported only inside the commands that compute, so that the others start fast.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,10 @@ def run(
         bool, typer.Option("--dry-run", help="Print the cells and whether they are there; run none.")
     ] = False,
 ) -> None:
-    """Train, sample and score models; write their rows and tables. Exit code 1 if a row failed."""
+    """Train, sample and score models, and write their rows and tables.
+
+    The exit code is 1 if a row failed.
+    """
     if jobs is not None and jobs < 1:
         raise BenchError(f"--jobs: got {jobs}, expected at least 1")
     if bool(models) == everything:
@@ -148,7 +154,10 @@ def score(
     figures: Figures = True,
     replace: Replace = False,
 ) -> None:
-    """Score your own samples and put them in the table."""
+    """Score your own samples and put them in the table.
+
+    The exit code is 1 if a metric gives no score.
+    """
     from genmodel_bench.commands.score import score as score_samples
 
     found = score_samples(
@@ -174,7 +183,7 @@ def score(
 
 @app.command()
 def report(results: Results = RESULTS) -> None:
-    """Rebuild every table and figure from the records alone."""
+    """Rebuild every table and figure from the stored records alone."""
     from genmodel_bench.report.rebuild import report as rebuild
     from genmodel_bench.storage.store import passed_over
 
@@ -192,7 +201,10 @@ def theory(
     seed: Annotated[int, typer.Option(help="The seed of the training.", min=0)] = 0,
     results: Results = RESULTS,
 ) -> None:
-    """Measure what the theory says on a known density, the paper's Figure 1, and draw it: half a minute."""
+    """Measure and draw the paper's Figure 1, on a known density.
+
+    It compares training with the theory, and takes half a minute.
+    """
     from genmodel_bench.commands.theory import measure
     from genmodel_bench.report.figures.theory import draw, store
 
@@ -200,7 +212,8 @@ def theory(
     last = measured.moments[-1]
     stored = store(measured, results)
     typer.echo(
-        f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} = −log 4 + 2 · JSD; −log 4 = −1.38629"
+        f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} "
+        "= −log 4 + 2 · JSD; −log 4 = −1.38629"
     )
     distances = f"JSD {last.jsd:.5f} nats, total variation {last.total_variation:.4f}"
     typer.echo(f"{distances}, max |D − ½| {last.furthest:.4f} where p_data has mass")
@@ -227,7 +240,11 @@ def check(
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
-    """Make a baseline's likelihood numbers again. Exit code 3 if one regressed beyond its noise, 4 if one cannot be compared."""
+    """Make a baseline's likelihood scores again, and compare them.
+
+    The exit code is 3 if one regressed by more than its noise, else 4 if one cannot be
+    compared or all were skipped.
+    """
     from genmodel_bench.cli.terminal import Lines, print_verdicts
     from genmodel_bench.commands.check import as_plain, exit_code
     from genmodel_bench.commands.check import check as check_numbers
@@ -259,7 +276,7 @@ def why(
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
-    """Print what a cell depends on, and which ingredient makes its parts be reused or made anew."""
+    """Print what a cell depends on, and why its parts are reused or made again."""
     from genmodel_bench.cli.terminal import print_parts
     from genmodel_bench.commands.why import cell_named
     from genmodel_bench.commands.why import why as parts_of
@@ -289,7 +306,11 @@ def verify(
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
-    """Hash the artefacts again, compare rows with them, make some cells again. Exit code 1 if anything is not as it should be."""
+    """Check stored files, rows, tables and figures, and make some cells again.
+
+    Files are hashed again, and rows are compared with them. The exit code is 1 if
+    anything is wrong.
+    """
     from genmodel_bench.cli.terminal import print_finding
     from genmodel_bench.commands.verify import verify as findings_of
 
@@ -311,7 +332,10 @@ def vouch(
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
-    """Replay stored trainings by today's code; where every bit is equal, stored rows stay good. Exit code 1 if not all of it is."""
+    """Replay stored trainings with today's code; if all bits are equal, rows stay valid.
+
+    The exit code is 1 if a bit differs or a change of the code is not vouched for.
+    """
     from genmodel_bench.cli.terminal import print_replayed
     from genmodel_bench.commands.vouch import vouch as findings_of
 
@@ -332,20 +356,25 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, under a name that the command line's library does not answer to in its own way."""
+    """Ctrl-C, as an exception that typer does not handle itself."""
 
 
 NOTED: list[int] = []
-"""Signals that came: a library may let another error out than the one that was raised in it."""
+"""The signals received.
+
+A library may turn the exception raised inside it into another one, so `main` looks here.
+"""
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop, on Ctrl-C, whatever runs in the main thread; the first one decides how this process ends."""
+    """Stop what runs in the main thread, on Ctrl-C.
+
+    Only the first one counts; later ones are ignored.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     NOTED.append(number)
-    if is_importing(
-        frame
-    ):  # some modules go on without what they could not import, and swallow what is raised here
+    # Some modules catch whatever an optional import raises, and go on: exit here instead.
+    if is_importing(frame):
         say_interrupted()
         sys.stdout.flush()
         os._exit(130)
@@ -353,7 +382,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Return whether this frame, or one that called it, imports a module."""
+    """Return whether this frame, or one of its callers, imports a module."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
@@ -362,14 +391,18 @@ def is_importing(frame: FrameType | None) -> bool:
 
 
 def say_interrupted() -> None:
-    """Tell, on stderr, that nothing is lost."""
+    """Say on stderr that nothing is lost."""
     typer.echo(
         "bench: interrupted; what is finished is kept, and the same command goes on from here", err=True
     )
 
 
 def main() -> None:
-    """Run the command line; a mistake, or a file that cannot be read or written, is one line on stderr and exit code 2."""
+    """Run the command line.
+
+    A mistake, or a file that cannot be read or written, is one line on stderr and exit
+    code 2. Ctrl-C is exit code 130.
+    """
     signal.signal(signal.SIGINT, interrupt)
     try:
         app()

@@ -33,7 +33,7 @@ Replace = Annotated[
 
 
 class Kind(StrEnum):
-    """What can be listed."""
+    """What `bench list` can list."""
 
     models = "models"
     metrics = "metrics"
@@ -41,14 +41,14 @@ class Kind(StrEnum):
 
 
 class Taken(StrEnum):
-    """Which weights are sampled."""
+    """Which weights are sampled: the best ones on validation images, or the last."""
 
     best = "best"
     last = "last"
 
 
 class Exactness(StrEnum):
-    """The precision of float32 matrix products."""
+    """The precision of float32 matrix products, by torch's names."""
 
     highest = "highest"
     high = "high"
@@ -56,7 +56,7 @@ class Exactness(StrEnum):
 
 
 class Where(StrEnum):
-    """What runs the cells."""
+    """Where the cells run: on this machine, or on a Ray cluster."""
 
     local = "local"
     ray = "ray"
@@ -88,5 +88,5 @@ Changes = Annotated[
 def protocol_of(
     samples: int, draws: int, checkpoint: Taken, deterministic: bool, precision: Exactness
 ) -> Protocol:
-    """Return the protocol that was typed."""
+    """Return the Protocol that these options describe."""
     return Protocol(samples, draws, checkpoint.value, deterministic, precision.value)

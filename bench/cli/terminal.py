@@ -1,4 +1,4 @@
-"""What does the terminal show: progress of the running cell, the table as it grows, lists and scores?"""
+"""What does the terminal show: progress, the table so far, scores, findings and lists?"""
 
 from __future__ import annotations
 
@@ -39,14 +39,17 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 LEAST = (
-    "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %", "NN ratio", "draws", "draw ±",
-    "z", "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
+    "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %",
+    "NN ratio", "draws", "draw ±", "z", "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
 )  # fmt: skip
-"""Columns in the order in which a narrow terminal goes without them."""
+"""The columns that a narrow terminal leaves out, in this order."""
 
 
 class Display:
-    """Shows a run: live on a terminal, one line per cell elsewhere, at the end the table."""
+    """Shows a run: live on a terminal; elsewhere, as in a log, one line for each cell.
+
+    The table comes at the end.
+    """
 
     def __init__(self, results: Path) -> None:
         self.console = terminal()
@@ -79,12 +82,12 @@ class Display:
             self.console.print(self.table())
 
     def started(self, cell: Cell) -> None:
-        """Begin the bar of a cell."""
+        """Add a progress bar for a cell."""
         self.last[cell] = time.monotonic()
         self.tasks[cell] = self.bars.add_task(title(cell), total=None)
 
     def news(self, cell: Cell, news: News) -> None:
-        """Show where a cell's training or sampling stands, or what a check says of it."""
+        """Show the progress of a cell's training or sampling, a check or a notice."""
         match news:
             case Notice(text):
                 self.console.print(Text(f"{title(cell)}: {text}"), soft_wrap=True)
@@ -99,7 +102,7 @@ class Display:
                 self.progress(cell, news)
 
     def progress(self, cell: Cell, progress: Position) -> None:
-        """Move the bar of a cell, at most some times a second; in a log, write a line a minute."""
+        """Update a cell's bar, at most 5 times a second; or log a line a minute."""
         if (
             time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60)
             and progress.done < progress.total
@@ -113,7 +116,7 @@ class Display:
             self.console.print(Text(f"{name}: step {progress.done} of {progress.total}"), soft_wrap=True)
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
-        """Replace the bar of a cell by its line."""
+        """Replace the bar of a cell with its line of results."""
         self.store = self.store or Store(self.results, cell.dataset)
         if cell in self.tasks:
             self.bars.remove_task(self.tasks.pop(cell))
@@ -122,46 +125,49 @@ class Display:
             self.live.update(Group(self.table(), self.bars))
 
     def ended(self, stale: Sequence[str]) -> None:
-        """Name the lines that are to be run again."""
+        """Name the lines of the table that are stale and should be run again."""
         if stale:
-            text = f"stale, made by other code or settings of a metric than today's: {', '.join(stale)}; `bench run` makes them anew"
+            text = (
+                f"stale, made by other code or settings of a metric than today's: {', '.join(stale)}; "
+                "`bench run` makes them anew"
+            )
             self.console.print(Text(text), soft_wrap=True)
 
     def table(self) -> Group:
-        """Return the table of the records so far, and its notes."""
+        """Return the table of the records so far, with its footnotes."""
         return grid(self.store.records() if self.store else [], self.console.width)
 
 
 class Lines(Silent):
-    """Says one line on stderr for each cell that is finished."""
+    """Prints one line on stderr for each finished cell."""
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
-        """Say what came of a cell."""
+        """Print the scores of a cell, or why it failed."""
         Console(stderr=True).print(Text(line(cell, outcome)), soft_wrap=True)
 
 
 def terminal() -> Console:
-    """Return the terminal, or a log or pipe as a wide one."""
+    """Return the console; a log or pipe counts as one of 160 columns."""
     console = Lasting()
     return console if console.is_terminal else Lasting(width=160)
 
 
 class Lasting(Console):
-    """A terminal or pipe whose reader may go away, as `head` does: what is computed goes on without it."""
+    """A console whose pipe may close, as with `head`: the computation continues."""
 
     def on_broken_pipe(self) -> None:
-        """Say nothing any more."""
+        """Stop printing, and send stdout to the null device."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def title(cell: Cell) -> str:
-    """Return the name of a cell."""
+    """Return how a cell is named to the user: data set, model, options and seed."""
     return f"{cell.dataset} {cell.model}{f' ({cell.variant})' if cell.variant else ''} seed {cell.seed}"
 
 
 def line(cell: Cell, outcome: Outcome) -> str:
-    """Return what is said of a finished cell: the headline score of each metric, or what went wrong."""
+    """Return the line of a finished cell: each metric's headline score, or its status."""
     parts = []
     for metric in dict.fromkeys(r.metric for r in outcome.records):
         r = next(r for r in outcome.records if r.metric == metric)
@@ -183,7 +189,10 @@ def line(cell: Cell, outcome: Outcome) -> str:
 
 
 def grid(records: Sequence[Record], width: int) -> Group:
-    """Return Table 1 and its notes for a terminal of `width` columns: numbers are whole, and columns that do not fit are left out."""
+    """Return Table 1 and its footnotes for a terminal of `width` columns.
+
+    Numbers are never cut; columns that do not fit are left out.
+    """
     if not records:
         return Group()
     table = table1(records)
@@ -201,7 +210,7 @@ def grid(records: Sequence[Record], width: int) -> Group:
 
 
 def print_scores(found: dict[str, Any], results: Path) -> None:
-    """Print the scores of somebody's samples, then the table they are in."""
+    """Print the scores of a user's samples, then the table that they are in."""
     console = terminal()
     for name, metric in found["metrics"].items():
         if metric["value"] is None:
@@ -210,21 +219,21 @@ def print_scores(found: dict[str, Any], results: Path) -> None:
         notes = [f"{k} {metric[k]:.4g}" for k in ("sigma", "exact_copies", "near_copies") if k in metric]
         console.print(
             Text(
-                f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} over {metric['stderr_over']}, "
-                f"N = {found['n']}, {', '.join(notes)}; {metric['status']}"
+                f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} "
+                f"over {metric['stderr_over']}, N = {found['n']}, {', '.join(notes)}; {metric['status']}"
             )
         )
     console.print(grid(Store(results, found["dataset"]).records(), console.width))
 
 
 def print_preview(cells: Iterable[tuple[Cell, str]]) -> None:
-    """Print the cells of a run, and what of each is there already."""
+    """Print the cells of a run, and what exists of each."""
     for cell, state in cells:
         Console().print(Text(f"{cell.id} {title(cell)}: {state}"), soft_wrap=True)
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print what a check found, one line of the table each."""
+    """Print the verdicts of `bench check`, one row for each line of the table."""
     console = terminal()
     drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("line", "before", "now", "change", "would count", "finding", "why"):
@@ -244,7 +253,7 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
 
 
 def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
-    """Print what a cell depends on, part by part, with what has changed since it was made."""
+    """Print what a cell depends on, part by part, and what has changed since."""
     console = terminal()
     console.print(Text(f"{title(cell)}: cell {cell.id}"), soft_wrap=True)
     for part in parts:
@@ -264,20 +273,20 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
 
 
 def print_finding(finding: Finding) -> None:
-    """Print what a verification found."""
+    """Print a finding of `bench verify`."""
     terminal().print(
         Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True
     )
 
 
 def print_replayed(found: Finding) -> None:
-    """Print what a replay found."""
+    """Print a finding of `bench vouch`."""
     mark = {True: "equal", False: "NO", None: "-"}[found.good]
     terminal().print(Text(f"{mark}: {found.what}: {found.text}"), soft_wrap=True)
 
 
 def print_registry(kind: str) -> None:
-    """Print the names of a registry with what each is, and the options of a model or metric."""
+    """Print each name of a registry, what it is, and its settings if it has some."""
     from genmodel_bench.data.registry import DATASETS
     from genmodel_bench.metrics import METRICS
     from genmodel_bench.models import MODELS

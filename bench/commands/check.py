@@ -1,13 +1,20 @@
-"""Has a likelihood number changed by more than its noise? `bench check` makes a baseline's cells again and compares the means over seeds.
+"""Has a likelihood score changed by more than its noise?
 
-The error over test images is common to both sides and cancels. What is left is the spread s over training runs, estimated from both
-sides where either has two seeds or more. A change counts beyond the smaller of two limits, and never below the rounding of the metric:
+`bench check` makes the cells of a baseline again and compares the means over seeds. The
+error over test images is common to both sides and cancels. What remains is the standard
+deviation s over training runs, pooled over both sides; it is known if either has two
+seeds or more. A change counts if it exceeds
 
-    |mean now − mean before|  >  max(5e-3, min(t(0.9975, dof) · s · √(1/n_before + 1/n_now),  z(0.9975) · e))
+    |mean now − mean before|  >  max(5e-3, min(a, b)),
+    a = t(0.9975, dof) · s · √(1/n_before + 1/n_now),   dof = n_before + n_now − 2,
+    b = z(0.9975) · e.
 
-The first is Student's t at 0.25 % in each direction. The second, with e the standard error of one value over test images and draws of
-samples, stands in where s is unknown and where t, for want of seeds, would see nothing; where runs spread by more than about half of e,
-it raises more false alarms than it should. What was made under another protocol, from other data or by other settings is not compared.
+5e-3 is the rounding of the metric. a is the limit of Student's t-test, with a false-alarm
+probability of 0.25 % in each direction. In b, e is the standard error of one value over
+test images and draws of samples. b replaces a where s is unknown, and where with few
+seeds a is so large that no change would be detected. If the runs spread by more than
+about half of e, b raises more false alarms than that. Values are not compared if they
+were made under another protocol, from other data or with other settings.
 """
 
 from __future__ import annotations
@@ -40,18 +47,23 @@ from genmodel_bench.storage.store import Store, believed, sure
 ALPHA = 0.0025
 """The probability of a false alarm in each direction."""
 ROUNDING = 5e-3
-"""Nats by which float32 and another machine may move a score (`metrics/windows.py`)."""
+"""Nats by which float32 and another machine may change a score (`metrics/windows.py`)."""
 FAST_SECONDS = 60.0
-"""`--fast` makes lines again whose training took no longer, one seed of each."""
+"""Seconds of training up to which `--fast` repeats a line, with one seed."""
 SCORED_BY = ("samples", "valid_images", "folds", "sigma_grid")
-"""What of a score's settings has to be equal for two values to compare."""
+"""The settings of a score that must be equal for two values to be comparable."""
 
 Finding = Literal["improved", "regressed", "indistinguishable", "not comparable", "skipped"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is found of one line of the table: means before and now in nats, the change that would count, and why, in words."""
+    """What was found for one line of the table.
+
+    before, now: the means over seeds, in nats.
+    threshold: the change that would count, in nats.
+    reason: why, in words.
+    """
 
     line: str
     finding: Finding
@@ -62,7 +74,10 @@ class Verdict:
 
 
 def compare(before: Sequence[Record], now: Sequence[Record]) -> Verdict:
-    """Return the verdict on one line from its headline records, one for each seed, of both sides."""
+    """Return the verdict on one line of the table.
+
+    before, now: its headline records on either side, one for each seed.
+    """
     name, failed = line_name(before[0]), [r for r in now if r.value is None]
     differences = other_conditions(before[0], now[0])
     if differences:
@@ -83,9 +98,10 @@ def compare(before: Sequence[Record], now: Sequence[Record]) -> Verdict:
 
 
 def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tuple[Finding, float]:
-    """Return the finding on the values of two sets of runs, and the change of their mean that counts.
+    """Return the finding on the values of two sets of runs, and the limit, in nats.
 
-    `single` is the standard error of one value over test images and draws.
+    A change of the mean counts if it exceeds the limit. `single` is the standard error of
+    one value over test images and draws.
     """
     m, n = len(before), len(now)
     mean_before, mean_now = math.fsum(before) / m, math.fsum(now) / n
@@ -103,26 +119,33 @@ def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tu
 
 @cache
 def quantile(dof: float) -> float:
-    """Return the quantile of Student's t at 1 − ALPHA; of the normal distribution for infinitely many degrees of freedom."""
-    from scipy.special import ndtri, stdtrit  # here: who only asks what is there would wait for it
+    """Return the quantile of Student's t at 1 − ALPHA.
+
+    For infinitely many degrees of freedom it is that of the normal distribution.
+    """
+    # Imported here: it is slow, and most commands that load this module do not need it.
+    from scipy.special import ndtri, stdtrit
 
     return float(ndtri(1 - ALPHA) if math.isinf(dof) else stdtrit(dof, 1 - ALPHA))
 
 
 def other_conditions(before: Record, now: Record) -> list[str]:
-    """Return in words what forbids to compare two records: data, settings of the model, protocol."""
+    """Return in words why two records cannot be compared; empty if they can.
+
+    The reasons are other data, other settings of the model, or another protocol.
+    """
     found = other_inputs(before, now.dataset_digest, json.loads(now.model_settings))
     return found if now.value is None else found + changes("protocol", protocol(before), protocol(now))
 
 
 def other_inputs(before: Record, digest: str, settings: Mapping[str, Any]) -> list[str]:
-    """Return in words what of the data or of the model's settings differs from a record's."""
+    """Return in words how data and model settings differ from those of a record."""
     found = ["the content of the data set differs"] if before.dataset_digest != digest else []
     return found + changes("settings", json.loads(before.model_settings), settings)
 
 
 def changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return in words the keys whose values differ, as one text or none."""
+    """Return one text that names the keys whose values differ; empty if none do."""
     changed = [
         f"{key} was {old.get(key)}, is {new.get(key)}"
         for key in sorted({*old, *new})
@@ -132,7 +155,7 @@ def changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
 
 
 def protocol(record: Record) -> dict[str, Any]:
-    """Return what has to be equal of how a record was scored."""
+    """Return what must be equal in how two records were scored, for a comparison."""
     settings = json.loads(record.metric_settings)
     return {key: settings.get(key) for key in SCORED_BY} | {
         "draws": record.draws,
@@ -142,18 +165,18 @@ def protocol(record: Record) -> dict[str, Any]:
 
 
 def values(records: Sequence[Record]) -> list[float]:
-    """Return the values of records that have one."""
+    """Return the values of the records, without failures, which have none."""
     return [r.value for r in records if r.value is not None]
 
 
 def mean(records: Sequence[Record]) -> float | None:
-    """Return the mean of the records' values, None of none."""
+    """Return the mean of the records' values, in nats; None if none has a value."""
     found = values(records)
     return math.fsum(found) / len(found) if found else None
 
 
 def line_name(record: Record) -> str:
-    """Return the name of a record's line in the table."""
+    """Return the name of a record's line in the table, with N if that is not 10,000."""
     return record.name if record.samples == 10_000 else f"{record.name}, N = {record.samples}"
 
 
@@ -167,10 +190,15 @@ def check(
     results: Path | str | None = None,
     listener: Listener | None = None,
 ) -> list[Verdict]:
-    """Make the likelihood numbers of a baseline, a folder with runs.csv, again and return a verdict on each line.
+    """Make the likelihood scores of a baseline again, and return a verdict on each line.
 
-    Trained models and samples under `results` that nothing has outdated are scored again; the others are trained, and with `retrain` all
-    are. `fast` takes one seed of the lines that train within a minute. The baseline is not touched. Raises BenchError.
+    baseline: a folder with runs.csv; it is not changed.
+    fast: repeat only the lines that train within a minute, with one seed of each.
+    retrain: train everything again. By default trained models and samples under `results`
+        that are up to date are scored again, and only the others are trained.
+
+    Raises:
+        BenchError: the baseline, its data or the device is missing or cannot be used.
     """
     lines = read_lines(Path(baseline) / "runs.csv")
     where = resolve_device(device)
@@ -201,7 +229,15 @@ def check(
 
 
 def read_lines(path: Path) -> list[list[Record]]:
-    """Return the headline records of each line of a baseline, those with a value to be believed where there are any. Raises BenchError."""
+    """Return the headline records of each line of a baseline.
+
+    Of a line that has trusted records with a value, only these are returned.
+
+    Raises:
+        DataMissing: there is no such file.
+        BadRecords: it is damaged.
+        BenchError: it holds no likelihood scores.
+    """
     if not path.is_file():
         raise DataMissing(
             f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist"
@@ -219,7 +255,10 @@ def read_lines(path: Path) -> list[list[Record]]:
 def cells_today(
     records: Sequence[Record], digest: str, vouched: Vouched, *, fast: bool
 ) -> list[Cell] | Verdict:
-    """Return the cells that make a line again from data of `digest`, or the verdict that it cannot or need not be made."""
+    """Return the cells that make a line again, or its verdict if none are to be made.
+
+    digest: of the content of today's data set.
+    """
     first = records[0]
 
     def verdict(finding: Finding, reason: str) -> Verdict:
@@ -243,7 +282,7 @@ def cells_today(
 
 @contextmanager
 def working_folder(results: Path, *, scratch: bool) -> Iterator[Path]:
-    """Give the folder whose artefacts are used: `results`, or an empty one that is deleted afterwards."""
+    """Yield `results`, or if `scratch` an empty folder that is deleted afterwards."""
     if not scratch:
         yield results
         return
@@ -252,7 +291,10 @@ def working_folder(results: Path, *, scratch: bool) -> Iterator[Path]:
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 if a number regressed, else 4 if one, or all that there are, could not be compared, else 0."""
+    """Return the exit code of `bench check`.
+
+    3 if a score regressed, else 4 if one cannot be compared or all were skipped, else 0.
+    """
     findings = {v.finding for v in verdicts}
     if "regressed" in findings:
         return 3
@@ -260,5 +302,5 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
 
 
 def as_plain(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as JSON."""
+    """Return the verdicts as a JSON list, for `bench check --json`."""
     return as_json([asdict(v) for v in verdicts])

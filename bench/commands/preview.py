@@ -1,4 +1,4 @@
-"""Which cells would a run make, and what of each is there already? `bench run --dry-run`."""
+"""Which cells would a run make, and what exists already? `bench run --dry-run`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ def preview(
     data: Path | None,
     results: Path,
 ) -> Iterator[tuple[Cell, str]]:
-    """Yield each cell of a run, and in words what is there. Raises BenchError as `run` does."""
+    """Yield each cell of a run and its state, such as "finished" or "to be trained".
+
+    Raises:
+        BenchError: as `run` does, for names, options or data that do not exist.
+    """
     content, vouched = load(dataset, root=data), read_vouched(results)
     store = Store(results, content.name)
     records = store.records()

@@ -1,4 +1,4 @@
-"""How do names of models become rows in the table? The straight line of `bench run`."""
+"""How do names of models become rows in the table? The steps of `bench run`, in order."""
 
 from __future__ import annotations
 
@@ -49,23 +49,27 @@ def run(
 ) -> pd.DataFrame:
     """Train, sample and score models on a data set, and write its table.
 
-    Finished cells under `results` are reused, interrupted ones go on.
+    Finished cells under `results` are reused, and interrupted ones are continued.
 
-    models: names in `MODELS`; None stands for all that are meant for the data set.
-    seeds: training runs of each, with base seeds 0, 1, …
+    models: names in `MODELS`; None for all that are meant for the data set.
+    seeds: training runs of each model, with base seeds 0, 1, …
     options: changed hyper-parameters, like "gan-ns.epochs=100".
-    protocol: how all of them are sampled, and the numerics.
+    protocol: how all models are sampled, and the numerics.
     executor: where cells run: in this process, in others, or on a cluster.
-    data: root of the data sets' files.
+    data: root folder of the data sets' files.
     results: default `results` in a clone of this project, else `bench-results`.
-    force: train, sample and score again what is there already.
-    replace: supersede rows of another content of the data set, which are refused else.
-    tensorboard: write training for it under `results/.cache/tensorboard`.
-    figures: draw the figures too, not the tables alone.
+    force: train, sample and score again, even if the results exist.
+    replace: supersede rows made from another content of the data set. Without it, such
+        rows are an error.
+    tensorboard: log training for TensorBoard, in `results/.cache/tensorboard`.
+    figures: draw the figures and write the page too, not only the tables.
 
-    Returns the records of the cells; scores are in the units of their metric. A model that
-    fails is a row with its status. Raises BenchError for names, options or data that are not
-    there.
+    Returns the records of the cells; scores are in the units of their metric. A model
+    that fails is a row with the failure as its status.
+
+    Raises:
+        BenchError: a name, an option or the data do not exist, or stored rows are damaged
+            or made from other data.
     """
     listener = listener or Silent()
     executor.check(device=device, tensorboard=tensorboard)

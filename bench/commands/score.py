@@ -1,4 +1,4 @@
-"""How do anybody's samples become a row in the table? `bench score`."""
+"""How do a user's own samples become a row in the table? `bench score`."""
 
 from __future__ import annotations
 
@@ -42,12 +42,23 @@ def score(
     replace_data: bool = False,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Any]:
-    """Score anybody's samples of a data set and put them in its table as the row `name`; return the scores as plain values.
+    """Score a user's samples, and add them to the table of a data set as the row `name`.
 
-    samples: a path (.npy, .npz, .pt, .safetensors, a folder of images) or an array (n, d), (n, h, w) or (n, c, h, w), float in
-    [0, 1] or uint8. Returns {"name", "dataset", "n", "metrics": {metric: {"value", "stderr", "unit", "status", …}}}, the headline
-    score of a metric at its top, its settings and other scores beside it. Rows of another content of the data set are refused, or with
-    `replace_data` superseded. Raises BenchError.
+    samples: a path (.npy, .npz, .pt, .safetensors, or a folder of images), or an array
+        (n, d), (n, h, w) or (n, c, h, w), float in [0, 1] or uint8.
+    name: by default the name of the file without its ending; "samples" for an array.
+    replace_data: supersede rows made from another content of the data set. Without it,
+        such rows are an error.
+
+    Returns the scores as plain values: {"name", "dataset", "n", "metrics": {metric:
+    {"value", "stderr", "unit", "status", …}}}. The entry of a metric holds the fields of
+    its headline score, its settings, and its other scores by name.
+
+    Raises:
+        BadSamples: the samples cannot be read, or are too few for a metric.
+        BadOption: the name is invalid, or there is no such device.
+        BenchError: the data set is missing, or stored rows are damaged or made from other
+            data.
     """
     where = resolve_device(device)
     content = load(dataset, root=data)
@@ -90,7 +101,10 @@ def score(
 
 
 def sha256(x: Tensor) -> str:
-    """Return the SHA-256 of the values of x: (n, ...), in hexadecimal; x may be mapped from a file larger than memory."""
+    """Return the SHA-256 of the values of x: (n, ...), in hexadecimal.
+
+    x may be mapped from a file larger than memory: it is read in parts.
+    """
     digest = hashlib.sha256()
     for part in parts(x):
         digest.update(part.numpy().tobytes())
@@ -98,7 +112,11 @@ def sha256(x: Tensor) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Return a name for a user's row that no registered model has and that prints on one line. Raises BadOption."""
+    """Return `name` if a user's row may have it.
+
+    Raises:
+        BadOption: a registered model has it, or it does not print on one line.
+    """
     if name in MODELS:
         raise BadOption(f"--name: {name!r} is a registered model; choose another name for your samples")
     if not name.strip() or not name.isprintable():
@@ -107,7 +125,10 @@ def checked_name(name: str) -> str:
 
 
 def summary(records: Sequence[Record]) -> dict[str, Any]:
-    """Return the records of one subject by metric: the headline score's fields, then the other scores by name."""
+    """Return the scores of one subject, by metric.
+
+    The fields of the headline score come first, then the other scores by name.
+    """
     found: dict[str, Any] = {}
     for r in records:
         if r.metric not in found:

@@ -1,17 +1,22 @@
-"""Does adversarial training end where the theory says it does, in one dimension, where every term is known (the paper's Figure 1)?
+"""Does adversarial training end where the theory says, in one dimension?
 
-Images of one pixel x in (0, 1) come from a known density p_data; G and D are small nets, and losses, updates and schedules those of
-`models/adversarial.py`, which trains the rows of the table. The interval is cut into cells: p and q below are densities that are
-constant on each, and so is D, hence the identities hold to rounding. With D* = p / (p + q) (proposition 1),
+There every term is known (the paper's Figure 1). Images of one pixel x in (0, 1) come
+from a known density p_data. G and D are small networks; losses, updates and schedules are
+those of `models/adversarial.py`, which trains the rows of the table. The interval is
+divided into cells. The densities p and q below, and D, are constant on each cell, so that
+the identities hold up to rounding. With D* = p / (p + q) (proposition 1),
 
     V(D, q) = Σ (p log D + q log(1 − D)) dx  ≤  V(D*, q) = −log 4 + 2 · JSD(p ‖ q),
 
-which is −log 4 where p = q and more elsewhere (theorem 1). With a = D's logit, |∂loss/∂a| is D(G(z)) for the minimax loss, which vanishes
-where D is sure of a fake, and 1 − D(G(z)) for the non-saturating one (section 3). p_g is not
-estimated from random draws: equally probable z go through G and are counted in the cells.
+which is −log 4 where p = q and greater elsewhere (theorem 1). With a = the logit of D,
+|∂loss/∂a| is D(G(z)) for the minimax loss, which vanishes where D recognises a fake with
+certainty, and 1 − D(G(z)) for the non-saturating one (section 3). p_g is not estimated
+from random draws: G maps equally probable z, and the results are counted in each cell.
 
-Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, sections 3 and 4, Figure 1.
-Differs from the paper: its figure is a sketch; here z is Gaussian, p_data is known and has a shoulder, and every curve is measured.
+Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, sections 3
+and 4, Figure 1.
+Differs from the paper: its figure is a sketch; here z is Gaussian, p_data is known and
+has a shoulder, and every curve is measured.
 """
 
 from __future__ import annotations
@@ -28,24 +33,44 @@ from genmodel_bench.training.seeding import derive_seed
 from torch import Tensor, nn
 
 COMPONENTS = ((0.65, -1.0, 0.4), (0.35, 0.2, 0.35))
-"""p_data: (weight, mean, standard deviation) of the Gaussians that logit x is a mixture of."""
+"""p_data: logit x is a mixture of Gaussians, (weight, mean, standard deviation) each."""
 CELLS = 200
 STRATA = 100_000
-"""Equally probable z by which p_g is counted: a cell's share is known to about 1e-5 for each monotone piece of G."""
+"""The number of equally probable z by which p_g is counted.
+
+The share of a cell is known to about 1e-5 for each monotone piece of G.
+"""
 CONFIG = Config(k=5, update="alternating", prior="gaussian", batch_size=256, lr=0.1, momentum_final=0.5)
 STEPS, FINAL_RATE = 3000, 0.03
-"""Updates of G, and the share of the learning rate that is left at the last one: the players circle p_data until their steps are small."""
+"""Updates of G; and the last learning rate, as a share of the first.
+
+G and D oscillate around the equilibrium until their steps are small.
+"""
 HIDDEN, WAVES, FREQUENCY = 32, 64, 14.0
-"""Units of each hidden layer of G, of D's only one, and the standard deviation of its initial frequencies, in 1/x."""
+"""HIDDEN: units of each hidden layer of G; WAVES: of the only one of D.
+
+FREQUENCY: standard deviation of D's initial frequencies, in 1/x.
+"""
 MOMENTS, PANELS, LINES = 60, (0, 60, 400), 24
-"""How often the theory is measured; the updates after which curves are kept, besides the last; lines from z to x."""
+"""MOMENTS: about how often the theory is measured; LINES: lines from z to x.
+
+PANELS: updates of G after which curves are stored, besides the last update.
+"""
 MASS = 0.05
-"""D is held to ½ where p_data exceeds this share of its peak; elsewhere next to nothing is drawn, and D learns nothing."""
+"""|D − ½| is measured only where p_data exceeds this share of its peak.
+
+Elsewhere there are almost no samples, and D learns nothing.
+"""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What holds after `step` updates of G: V as D is and as the best D would have it (nats), and how far p_g and D are from the end."""
+    """What was measured after `step` updates of G.
+
+    value: V of D as it is, in nats.
+    optimum: V of the best D for this G, in nats.
+    jsd, total_variation: distance of p_g from p_data, the first in nats.
+    """
 
     step: int
     value: float
@@ -53,12 +78,16 @@ class Moment:
     jsd: float
     total_variation: float
     furthest: float
-    """max |D − ½| where p_data has mass."""
+    """max |D − ½| where p_data exceeds MASS of its peak."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The curves after `step` updates of G: p_g and D in each cell, and x = G(z) of the lines' z."""
+    """The curves after `step` updates of G.
+
+    p_g, D: their value in each cell.
+    mapped: x = G(z) of the lines' z.
+    """
 
     step: int
     p_g: list[float]
@@ -68,7 +97,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Theory:
-    """All that was measured: cells by their centres x, `z` of the lines, |∂loss/∂a| at `gradient_at` = D(G(z)) by loss."""
+    """Everything that was measured.
+
+    x: the centres of the cells.
+    z: the start of each line from z to x.
+    gradients: |∂loss/∂a| where D(G(z)) is `gradient_at`, by loss.
+    """
 
     seed: int
     threads: int
@@ -83,35 +117,49 @@ class Theory:
 
 
 def value(p: Tensor, q: Tensor, D: Tensor, dx: float) -> float:
-    """Return V(D, G) = E_p log D + E_q log(1 − D), eq. 1, in nats; p, q: (cells,) densities, D: (cells,) in [0, 1]."""
+    """Return V(D, G) = E_p log D + E_q log(1 − D), eq. 1, in nats.
+
+    p, q: (cells,), densities. D: (cells,), in [0, 1]. dx: the width of a cell.
+    """
     eps = torch.finfo(D.dtype).eps
-    D = D.clamp(
-        eps, 1 - eps
-    )  # p / (p + q) rounds to 0 or 1 where one density is next to nothing, and a log of 0 would be all that is left
+    # Where one density is tiny, p / (p + q) rounds to 0 or 1, and log 0 is −∞.
+    D = D.clamp(eps, 1 - eps)
     return float((p * D.log() + q * (-D).log1p()).sum() * dx)
 
 
 def optimal_discriminator(p: Tensor, q: Tensor) -> Tensor:
-    """Return D* = p / (p + q), proposition 1: (cells,); ½ where neither has mass, as V does not depend on it there."""
+    """Return D* = p / (p + q), proposition 1: (cells,).
+
+    It is ½ where both densities are 0, as V does not depend on it there.
+    """
     total = p + q
     return torch.where(total > 0, p / total.where(total > 0, 1), 0.5)
 
 
 def jensen_shannon(p: Tensor, q: Tensor, dx: float) -> float:
-    """Return JSD(p ‖ q) = ½ KL(p ‖ m) + ½ KL(q ‖ m), m = ½ (p + q), in nats, within [0, log 2]; (cells,) densities."""
+    """Return JSD(p ‖ q) = ½ KL(p ‖ m) + ½ KL(q ‖ m), m = ½ (p + q), in nats.
+
+    It is in [0, log 2]. p, q: (cells,), densities. dx: the width of a cell.
+    """
     m = (p + q) / 2
     return sum(float((torch.xlogy(a, a) - torch.xlogy(a, m)).sum() * dx) / 2 for a in (p, q))
 
 
 def logit_gradients(loss: str, D: Tensor) -> Tensor:
-    """Return |∂loss/∂a| for each a = logit D(G(z)) by autograd through the generator's loss of that name; D: (n,) in (0, 1)."""
+    """Return |∂loss/∂a| for each a = logit D(G(z)), by autograd.
+
+    loss: a generator loss by name. D: (n,), in (0, 1).
+    """
     a = D.logit().requires_grad_()
-    # the loss is a mean over n: its gradient at one logit is 1/n of that example's
+    # The loss is a mean over n: its gradient at a logit is 1/n of that example's own.
     return torch.autograd.grad(GENERATOR_LOSSES[loss](a), a)[0].abs() * len(a)
 
 
 def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
-    """Train G against D on p_data for `steps` updates of G, on the CPU, and measure on the way; random generators stay as they were."""
+    """Train G against D on p_data, for `steps` updates of G, and measure on the way.
+
+    It runs on the CPU, and leaves the state of torch's random generators unchanged.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "theory"))
         config = replace(CONFIG, lr_decay=FINAL_RATE ** (-1 / steps))
@@ -130,9 +178,8 @@ def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
             if step < steps:
                 for schedule in stage.schedules:
                     schedule.tensor.fill_(schedule.value(step, 0))
-                stage.step(
-                    data(stage.batch_size), None
-                )  # fresh draws each time, as in Algorithm 1: there are no epochs
+                # Fresh draws each time, as in Algorithm 1: there are no epochs.
+                stage.step(data(stage.batch_size), None)
     at = torch.logspace(-4, -0.005, 25, dtype=torch.float64)
     gradients = {name: logit_gradients(name, at).tolist() for name in GENERATOR_LOSSES}
     about = described(config, steps)
@@ -151,15 +198,18 @@ def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
 
 
 class Sine(nn.Module):
-    """The sine of each number."""
+    """A layer: the sine of each input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return sin x."""
+        """Return sin x, elementwise."""
         return x.sin()
 
 
 def generator() -> nn.Sequential:
-    """Return G: (n, 1) -> (n, 1), before the sigmoid that `GAN.output` adds; p_g begins as a hump that overlaps p_data."""
+    """Return G: (n, 1) -> (n, 1), without the sigmoid that `GAN.output` adds.
+
+    At the start p_g has a single peak, and overlaps p_data.
+    """
     G = mlp([1, HIDDEN, HIDDEN, 1], nn.Tanh)
     uniform_weights_(G, 0.3)
     uniform_weights_(G[-1], 0.6)
@@ -167,7 +217,11 @@ def generator() -> nn.Sequential:
 
 
 def discriminator() -> nn.Sequential:
-    """Return D: (n, 1) -> (n,) logits, one layer of sines: coarse and fine features are learnt at like rates, where ReLU or tanh lag."""
+    """Return D: (n, 1) -> (n,) logits, with one hidden layer of sines.
+
+    Sines learn coarse and fine features at similar rates; with ReLU or tanh, fine
+    features would lag behind.
+    """
     first, last = nn.Linear(1, WAVES), nn.Linear(WAVES, 1)
     nn.init.normal_(first.weight, 0, FREQUENCY)
     nn.init.uniform_(first.bias, 0, 2 * math.pi)
@@ -183,7 +237,7 @@ def data(n: int) -> Tensor:
 
 
 def data_density() -> Tensor:
-    """Return the mean of p_data over each cell, (CELLS,) float64, from its distribution function."""
+    """Return the mean of p_data in each cell, (CELLS,) float64, from its CDF."""
     edges = torch.linspace(0, 1, CELLS + 1, dtype=torch.float64).logit()  # ∓∞ at the ends
     return sum(
         (w * torch.special.ndtr((edges - mu) / sigma).diff() * CELLS for w, mu, sigma in COMPONENTS),
@@ -193,13 +247,16 @@ def data_density() -> Tensor:
 
 @torch.no_grad()
 def generated_density(G: nn.Module) -> Tensor:
-    """Return p_g in each cell, (CELLS,) float64: what share of STRATA equally probable z G maps there."""
+    """Return p_g in each cell, (CELLS,) float64.
+
+    It is the share of STRATA equally probable z that G maps there, over the cell's width.
+    """
     cell = (mapped(G, quantiles(STRATA)) * CELLS).long().clamp(max=CELLS - 1)
     return torch.bincount(cell, minlength=CELLS).double() * (CELLS / STRATA)
 
 
 def centres() -> Tensor:
-    """Return the middle of each cell, (CELLS,) float64."""
+    """Return the centre of each cell, (CELLS,) float64."""
     return (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS
 
 
@@ -224,7 +281,7 @@ def judged(D: nn.Module, x: Tensor) -> Tensor:
 
 
 def moment(step: int, p: Tensor, q: Tensor, D: Tensor) -> Moment:
-    """Return what is measured of one moment; p, q, D: (CELLS,)."""
+    """Return what is measured after `step` updates of G; p, q, D: (CELLS,)."""
     dx = 1 / CELLS
     jsd = jensen_shannon(p, q, dx)
     return Moment(
@@ -238,12 +295,15 @@ def moment(step: int, p: Tensor, q: Tensor, D: Tensor) -> Moment:
 
 
 def watched_steps(steps: int) -> set[int]:
-    """Return about MOMENTS numbers of updates, from 0 to `steps`, dense at the start, where much happens."""
+    """Return about MOMENTS numbers of updates, from 0 to `steps`.
+
+    They are dense at the start, where most changes happen.
+    """
     return {0} | {round(steps ** (i / (MOMENTS - 2))) for i in range(MOMENTS - 1)}
 
 
 def described(config: Config, steps: int) -> dict[str, Any]:
-    """Return what the numbers depend on besides seed and code, for who reads the file."""
+    """Return the settings that the numbers depend on besides seed and code."""
     names = (
         "loss",
         "update",

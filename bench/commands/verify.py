@@ -1,8 +1,12 @@
-"""Are the artefacts what was written, do rows, tables and figures say what they hold, and do some cells, made again, give the same?
+"""Are stored files, rows, tables and figures correct, and are cells reproducible?
 
-From cheap to dear: the seal of every stored file; every row, whether it is to be believed, whether one is missing beside it, and what it
-says against the weights, samples and scores that lie under its keys; tables, figures and page against those that the records give
-now; and a few cells, chosen at random, trained, sampled and scored again from nothing.
+`bench verify` checks, the cheapest first:
+
+- the seal of every stored file;
+- every row: whether it is trusted, whether rows are missing beside it, and whether it
+  agrees with the weights, samples and scores stored under its keys;
+- tables, figures and page: whether the records give the same now;
+- some cells, chosen at random: they are trained, sampled and scored again from scratch.
 """
 
 from __future__ import annotations
@@ -34,7 +38,10 @@ from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, passed_over, read_results, sure
 
 MACHINE = ("device", "processor", "python", "versions", "deterministic")
-"""What has to be the same for a value to come out to the last bit; threads are set as they were."""
+"""The columns that must be equal for a value to be equal to the last bit.
+
+Not the number of threads, which is set to that of the row.
+"""
 
 
 def verify(
@@ -46,10 +53,16 @@ def verify(
     data: Path | str | None = None,
     device: str = "auto",
 ) -> Iterator[Finding]:
-    """Yield what is found under a results folder, artefacts first, then rows, then `cells` cells made again.
+    """Yield the findings on a results folder, artefacts first, then rows, then cells.
 
-    They are drawn, by `seed` or anew each time, from those that today's code would make as they were made and whose training took at
-    most `within` seconds. Raises BenchError where there is nothing to verify.
+    `cells` cells are made again. They are drawn at random, from those that today's code
+    would make in the same way and whose training took at most `within` seconds.
+
+    seed: of this random choice; None for a new one each time.
+
+    Raises:
+        DataMissing: there is nothing to verify.
+        BenchError: the records are damaged, or there is no such device.
     """
     results = Path(results)
     records = read_results(results)
@@ -88,7 +101,11 @@ def verify(
 
 
 def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield a finding for each value that was measured with those that are there and is not: of a metric, or of a seed between others."""
+    """Yield a finding for each value that is missing beside those that exist.
+
+    That is a score of a metric, a seed below others, or a metric that other lines of the
+    data set have.
+    """
     found: dict[tuple[str, ...], set[str]] = {}
     recipes: dict[tuple[str, ...], str] = {}
     for r in records:
@@ -108,9 +125,8 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
                 f"rows are missing: {', '.join(sorted(lost))}",
             )
     for (dataset, name), seeds in seeds_of(records).items():
-        gaps = [
-            seed for seed in range(len(seeds)) if seed not in seeds
-        ]  # as many seeds as there are begin at 0
+        # n seeds are expected to be 0, …, n − 1.
+        gaps = [seed for seed in range(len(seeds)) if seed not in seeds]
         if gaps:
             yield Finding(
                 f"{dataset} {name}",
@@ -133,7 +149,10 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
 
 
 def seeds_of(records: Sequence[Record]) -> dict[tuple[str, str], set[int]]:
-    """Return the seeds that there are of each line, users' samples aside."""
+    """Return the seeds in the trusted rows of each line, by (data set, name).
+
+    Users' samples have none.
+    """
     found: dict[tuple[str, str], set[int]] = {}
     for r in records:
         if r.seed is not None and not r.doubt:
@@ -149,7 +168,10 @@ def drawn_again(
     data: Path | str | None,
     device: torch.device,
 ) -> Iterator[Finding]:
-    """Yield what comes of the first `count` of the cells whose data sets are at hand, and which are not."""
+    """Make `count` cells again, the first whose data sets are available; yield findings.
+
+    A data set that is not available is a finding too.
+    """
     absent: set[str] = set()
     for cell in cells:
         if count == 0:
@@ -168,7 +190,10 @@ def drawn_again(
 
 
 def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, device: torch.device) -> Finding:
-    """Return what comes of a cell's stored rows when it is trained, sampled and scored again, in a folder that is deleted afterwards."""
+    """Train, sample and score a cell again; return whether its stored rows are the same.
+
+    It is made in a folder that is deleted afterwards.
+    """
     name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
     if content.digest != cell.dataset_digest:
         return Finding(name, True, "not made again: the content of the data set differs")
@@ -198,7 +223,10 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
 
 
 def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> Finding:
-    """Return what comes of the likelihood of a cell that was made again elsewhere, where bits differ."""
+    """Return the finding on a cell that was made again where bits may differ.
+
+    Only its likelihood is compared; it may not be lower by more than its noise.
+    """
     other = [field for field in MACHINE if getattr(before[0], field) != getattr(now[0], field)]
     where = f"made again where bits may differ ({', '.join(other)})"
     headlines = [next((r for r in records if r.metric == "parzen"), None) for records in (before, now)]

@@ -1,14 +1,20 @@
-"""Does today's code give the bits of the code that stored rows were made with? `bench vouch` replays trainings and says.
+"""Does today's code give the same bits as the code that made the stored rows?
 
-All of `digits` is replayed, and of each line of each other data set one training: the whole cell, with samples and scores, where that
-takes no longer than asked, else its beginning, as far as it comes in that time. The digests of the weights after initialising, at each
-stage's end and after each kept epoch, what validation images say of samples drawn there, the draws and the scores are compared bit for
-bit with the rows. Only where everything that was replayed is equal, it is written to `results/equivalent.json` which code gives the bits
-of which, by kind of model or metric and by data set, with the evidence; keys look through it.
+`bench vouch` replays trainings to find out: every cell of `digits`, and one of each line
+of the other data sets. A cell is replayed whole, with samples and scores, if it is of
+`digits` or takes no longer than `within`; else its beginning, as far as it comes in that
+time. Compared with the rows, bit for bit, are the digests of the weights after
+initialising, at the end of each stage and after each kept epoch, the validation scores of
+samples drawn there, the draws, and the scores. Only if all that was replayed is equal,
+`results/equivalent.json` records which code gives the bits of which, by kind of model or
+metric and by data set, with the evidence. Keys are then computed as if the code had not
+changed.
 
-What a replay cannot see: code that acts only later than the replay came, as a schedule that switches something on. Therefore a data set of
-which only beginnings were replayed is vouched for where a training of the same kind was replayed to its end on another; a metric's code
-where a whole cell of the data set was; the evidence says how far each came. A data set that was not replayed is not vouched for.
+A replay misses code that acts only later than the replay came, such as a schedule that
+starts late. Therefore a data set of which only beginnings were replayed is vouched for
+only if a training of the same kind was replayed to its end on another one; a metric's
+code, only if a whole cell of the data set was. The evidence says how far each replay
+came. A data set that was not replayed is not vouched for.
 """
 
 from __future__ import annotations
@@ -50,25 +56,32 @@ MACHINE = {
     "versions": "other versions of packages",
     "dtype": "another number type",
 }
-"""The columns that have to be the same for bits to be, and what they are called."""
+"""The columns that must be equal for bits to be equal, and the text if one is not."""
 
 
 @dataclass
 class Evidence:
-    """What the replays have shown so far."""
+    """What the replays have shown so far.
+
+    whole, begun: by change, the replays that were equal, of a whole cell or a beginning.
+    parted: whether any replay differed.
+    """
 
     whole: dict[Change, list[str]] = field(default_factory=dict)
     begun: dict[Change, list[str]] = field(default_factory=dict)
     parted: bool = False
 
     def add(self, case: Case, text: str, *, whole: bool) -> None:
-        """Note that a replay of a case came out the same; of a beginning no metric was asked."""
+        """Add a replay of a case that was equal.
+
+        A beginning is no evidence for the code of a metric, as no metric was computed.
+        """
         for change in case.changes:
             if whole or change[0] == case.cell.family:
                 (self.whole if whole else self.begun).setdefault(change, []).append(text)
 
     def elsewhere(self, change: Change) -> list[str]:
-        """Return what was replayed to its end of the same change on other data sets."""
+        """Return the whole replays of the same change, on any data set."""
         return [
             text
             for other, texts in self.whole.items()
@@ -85,10 +98,17 @@ def vouch(
     data: Path | str | None = None,
     device: str = "auto",
 ) -> Iterator[Finding]:
-    """Yield what replaying says, and write to `results` what can be vouched for: nothing, if any bit differs.
+    """Yield the findings of the replays, and write to `results` what can be vouched for.
 
-    Rows are replayed that lie under `results`, and under `evidence` where that is given. `within`: seconds for each replay of what is not
-    `digits`; the first kept epoch is reached whatever it takes. Raises BenchError where there is nothing to do.
+    Nothing is written if any bit differs. The rows under `results` are replayed, and
+    those under `evidence` if it is given.
+
+    within: seconds for each replay of a data set other than `digits`; but the first kept
+        epoch is always reached.
+
+    Raises:
+        DataMissing: no rows were made by other code than today's.
+        BenchError: the records are damaged, or there is no such device.
     """
     results, where = Path(results), provenance.resolve_device(device)
     vouched = read_vouched(results)
@@ -123,7 +143,7 @@ def vouch(
 
 
 def cases(records: Sequence[Record], vouched: Vouched) -> list[Case]:
-    """Return the stored cells that differ from today's in nothing but code."""
+    """Return the stored cells that differ from today's only in code."""
     by_cell: dict[tuple[str, str], list[Record]] = {}
     for r in sure(records):
         if r.ok and r.role != "samples" and r.metric in METRICS:
@@ -138,7 +158,10 @@ def cases(records: Sequence[Record], vouched: Vouched) -> list[Case]:
 
 
 def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Change] | None:
-    """Return what of the code has changed since a cell's rows were made; None where anything else has."""
+    """Return the changes of the code since a cell's rows were made.
+
+    None if anything else has changed.
+    """
     found: set[Change] = set()
     for r in {r.metric: r for r in rows}.values():
         before = json.loads(r.ingredients)
@@ -154,7 +177,11 @@ def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Chan
 
 
 def chosen(every: Sequence[Case], within: float) -> list[Case]:
-    """Return the cases to be replayed, cheapest first: all of digits, else one of each line and data set, with a trace if there is one."""
+    """Return the cases to replay, cheapest first.
+
+    All of `digits`; else one for each data set, line and set of changes, with a trace if
+    there is one.
+    """
     picked: dict[tuple[str, ...], Case] = {}
     for case in sorted(every, key=lambda case: (not case.trace, case.seconds)):
         key = (case.cell.dataset, case.cell.id if case.cell.dataset == ALWAYS else case.rows[0].name)
@@ -165,7 +192,10 @@ def chosen(every: Sequence[Case], within: float) -> list[Case]:
 def replayed(
     case: Case, found: Evidence, *, within: float, data: Path | str | None, device: torch.device
 ) -> Iterator[Finding]:
-    """Replay a case, whole or its beginning; yield what comes of it, and note it among the evidence."""
+    """Replay a case, whole or its beginning; yield the finding.
+
+    An equal replay is added to `found`, and a difference is noted there.
+    """
     first = case.rows[0]
     here = provenance.machine(device) | {"dtype": "float32"}
     differs = [name for column, name in MACHINE.items() if getattr(first, column) not in ("", here[column])]
@@ -212,7 +242,7 @@ def replayed(
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch compute with as many threads as a row was made with."""
+    """Set torch's number of threads to that of a row; 0 leaves it unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -222,7 +252,10 @@ def threads(count: int) -> Iterator[None]:
 
 
 def refusal(change: Change, found: Evidence) -> tuple[str, list[str]]:
-    """Return why a change is not vouched for, or '' and the evidence for it."""
+    """Return why a change is not vouched for, or '' and the evidence for it.
+
+    For the code of the training loop, beginnings are enough.
+    """
     whole, begun, elsewhere = (
         found.whole.get(change, []),
         found.begun.get(change, []),
@@ -234,14 +267,15 @@ def refusal(change: Change, found: Evidence) -> tuple[str, list[str]]:
         return "", begun
     if begun:
         return (
-            "not vouched for: only the beginning of trainings was replayed, and what its code does later was not seen",
+            "not vouched for: only the beginning of trainings was replayed, "
+            "and what its code does later was not seen",
             [],
         )
     return "not vouched for: no row that the code before has made was replayed", []
 
 
 def entry(change: Change, lines: Sequence[str], device: torch.device) -> Equivalence:
-    """Return what is written of a change that is vouched for."""
+    """Return the entry to be stored for a change that is vouched for."""
     of, dataset, what, old, new = change
     here = provenance.machine(device)
     made = {

@@ -1,4 +1,4 @@
-"""On what does a cell depend, and which ingredient makes its parts be reused or made anew? `bench why`."""
+"""What does a cell depend on, and why are its parts reused or made again? `bench why`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from genmodel_bench.storage.store import Store
 
 @dataclass(frozen=True)
 class Part:
-    """The fit, the samples or the scores of a metric: what becomes of it and why, and its ingredients when it was made and now.
+    """The fit, the samples or a metric's scores of a cell.
 
-    `changed` names the ingredients that differ, of code with the modules.
+    verdict: whether it is reused or made again, and why.
+    before, now: its ingredients when it was made, and today.
+    changed: the ingredients that differ; of code, with the modules.
     """
 
     name: str
@@ -37,7 +39,7 @@ class Part:
 
 
 def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
-    """Return the parts of a cell: its fit, its samples, the scores of each metric."""
+    """Return the parts of a cell: its fit, its samples, and the scores of each metric."""
     records = store.records()
     rows = {name: stored_row(cell, records, name) for name in metrics}
     made = next((row for row in rows.values() if row), None)
@@ -54,7 +56,7 @@ def why(cell: Cell, store: Store, metrics: Mapping[str, Metric]) -> list[Part]:
 
 
 def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
-    """Return the first row of a metric in the cell's line of the table and of its seed, or None."""
+    """Return the first row of a metric in the cell's line with its seed, or None."""
     return next(
         (r for r in records if r.metric == metric and (r.line, r.seed) == (cell.line, cell.seed)), None
     )
@@ -63,7 +65,11 @@ def stored_row(cell: Cell, records: list[Record], metric: str) -> Record | None:
 def part(
     name: str, upstream: Mapping[str, str], row: Record | None, key: str, now: Ingredients, vouched: Vouched
 ) -> Part:
-    """Return a part with its verdict; `upstream` holds what has changed of the parts that it is made from."""
+    """Return a part with its verdict.
+
+    upstream: what has changed in the parts that it is made from.
+    key: the name of the part in the ingredients of `row`.
+    """
     now = json.loads(as_json(now))
     if row is None:
         return Part(name, "to be made: there is no row of it", {}, now, {})
@@ -82,7 +88,7 @@ def part(
 
 
 def described(name: str, before: Any, now: Any) -> str:
-    """Return what to call an ingredient that has changed: of code with the modules that have."""
+    """Return the name of a changed ingredient; of code, with the changed modules."""
     if not name.startswith(CODE) or not (isinstance(before, dict) and isinstance(now, dict)):
         return name
     return f"{name} ({', '.join(changed_modules(before, now))})"
@@ -91,9 +97,13 @@ def described(name: str, before: Any, now: Any) -> str:
 def cell_named(
     text: str, data: Dataset, store: Store, *, seed: int, options: Sequence[str], protocol: Protocol
 ) -> Cell:
-    """Return the cell of a model's name, or of the first digits of a stored row's id, as made today.
+    """Return a cell as it would be made today.
 
-    Raises BenchError for what is neither, or is the beginning of several ids.
+    text: the name of a model, or the first digits of the id of a stored cell.
+
+    Raises:
+        BenchError: it is neither, or several ids begin like this, or today's code cannot
+            make the cell.
     """
     vouched = read_vouched(store.results)
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):

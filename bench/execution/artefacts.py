@@ -1,4 +1,7 @@
-"""What of a cell's work is kept under the results folder, where, and how is it found again or forgotten?"""
+"""Which files of a cell are stored, where, and when are they deleted?
+
+They are stored under the results folder and found again by the cell's keys.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Fit:
-    """What the records tell of how, where and by which code a cell's samples were made; it is kept with them."""
+    """How, where and by which code a cell's samples were made.
+
+    It is stored with the samples, and becomes columns of the records.
+    """
 
     fit_seconds: float
     sample_seconds: float
@@ -43,9 +49,13 @@ class Fit:
 
 
 def forget(cell: Cell, store: Store, *, run: str) -> None:
-    """Delete the cell's artefacts, so that it is trained and sampled again, but for those that the run of this mark has made.
+    """Delete the cell's artefacts, so that it is trained and sampled again.
 
-    Two cells may share a training: the first of a run forgets it. The caller holds the locks on both.
+    Those that this run has made are not deleted: two cells may share a training, and only
+    the first of a run deletes it. The caller holds the locks on the cell and on its
+    training.
+
+    run: the mark of the run (`new_mark`).
     """
     for path, shared in ((mark_of(run, cell.fit_key, store), True), (mark_of(run, cell.id, store), False)):
         if not path.exists():
@@ -55,12 +65,12 @@ def forget(cell: Cell, store: Store, *, run: str) -> None:
 
 
 def mark_of(run: str, key: str, store: Store) -> Path:
-    """Return the file by which a run marks that what is under a key is its own."""
+    """Return the path of the file that marks what has this key as made by a run."""
     return store.artefact("marks", run) / key
 
 
 def unmark(run: str, store: Store) -> None:
-    """Delete the marks of a run that is over, and of runs of this machine that were killed."""
+    """Delete the marks of a run that has ended, and of killed runs of this machine."""
     for folder in store.cache.glob("marks/*"):
         host, _, pid = folder.name.rpartition("-")
         if folder.name == run or (host == socket.gethostname() and not is_running(int(pid))):
@@ -68,19 +78,25 @@ def unmark(run: str, store: Store) -> None:
 
 
 def new_mark() -> str:
-    """Return what a run of this process marks its own with."""
+    """Return the mark for a run of this process: host name and process id."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def shared_by_fit(cell: Cell, store: Store) -> list[Path]:
-    """Return the files that there are of a cell's training: checkpoints, kept weights, what it cost, checks."""
+    """Return the existing files of a cell's training.
+
+    These are checkpoints, stored weights, peak memory and checks.
+    """
     folder = store.artefact("fits", cell.fit_key)
     found = [path for pattern in ("*.pt", "*.safetensors", "*.json") for path in sorted(folder.glob(pattern))]
     return [*found, *(path for path in [checks_path(cell, store)] if path.exists())]
 
 
 def made_of_cell(cell: Cell, store: Store) -> list[Path]:
-    """Return the files that there are of a cell besides its training: draws from any epoch's weights, visuals."""
+    """Return the existing files of a cell besides those of its training.
+
+    These are draws from the weights of any epoch, and visuals.
+    """
     draws = [
         path
         for epoch in (None, *epochs_of(cell))
@@ -90,7 +106,10 @@ def made_of_cell(cell: Cell, store: Store) -> list[Path]:
 
 
 def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
-    """Return where each draw of the cell's samples from the weights after `epoch` is kept."""
+    """Return the path of each draw of the cell's samples.
+
+    epoch: after which the sampled weights were stored; None if the model does not train.
+    """
     return [
         store.artefact("samples", f"{cell.draw_key(epoch)}-{k}.safetensors")
         for k in range(cell.protocol.draws)
@@ -98,14 +117,16 @@ def sample_paths(cell: Cell, epoch: int | None, store: Store) -> list[Path]:
 
 
 def visuals_path(cell: Cell, store: Store) -> Path:
-    """Return where the visuals of the cell are kept (`bench/execution/visuals.py`)."""
+    """Return the path of the cell's visuals (`bench/execution/visuals.py`)."""
     return store.artefact("visuals", f"{cell.id}.safetensors")
 
 
 def keep_test_images(data: Dataset, store: Store) -> None:
-    """Keep the test images, in the order in which metrics score them, so that a report can show them without the data set.
+    """Store the test images, so that a report can show them without the data set.
 
-    "test": (n, c, h, w), uint8 where that loses nothing, and, where there are folds, "fold": (n,) int64, that of each image.
+    "test": (n, c, h, w), in the order in which metrics score them; uint8 if that is
+        exact.
+    "fold": (n,) int64, the fold of each image, if there are folds.
     """
     path = store.artefact("images", f"{data.digest}.safetensors")
     try:
@@ -123,18 +144,21 @@ def keep_test_images(data: Dataset, store: Store) -> None:
 
 
 def sampled(cell: Cell, data: Dataset, store: Store) -> bool:
-    """Return whether every draw of the cell is there already."""
+    """Return whether all checks and all draws of the cell are stored."""
     checks = checks_of(cell, data, store)
     return checks.complete and all(path.exists() for path in sample_paths(cell, checks.taken, store))
 
 
 def keep_samples(path: Path, samples: Tensor, fit: Fit) -> None:
-    """Keep a draw of samples at its path, with how they were made."""
+    """Store a draw of samples (n, c, h, w) at `path`, with how it was made."""
     sealed.save(path, path.stem, {"samples": samples}, json.dumps(asdict(fit)))
 
 
 def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
-    """Return stored samples and how they were made; None where there are none, or none that their seal fits."""
+    """Return stored samples and how they were made.
+
+    None where there are none, or where the file does not match its seal.
+    """
     try:
         tensors, about, _ = sealed.load(path, path.stem)
         return tensors["samples"], Fit(**json.loads(about))
@@ -143,10 +167,15 @@ def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
 
 
 def highest(path: Path, mib: float | None) -> float | None:
-    """Return the highest peak memory of the processes that trained, this one with `mib` (None: it did not), and keep it at `path`."""
+    """Return the highest peak memory in MiB of the processes that trained a model.
+
+    It is stored at `path`; None if it is not known.
+
+    mib: the peak of this process, None if it did not train.
+    """
     try:
         before = float(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):  # none yet, or damaged
+    except (OSError, ValueError, TypeError):  # not stored yet, or damaged
         before = 0.0
     if mib is None:
         return before or None

@@ -1,4 +1,4 @@
-"""What did validation images say after each epoch at which weights were kept, and where does that lie?"""
+"""How do the weights after each epoch score on validation, and where is that stored?"""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ from genmodel_bench.training.selection import Check, checked
 
 
 class Checks:
-    """The checks of a cell's training, in a file that is sealed under its name and grows as they are made."""
+    """The checks of a cell's training: validation scores in nats, by epoch.
+
+    They are stored in a file that is sealed under its name and grows with each check.
+    """
 
     def __init__(self, cell: Cell, data: Dataset, path: Path) -> None:
         self.cell, self.data, self.path, self.epochs = cell, data, path, epochs_of(cell)
         self.values = {epoch: value for epoch, value in read_checks(path).items() if epoch in self.epochs}
 
     def make(self, model: Model, epoch: int) -> Check:
-        """Return the check of `model` after `epoch`; one that was made before is not made again. Seeds the generators."""
+        """Return the check of `model` after `epoch`; compute it if it is not stored.
+
+        Computing it seeds the generators.
+        """
         if epoch not in self.values:
             cell = self.cell
             check = checked(
@@ -37,23 +43,26 @@ class Checks:
         return Check(epoch, self.values[epoch])
 
     def write(self) -> None:
-        """Keep the checks, sealed."""
+        """Store the checks, sealed."""
         content = {"values": self.values, "seal": seal(self.path.stem, json.dumps(self.values))}
         write_atomically(self.path, json.dumps(content).encode())
 
     @property
     def complete(self) -> bool:
-        """Return whether there is a check of each of the epochs."""
+        """Return whether every epoch whose weights are stored has a check."""
         return set(self.values) == set(self.epochs)
 
     @property
     def taken(self) -> int | None:
-        """Return the epoch whose weights the cell samples, from complete checks; None of a model that does not train."""
+        """Return the epoch whose weights the cell samples; None if it does not train.
+
+        The checks have to be complete.
+        """
         return chosen_epoch(self.cell.protocol.checkpoint, self.values)
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Return the columns of a row that tell of the selection."""
+        """Return the columns of a row about the selection of the checkpoint."""
         epoch, values = self.taken, self.values
         best, last = (chosen_epoch(checkpoint, values) for checkpoint in ("best", "last"))
         if epoch is None or best is None or last is None:
@@ -62,22 +71,29 @@ class Checks:
 
 
 def epochs_of(cell: Cell) -> Sequence[int]:
-    """Return the epochs after which the cell's weights are kept; none of a model that does not train."""
+    """Return the epochs after which the cell's weights are stored.
+
+    There are none for a model that does not train.
+    """
     return snapshot_epochs(getattr(cell.config, "epochs", 0))
 
 
 def checks_path(cell: Cell, store: Store) -> Path:
-    """Return where the checks of the cell's training are kept."""
+    """Return the path of the checks of the cell's training."""
     return store.artefact("checks", f"{cell.check_key}.json")
 
 
 def checks_of(cell: Cell, data: Dataset, store: Store) -> Checks:
-    """Return the validation checks of the cell's training that are there."""
+    """Return the stored validation checks of the cell's training."""
     return Checks(cell, data, checks_path(cell, store))
 
 
 def read_checks(path: Path) -> dict[int, float]:
-    """Return the values by epoch in a file of checks; none where there is no file, or none that its seal fits: they are made again."""
+    """Return the values in a file of checks, by epoch.
+
+    It is empty where the file is missing or does not match its seal: the checks are then
+    computed again.
+    """
     try:
         content = json.loads(path.read_bytes())
         whole = content["seal"] == seal(path.stem, json.dumps(content["values"]))

@@ -15,11 +15,12 @@ from genmodel_bench.storage.store import Store
 
 @dataclass(frozen=True)
 class Context:
-    """What cells of one data set run with; `data` lies on `device`.
+    """What cells of one data set run with; `data` is on `device`.
 
-    rescore: make stored scores anew, from trained models and samples that are there.
-    run: the mark of a run that makes these anew too, unless they bear it.
-    tensorboard: write training for TensorBoard as it goes on.
+    rescore: compute stored scores again, from stored models and samples.
+    run: the mark of a run that trains and samples again too. What bears the mark was made
+        by this run, and is reused. Empty if there is no such run.
+    tensorboard: write training for TensorBoard while it runs.
     """
 
     data: Dataset
@@ -33,7 +34,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Setup:
-    """How any process makes its Context: `source` loads the data set, `device` is a name."""
+    """What any process needs to make its Context.
+
+    source: loads the data set.
+    device: its name; 'auto' is CUDA where there is one.
+    """
 
     source: Callable[[], Dataset]
     results: Path
@@ -44,7 +49,7 @@ class Setup:
     tensorboard: bool = False
 
     def context(self, data: Dataset) -> Context:
-        """Return what cells run with in this process, the data moved to the device."""
+        """Return what cells run with in this process; `data` is moved to the device."""
         device = resolve_device(self.device)
         store = Store(self.results, data.name)
         return Context(data.to(device), store, self.metrics, device, self.rescore, self.run, self.tensorboard)

@@ -1,4 +1,4 @@
-"""How are a cell's model and samples made, or found again where nothing they depend on has changed?"""
+"""How are a cell's model and samples made, or found if nothing they depend on changed?"""
 
 from __future__ import annotations
 
@@ -46,9 +46,13 @@ def draws_of(
     needs_model: bool,
     look: Look | None = None,
 ) -> tuple[list[Tensor], Model | None, Fit]:
-    """Return the cell's draws of samples, from the cache where it holds them, its model where it was made or is needed, and what it took.
+    """Return the cell's draws of samples, its model, and how they were made.
 
-    `look` is shown the model, in training, after each epoch whose weights are kept.
+    Draws are read from the cache where they are stored. The model is None if all of them
+    were stored and `needs_model` is False.
+
+    look: called with the model, while it is trained, and the epoch after each epoch whose
+        weights are stored.
     """
     checks = checks_of(cell, data, store)
     cached: list[tuple[Tensor, Fit] | None] = [None] * cell.protocol.draws
@@ -71,14 +75,22 @@ def draws_of(
         *json.loads(draws[0][1].trace),
         *((f"draw {k}", sealed.tensors_digest({"": x})) for k, x in enumerate(samples)),
     ]
-    # The samples outlive the code that selected their checkpoint: what selection says of it is of today.
+    # Stored samples remain valid when the code of the selection changes: the columns
+    # about the selection come from today's checks, not from the file of samples.
     return samples, model, replace(draws[0][1], trace=as_json(trace), **checks.columns)
 
 
 def drawn(
     cell: Cell, model: Model, k: int, shape: Shape, fit: Fit, path: Path, device: torch.device
 ) -> tuple[Tensor, Fit]:
-    """Return draw k of the cell's samples from `model`, kept at `path`, with `fit` and their cost. Raises ValueError for odd ones."""
+    """Return draw `k` of the cell's samples from `model`, and `fit` with their cost.
+
+    The samples are stored at `path`.
+
+    Raises:
+        ValueError: they have another shape or dtype than expected.
+        BadSamples: a value is not finite or not in [0, 1].
+    """
     with provenance.Cost(device) as cost:
         samples = draw(
             model, cell.protocol.samples, k, base_seed=cell.seed, dataset=cell.dataset, family=cell.family
@@ -103,9 +115,13 @@ def fitted(
     tell: Tell,
     look: Look | None = None,
 ) -> tuple[Model, Fit]:
-    """Return the trained model, with the weights of the cell's checkpoint, and what training took; an interrupted one goes on.
+    """Return the trained model and how it was made; an interrupted training resumes.
 
-    Adds the checks that are missing to `checks`.
+    The model has the weights of the cell's checkpoint. Missing checks are added to
+    `checks`.
+
+    Raises:
+        ValueError: the Config's `epochs` are not those of the last stage.
     """
     folder = store.artefact("fits", cell.fit_key)
     keeper = Checkpoints(folder)
@@ -128,23 +144,23 @@ def fitted(
             cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot
         )
 
-    # Models of one family share a training: whoever comes second waits for the first and finds it done.
+    # Several cells may share a training: the second one waits for the first, and finds
+    # the training done.
     with fit_lock(cell, store, tell), provenance.Cost(device) as cost:
         model, log = train()
         epochs = epochs_of(cell) if log.steps else []
         if epochs and log.history[-1]["epoch"] != epochs[-1]:
             raise ValueError(
-                f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; expected the same"
+                f"Config.epochs is {epochs[-1]}, but the last stage has {log.history[-1]['epoch']} epochs; "
+                "expected the same"
             )
-        if any(
-            load_snapshot(folder, epoch) is None for epoch in epochs
-        ):  # lost or damaged: only training brings them back
+        # Weights that are lost or damaged can only be restored by training again.
+        if any(load_snapshot(folder, epoch) is None for epoch in epochs):
             for old in shared_by_fit(cell, store):
                 old.unlink(missing_ok=True)
             model, log = train()
-    for epoch in (
-        epoch for epoch in epochs if epoch not in checks.values
-    ):  # selected otherwise than when it was trained
+    # Checks are missing if the code of the selection has changed since the training.
+    for epoch in (epoch for epoch in epochs if epoch not in checks.values):
         tell(checks.make(prepared(model, weights_after(folder, epoch)), epoch))
     model = prepared(model, None if checks.taken is None else weights_after(folder, checks.taken))
     return model, Fit(
@@ -165,7 +181,13 @@ def fitted(
 def fit_lock(
     cell: Cell, store: Store, tell: Tell = lambda news: None, *, wait: bool = True
 ) -> Iterator[None]:
-    """Hold the lock on a cell's training; raises Timeout if another process has it and `wait` is False."""
+    """Hold the lock on a cell's training.
+
+    tell: called with a Waiting when a wait for the lock begins and ends.
+
+    Raises:
+        Timeout: another process has the lock and `wait` is False.
+    """
     lock = FileLock(store.artefact("fits", f"{cell.fit_key}.lock"))
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -183,7 +205,7 @@ def fit_lock(
 
 
 def weights_after(folder: Path, epoch: int) -> dict[str, Tensor]:
-    """Return the kept weights after `epoch`."""
+    """Return the stored weights and buffers after `epoch`, by name."""
     weights = load_snapshot(folder, epoch)
     assert weights is not None, "they were read when training was done"
     return weights

@@ -1,4 +1,8 @@
-"""How does one cell become records? Fit, sample and score, each taken from the cache where nothing it depends on has changed."""
+"""How does one cell become records?
+
+It is trained, sampled and scored; each part is read from the cache if nothing that it
+depends on has changed.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +44,14 @@ def complete(
     begin: Callable[[], None] = lambda: None,
     tell: Tell = lambda news: None,
 ) -> Outcome | None:
-    """Run what is missing of a cell, as `run_cell` does, and store its rows; None if another process is at it and `wait` is False.
+    """Run what is missing of a cell, as `run_cell` does, and store its rows.
 
-    A lock on the cell is held meanwhile: a second process that wants it finds the rows of the first. The system frees the lock of a process
-    that died. `begin` is called once the lock is had.
+    Return None if another process runs the cell and `wait` is False. The cell is locked
+    meanwhile: a process that waits for the lock then finds the rows. The system releases
+    the lock of a process that died.
+
+    begin: called once the lock is held.
+    tell: called with the news of the cell.
     """
     try:
         with cell_lock(cell, context.store, wait=wait):
@@ -63,7 +71,13 @@ def complete(
 
 
 def illustrate(cell: Cell, context: Context, tell: Tell) -> None:
-    """Make the cell's visuals; a model that cannot be drawn is told of, and its rows are as good as without."""
+    """Make the cell's visuals.
+
+    If the model fails, `tell` is called with a notice, and the cell's rows stay valid.
+
+    Raises:
+        NoRoom: the disk is full.
+    """
     try:
         with (
             _ALONE,
@@ -73,22 +87,32 @@ def illustrate(cell: Cell, context: Context, tell: Tell) -> None:
             make_visuals(cell, context.data, context.store, context.device)
     except NoRoom:
         raise
-    except Exception as error:  # noqa: BLE001  # whatever a model raises here, its scores are stored
+    except Exception as error:  # noqa: BLE001  # whatever it raises, the scores are stored
         tell(Notice(f"no pictures of it: {failure(error)}"))
 
 
 def keep(outcome: Outcome, store: Store, tell: Tell = lambda news: None) -> None:
-    """Store the rows of an outcome where they are not stored yet, and tell which values they supersede."""
+    """Store the rows of an outcome, unless all are stored already.
+
+    tell: called with a notice of the values that they supersede, if any.
+    """
     if set(outcome.records) - set(store.records()):
         gone = store.append(outcome.records)
         if gone:
             of = dict.fromkeys(f"{r.name}{'' if r.seed is None else f' seed {r.seed}'}" for r in gone)
-            text = f"{len(gone)} rows that it outdates ({', '.join(of)}) are superseded, kept in {store.path.with_name('runs-superseded.csv')}"
+            text = (
+                f"{len(gone)} rows that it outdates ({', '.join(of)}) are superseded, "
+                f"kept in {store.path.with_name('runs-superseded.csv')}"
+            )
             tell(Notice(text))
 
 
 def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
-    """Return the lock on a cell, to be entered; raises Timeout there if another process has it and `wait` is False."""
+    """Return the lock on a cell, for a `with` statement.
+
+    Raises:
+        Timeout: on entering, if another process has the lock and `wait` is False.
+    """
     path = store.artefact("locks", f"{cell.id}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path, timeout=-1 if wait else 0)
@@ -96,7 +120,7 @@ def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
 
 @contextmanager
 def warnings_told(tell: Tell) -> Iterator[None]:
-    """Tell of warnings instead of printing them."""
+    """Pass warnings to `tell` as notices instead of printing them."""
 
     def show(message: Warning | str, *rest: Any, **named: Any) -> None:
         tell(Notice(" ".join(str(message).split())))
@@ -111,8 +135,9 @@ def run_cell(
 ) -> Outcome:
     """Run what is missing of a cell and return its records, which are not stored yet.
 
-    An exception of a model or metric becomes the status of a row; KeyboardInterrupt, SystemExit and NoRoom pass. One cell at a time
-    runs in a process: torch's generators are the process's.
+    An exception of a model or metric becomes the status of a row; KeyboardInterrupt,
+    SystemExit and NoRoom are raised. Only one cell at a time runs in a process, because
+    all share torch's generators.
     """
     with (
         _ALONE,
@@ -146,7 +171,7 @@ def _run_cell(cell: Cell, context: Context, tell: Tell, writer: TensorBoardWrite
         subject = subject_of(draws, model, context.device)
     except NoRoom:
         raise
-    except Exception as error:  # noqa: BLE001  # whatever a model raises is a row's status, and the other cells go on
+    except Exception as error:  # noqa: BLE001  # any error of a model becomes a row's status
         status = failure(error)
         return Outcome([*kept, *(replace(row, status=status) for row in blanks.values())], reused=False)
     by_epoch = {str(epoch): value for epoch, value in sorted(checks_of(cell, data, store).values.items())}
@@ -171,9 +196,10 @@ def stored(cell: Cell, context: Context) -> Outcome | None:
 
 
 def given_up(cell: Cell, context: Context, status: str) -> Outcome | None:
-    """Return the outcome of a cell whose process is no more: what is missing has `status`; its rows are stored.
+    """Return the outcome of a cell whose process was lost, and store its rows.
 
-    None if another process has taken the cell up since.
+    What is missing gets the `status`. Return None if another process runs the cell by
+    now.
     """
     try:
         with cell_lock(cell, context.store, wait=False):
@@ -183,7 +209,10 @@ def given_up(cell: Cell, context: Context, status: str) -> Outcome | None:
 
 
 def abandoned(cell: Cell, context: Context, status: str) -> Outcome:
-    """Return the outcome of a cell whose lock is held here and whose process is no more: what is missing has `status`; store its rows."""
+    """Return the outcome of a cell whose process was lost, and store its rows.
+
+    What is missing gets the `status`. The caller holds the cell's lock.
+    """
     kept, blanks = split(cell, context)
     records = [
         r.sealed().settled(cell.vouched)
@@ -194,7 +223,7 @@ def abandoned(cell: Cell, context: Context, status: str) -> Outcome:
 
 
 def too_slow(seconds: float) -> str:
-    """Return the status of a cell that took longer than it may."""
+    """Return the status of a cell that was stopped after its timeout in seconds."""
     text = (
         f"the next run goes on from its last checkpoint, of which there is one every {CHECKPOINT_SECONDS:g} s"
     )
@@ -202,12 +231,16 @@ def too_slow(seconds: float) -> str:
 
 
 def keys_of(cell: Cell, metrics: Mapping[str, Metric]) -> list[str]:
-    """Return the keys of a cell's scores under the code as this process sees it."""
+    """Return the keys of a cell's scores, by the code that this process has loaded."""
     return [cell.score_key(name, metric) for name, metric in metrics.items()]
 
 
 def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -> None:
-    """Raise BenchError where this process has other code than the one in which the cell's scores have these `keys`."""
+    """Check that this process has the code by which the cell's scores have these `keys`.
+
+    Raises:
+        BenchError: it has other code.
+    """
     if keys_of(cell, metrics) != keys:
         raise BenchError(
             "run: the code was changed while it ran; what is finished is kept, start the same command again"
@@ -215,10 +248,14 @@ def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -
 
 
 def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]]:
-    """Return the stored rows of a cell that nothing has outdated, and for each metric that is missing a row without a score."""
+    """Return the stored rows of a cell that are up to date, and blanks for the rest.
+
+    A blank is the row of a metric that is missing, without a score.
+    """
     metrics = context.metrics
     there = {} if context.rescore else reusable(context.store.records(), cell, metrics)
-    # A row made under another name for the same settings, as when a default was changed, takes the name they have now.
+    # The same settings may have had another label, as before a change of the defaults:
+    # the rows get today's.
     kept = [
         replace(r, options=as_json(cell.options, in_order=True))
         for name in metrics
@@ -239,9 +276,9 @@ def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]
 
 
 def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric]) -> dict[str, list[Record]]:
-    """Return, by metric, the stored rows of `cell` that nothing has outdated.
+    """Return, by metric, the stored rows of `cell` that are up to date.
 
-    Neither a failure nor a doubtful row is among them, nor the other rows of its metric.
+    A metric is left out if one of its rows failed, is doubted, or is of another recipe.
     """
     found: dict[str, list[Record]] = {}
     for r in records:
@@ -262,7 +299,7 @@ def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric
 
 
 def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
-    """Return a record of the cell with no score in it."""
+    """Return a record of the cell without a score."""
     return Record(
         dataset=cell.dataset,
         model=cell.model,

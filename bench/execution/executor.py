@@ -20,7 +20,7 @@ from genmodel_bench.storage.provenance import resolve_device
 
 Kind = Literal["local", "ray"]
 QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_USAGE_STATS_ENABLED": "0"}
-"""Settings that keep Ray's own messages, which notices repeat, off the terminal."""
+"""Settings that keep Ray's own messages off the terminal: notices say the same."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Executor:
     """Where the cells of a run are computed, and how many at once.
 
     kind: 'local', or 'ray' for the machines of a Ray cluster.
-    jobs: cells at once, each in a process of its own. 0 is one after another in this
-        process, or as many as the cluster has room for.
-    timeout: seconds after which a cell is stopped; needs processes of their own.
+    jobs: number of cells at once, each in a process of its own. 0 means one after another
+        in this process, or on a cluster as many as it has room for.
+    timeout: seconds after which a cell is stopped; cells need processes of their own.
     address: of the cluster, 'auto', 'HOST:PORT' or 'ray://HOST:PORT'; None starts Ray on
         this machine alone.
-    cpus_per_cell, gpus_per_cell: threads (1) and GPUs (0; a share like 0.25) of each cell on
-        a cluster.
+    cpus_per_cell, gpus_per_cell: threads (default 1) and GPUs (default 0; a share like
+        0.25) of each cell on a cluster.
     """
 
     kind: Kind = "local"
@@ -45,7 +45,12 @@ class Executor:
     gpus_per_cell: float | None = None
 
     def check(self, *, device: str, tensorboard: bool) -> None:
-        """Raise BadOption for what is not installed, what does not fit together, or a device that is not there."""
+        """Check that the options fit together, and that what they need is there.
+
+        Raises:
+            BadOption: they do not, a package is not installed, or the device does not
+                exist.
+        """
         if tensorboard:
             check_installed()
         if self.kind not in get_args(Kind):
@@ -69,7 +74,14 @@ class Executor:
         resolve_device(device)
 
     def check_cluster(self, device: str, tensorboard: bool) -> None:
-        """Raise BadOption for what a cluster cannot do. The device is that of other machines, which will tell."""
+        """Check the options of a run on a cluster.
+
+        The device is not looked for: it is of other machines, which report it if it is
+        missing.
+
+        Raises:
+            BadOption: Ray is not installed, or the cluster cannot do what is asked for.
+        """
         if find_spec("ray") is None:
             raise BadOption("--executor ray: needs Ray; pip install 'genmodel-bench[ray]'")
         if tensorboard:
@@ -87,13 +99,14 @@ class Executor:
             )
         if device.startswith("cuda") and not gpus:
             raise BadOption(
-                f"--device {device}: a cell on a cluster sees the GPUs it is given; add --gpus-per-cell, as 0.25"
+                f"--device {device}: a cell on a cluster sees the GPUs it is given; "
+                "add --gpus-per-cell, as 0.25"
             )
 
     def outcomes(
         self, cells: Sequence[Cell], data: Dataset, setup: Setup, listener: Listener
     ) -> Generator[tuple[Cell, Outcome]]:
-        """Yield each cell with its outcome, run and stored."""
+        """Run the cells, and yield each with its outcome, which is stored by then."""
         if self.kind == "ray":
             # Ray reads them when it is imported or started.
             for name, value in QUIET.items():

@@ -1,4 +1,4 @@
-"""Who is told of cells while they run?"""
+"""Who is notified of cells while they run?"""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from genmodel_bench.execution.messages import News, Outcome
 
 
 class Listener(Protocol):
-    """What is told of cells while they run; the command line shows it."""
+    """Is notified of cells while they run; the command line's listener shows them."""
 
     def started(self, cell: Cell) -> None:
-        """Hear that a cell begins."""
+        """Handle the start of a cell."""
         return None
 
     def news(self, cell: Cell, news: News) -> None:
-        """Hear of its progress in training or sampling, or of a validation check."""
+        """Handle news of a cell, such as progress in training or a validation check."""
         return None
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:
-        """Hear its outcome; its rows are stored already."""
+        """Handle the outcome of a cell; its rows are stored already."""
         return None
 
     def ended(self, stale: Sequence[str]) -> None:
-        """Hear that the run is over, and which lines of the table are stale."""
+        """Handle the end of the run; `stale` names the stale lines of the table."""
         return None
 
 
 class Silent(Listener):
-    """Listens to nothing."""
+    """A listener that ignores everything."""

@@ -1,4 +1,4 @@
-"""What does a metric say of draws of samples, and what of that becomes the columns of a row?"""
+"""What does a metric say of draws of samples, and which columns of a row hold it?"""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from torch import Tensor
 
 
 def subject_of(draws: Sequence[Tensor], model: object, device: torch.device) -> Subject:
-    """Return what metrics score: draws of samples (n, c, h, w), the first of which is the headline's, and the model where there is one."""
+    """Return what metrics score: draws of samples, and the model if there is one.
+
+    draws: each (n, c, h, w); the first gives the headline score.
+    """
     first, *others = (samples.to(device) for samples in draws)
     return Subject(first, model, tuple(others))
 
 
 def missing(metric: Metric, model: object) -> list[str]:
-    """Return the names of the capabilities that a metric needs and a model has not."""
+    """Return the names of the capabilities that a metric needs and a model lacks."""
     return [need.__name__ for need in metric.needs if not isinstance(model, need)]
 
 
@@ -32,9 +35,12 @@ def measured(
     dataset: str,
     of: str,
 ) -> Result:
-    """Return what a metric says of a subject; `of` is the kind of model, or the name of somebody's samples. Seeds the generators.
+    """Return a metric's scores of a subject. Seeds the generators.
 
-    Raises ValueError if a score is NaN or infinite: it is never written.
+    of: the kind of model, or the name of a user's samples.
+
+    Raises:
+        ValueError: a score is NaN or infinite; such a score is never written.
     """
     seed_everything(metric_seed(base_seed, dataset, of, name))
     result = metric(subject, reference)
@@ -45,7 +51,10 @@ def measured(
 
 
 def columns_of(quantity: str, score: Score) -> Mapping[str, Any]:
-    """Return the columns of a row that tell of a score, its settings and curves as they are."""
+    """Return the columns of a row about a score.
+
+    Its settings and curves are still objects, not JSON.
+    """
     return {
         "quantity": quantity,
         "value": score.value,

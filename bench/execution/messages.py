@@ -1,4 +1,4 @@
-"""What is told of a cell while it runs, and what do worker processes tell the one that reads them?"""
+"""What is told of a cell while it runs, and which messages do workers send?"""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from genmodel_bench.training.selection import Check
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a user should know that stops nothing, like a damaged checkpoint."""
+    """Something the user should know that stops nothing, such as a damaged checkpoint."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A cell waits for a training that another one shares with it, or no longer does."""
+    """A cell waits for a training that it shares with another cell.
+
+    over: False when the wait begins, True when it ends.
+    """
 
     over: bool
 
@@ -31,7 +34,7 @@ Tell = Callable[[News], None]
 
 @dataclass
 class Outcome:
-    """The records of a cell, and whether all of them were there already."""
+    """The records of a cell, and whether all of them were stored already."""
 
     records: list[Record]
     reused: bool
@@ -39,9 +42,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Order:
-    """To a worker: run this cell, if this process's code gives its scores these keys.
+    """To a worker: run this cell, if its code gives its scores these keys.
 
-    With `wait`, wait for another process that has the cell locked; else answer Elsewhere.
+    wait: wait for another process that has the cell locked; else answer Elsewhere.
     """
 
     cell: Cell
@@ -51,24 +54,28 @@ class Order:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has loaded its data."""
+    """The worker has loaded its data."""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The cell has begun; time counts from here."""
+    """The cell has begun; its timeout counts from here."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of the cell."""
+    """News of the cell."""
 
     news: tuple[News, ...]
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file under the folder of artefacts, or None for one that was deleted."""
+    """A file of the cell, to be written or deleted.
+
+    name: its path under the folder of artefacts.
+    content: None if the file was deleted.
+    """
 
     name: str
     content: bytes | None

@@ -1,7 +1,8 @@
-"""In which processes do cells run: one after another in this one, or side by side in several that may be killed?
+"""In which processes of this machine do cells run: in this one, or in several workers?
 
-A worker process runs one cell at a time and tells of it through a pipe of its own, so that one that is killed takes nothing with it. A
-cell that another `bench run` is at is put off until the others are done, and its rows are then found in the store.
+A worker process runs one cell at a time and sends messages through a pipe of its own, so
+that killing it does no harm to the others. A cell that another `bench run` has locked is
+put off until the others are done; its rows are then found in the store.
 """
 
 from __future__ import annotations
@@ -47,16 +48,19 @@ from genmodel_bench.models import MODELS
 from genmodel_bench.training.loop import Progress
 
 USUAL_JOBS = 4
-"""Most worker processes that are started unasked: each holds a copy of the data set."""
+"""Most worker processes started by default: each holds a copy of the data set."""
 
 
 def usual_jobs(device: torch.device) -> int:
-    """Return how many worker processes share a device: one for each of a CPU's threads, up to a few; a single one on CUDA."""
+    """Return how many worker processes share a device by default.
+
+    That is one for each thread of a CPU, up to USUAL_JOBS; a single one on CUDA.
+    """
     return 1 if device.type == "cuda" else min(USUAL_JOBS, torch.get_num_threads())
 
 
 def in_turn(cells: Sequence[Cell], context: Context, listener: Listener) -> Generator[tuple[Cell, Outcome]]:
-    """Yield each cell with its outcome, run and stored one after another in this process."""
+    """Run cells one after another in this process; yield each with its stored outcome."""
 
     def attempt(cell: Cell, *, wait: bool) -> Outcome | None:
         begin, tell = partial(listener.started, cell), partial(listener.news, cell)
@@ -77,7 +81,13 @@ def in_turn(cells: Sequence[Cell], context: Context, listener: Listener) -> Gene
 
 @dataclass
 class Worker:
-    """A process, its pipe, whether it has begun to work, the cell it is at and when that began."""
+    """A worker process, its pipe and the cell that it runs.
+
+    ready: whether it has loaded its data.
+    since: the time (of time.monotonic) from which the cell's timeout counts; None while
+        it does not count.
+    killed_before: `system_kills` when the process was started.
+    """
 
     process: Any
     pipe: connection.Connection
@@ -88,7 +98,7 @@ class Worker:
 
 
 class Pool:
-    """Runs cells in `jobs` worker processes that share the threads."""
+    """Runs cells in `jobs` worker processes that share the threads of this one."""
 
     def __init__(
         self,
@@ -106,7 +116,11 @@ class Pool:
         self.workers: list[Worker] = []
 
     def run(self, cells: Sequence[Cell]) -> Generator[tuple[Cell, Outcome]]:
-        """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
+        """Yield each cell with its outcome as it comes.
+
+        Raises:
+            BenchError: going on makes no sense, as on a full disk.
+        """
         fresh, put_off = list[Cell](), list[Cell]()
         for cell in cells:
             done = stored(cell, self.context)
@@ -135,12 +149,13 @@ class Pool:
                 worker.process.join()
 
     def start(self) -> Worker:
-        """Return a new worker process."""
+        """Start a worker process, in which Ctrl-C is blocked, and return it."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self.setup, self.threads), daemon=True)
-        # Ctrl-C reaches every process of the terminal: blocked here, it stays blocked there, and the parent alone decides. A process of
-        # multiprocessing's own that starts with the first child would unblock it again.
+        # Ctrl-C reaches every process of the terminal. A child inherits that it is
+        # blocked here, so the parent alone decides. The first child would start
+        # multiprocessing's resource tracker, which unblocks it: that is started before.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -151,20 +166,20 @@ class Pool:
         return Worker(process, ours, killed_before=system_kills())
 
     def hand(self, worker: Worker, cell: Cell, *, wait: bool) -> None:
-        """Give a cell to a worker, or to a new one if that died while it was idle."""
+        """Send a cell to a worker, or to its replacement if it died while it was idle."""
         if not worker.process.is_alive():
             worker = self.renewed(worker)
         worker.cell, worker.since = cell, None
         order = Order(cell, keys_of(cell, self.context.metrics), wait)
         try:
             worker.pipe.send(order)
-        except OSError:  # it died just now
+        except OSError:  # it has just died
             worker = self.renewed(worker)
             worker.cell = cell
             worker.pipe.send(order)
 
     def renewed(self, worker: Worker) -> Worker:
-        """Return another worker in the place of one, which is killed."""
+        """Kill a worker, and return the new one that replaces it."""
         worker.process.kill()
         worker.process.join()
         worker.pipe.close()
@@ -173,10 +188,11 @@ class Pool:
         return other
 
     def ready(self) -> list[Worker]:
-        """Return the workers that have something to say, are dead or overdue, once there are any."""
+        """Wait for workers that have sent a message, died or are overdue; return them."""
         while True:
             busy = [worker for worker in self.workers if worker.cell is not None]
-            # One that is overdue is not waited for: it might speak again before long each time.
+            # With a worker overdue, do not wait: it might send a message in each wait,
+            # and so never be given up.
             late = any(self.overdue(worker) for worker in busy)
             said = connection.wait([worker.pipe for worker in busy], timeout=0 if late else 0.2)
             found = [worker for worker in busy if worker.pipe in said or self.overdue(worker)]
@@ -184,7 +200,7 @@ class Pool:
                 return found
 
     def overdue(self, worker: Worker) -> bool:
-        """Return whether a worker's cell has taken longer than it may."""
+        """Return whether a worker's cell has run for longer than the timeout."""
         return (
             self.timeout is not None
             and worker.since is not None
@@ -192,7 +208,11 @@ class Pool:
         )
 
     def hear(self, worker: Worker) -> Outcome | Elsewhere | None:
-        """Return what came of a worker's cell, None if it goes on."""
+        """Read a message of a worker; return what became of its cell, None if it goes on.
+
+        Raises:
+            BenchError: no worker can start, or no cell can be run.
+        """
         cell = worker.cell
         assert cell is not None
         if self.timeout and self.overdue(worker) and not worker.pipe.poll():
@@ -214,7 +234,7 @@ class Pool:
                 self.listener.started(cell)
             case Told(every):
                 for news in every:
-                    if isinstance(news, Waiting):  # the time that another cell takes is not this one's
+                    if isinstance(news, Waiting):  # does not count for the timeout
                         worker.since = time.monotonic() if news.over else None
                     self.listener.news(cell, news)
             case Trouble(text):
@@ -225,7 +245,10 @@ class Pool:
         return None
 
     def give_up(self, worker: Worker, status: str) -> Outcome | Elsewhere:
-        """Give a worker's cell up with `status`, and put another worker in its place."""
+        """Give up a worker's cell with `status`, and replace the worker.
+
+        Return Elsewhere if another process has the cell locked by now.
+        """
         cell = worker.cell
         assert cell is not None
         self.renewed(worker)
@@ -233,7 +256,7 @@ class Pool:
 
 
 def cause_of_death(worker: Worker) -> str:
-    """Return the status of a cell whose worker process ended by itself or was killed."""
+    """Return the status of a cell whose worker process ended or was killed."""
     code = worker.process.exitcode
     if code is None or code >= 0:
         return f"failed: its process ended with exit code {code}"
@@ -243,7 +266,10 @@ def cause_of_death(worker: Worker) -> str:
 
 
 def system_kills() -> int:
-    """Return how many processes Linux has killed for want of memory since it started; 0 where it does not tell."""
+    """Return how many processes Linux has killed for lack of memory since it booted.
+
+    0 where the system does not count them.
+    """
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -252,7 +278,7 @@ def system_kills() -> int:
 
 
 def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
-    """Run the cells that come through the pipe, until the parent is no more."""
+    """Run the cells that are received through `pipe`, until the parent process ends."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     try:
@@ -277,7 +303,10 @@ def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when its parent is no more, as when that was killed: nobody would read what it finds."""
+    """Wait for the parent process to end, as when it is killed, and end this one.
+
+    Without the parent, nobody would read the worker's messages.
+    """
     parent = parent_process()
     assert parent is not None
     parent.join()
@@ -285,7 +314,10 @@ def end_with_parent() -> None:
 
 
 def seldom(tell: Callable[[News], None]) -> Callable[[News], None]:
-    """Return a listener that passes progress on at most twice a second, all other news at once."""
+    """Return a `tell` that limits the rate of news.
+
+    It passes on progress at most twice a second, all other news at once.
+    """
     last = 0.0
 
     def told(news: News) -> None:

@@ -1,4 +1,4 @@
-"""Does a stored training, made again in whole or from its beginning, give the same bits?"""
+"""Does training a stored cell again, in full or in part, give the same bits?"""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ Change = tuple[str, str, str, str, str]
 
 @dataclass
 class Case:
-    """A stored cell that other code has made than today's: its rows, its cell today, and what of the code has changed."""
+    """A stored cell that was made by other code than today's.
+
+    cell: the cell as today's code makes it.
+    rows: its stored rows.
+    changes: what has changed in the code since.
+    """
 
     cell: Cell
     rows: list[Record]
@@ -40,12 +45,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Return what the case is called."""
+        """Return the data set, line and seed of the case, for messages."""
         return f"{self.cell.dataset} {self.rows[0].name} seed {self.cell.seed}"
 
     @property
     def seconds(self) -> float:
-        """Return about how long it takes to make it again."""
+        """Return about how many seconds it takes to make the cell again."""
         first = self.rows[0]
         scoring = {r.metric: r.score_seconds or 0.0 for r in self.rows}
         return (
@@ -54,22 +59,31 @@ class Case:
 
     @property
     def trace(self) -> dict[str, str]:
-        """Return the digests of the weights by where they were taken, those of draws aside."""
+        """Return the digests of the weights, by where they were taken.
+
+        Those of draws are left out.
+        """
         return {
             where: digest for where, digest in json.loads(self.rows[0].trace) if not where.startswith("draw ")
         }
 
 
 class Parted(Exception):
-    """Where the bits of a replay are others than those of the row, in words."""
+    """The bits of a replay differ from those of the row; the text says where."""
 
 
 class Enough(Exception):
-    """The beginning that was asked for has been replayed."""
+    """The part of the training that was asked for has been replayed."""
 
 
 def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) -> str:
-    """Make a cell again from nothing, in a folder that is deleted afterwards; return what was equal. Raises Parted."""
+    """Make a cell again from nothing, in a temporary folder; return what was equal.
+
+    until: not used; a whole replay has no time limit.
+
+    Raises:
+        Parted: something differs.
+    """
     metrics = {r.metric: METRICS[r.metric] for r in case.rows}
     with tempfile.TemporaryDirectory(prefix="bench-vouch-") as folder:
         outcome = run_cell(case.cell, Context(data, Store(Path(folder), data.name), metrics, device))
@@ -83,7 +97,8 @@ def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) 
         new = now.get((r.metric, r.quantity))
         if new is None or new.weights != r.weights:
             raise Parted(
-                f"in the weights: {r.weights} in the row, {new.weights if new else outcome.records[0].status} now"
+                f"in the weights: {r.weights} in the row, "
+                f"{new.weights if new else outcome.records[0].status} now"
             )
         if measured(new) != measured(r) or new.curves != r.curves:
             raise Parted(f"in {r.metric}, {r.quantity}: {r.value} in the row, {new.value} now")
@@ -92,7 +107,14 @@ def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) 
 
 
 def replay_beginning(case: Case, data: Dataset, device: torch.device, until: float) -> str:
-    """Train a cell until the time is up, at least to the first kept epoch; return what was equal. Raises Parted."""
+    """Train a cell for a limited time; return what was equal.
+
+    until: the time (of time.monotonic) at which to stop, but not before weights of the
+        first stored epoch or the first stage's end were compared.
+
+    Raises:
+        Parted: something differs.
+    """
     cell, tracer = case.cell, Tracer(case, data, until)
     labels = data.labels["train"] if data.labels else None
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
@@ -109,11 +131,17 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
             )
     except Enough:
         pass
-    return f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}, and {tracer.checks} checks of samples"
+    return (
+        f"the beginning: {', '.join(tracer.seen)} of {list(case.trace)[-1]}, "
+        f"and {tracer.checks} checks of samples"
+    )
 
 
 class Tracer:
-    """Compares the weights of a training with a trace as it goes on, and keeps nothing (`genmodel_bench.training.loop.Keeper`)."""
+    """Compares the weights with a trace while a model is trained, and stores nothing.
+
+    This is the `Keeper` that the loop is given (`genmodel_bench.training.loop.Keeper`).
+    """
 
     def __init__(self, case: Case, data: Dataset, until: float) -> None:
         self.cell, self.data, self.until = case.cell, data, until
@@ -123,17 +151,21 @@ class Tracer:
         self.checks = 0
 
     def load(self, device: torch.device) -> None:
-        """Return no state: training begins."""
+        """Return no state: the training starts from the beginning."""
         return None
 
     def save(self, position: int, state: Mapping[str, Any]) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     def keep(self, model: Model, epoch: int) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     def digest(self, model: Model, where: str) -> str:
-        """Return the digest of the weights. Raises Parted where the trace has another one, Enough when the time is up."""
+        """Return the digest of the weights, after comparing it with the trace.
+
+        Raises:
+            Parted: the trace has another one at `where`.
+        """
         digest = weights_digest(model)
         if where in self.trace:
             if digest != self.trace[where]:
@@ -142,7 +174,11 @@ class Tracer:
         return digest
 
     def check(self, model: Model, epoch: int) -> None:
-        """Draw samples from the weights after an epoch and compare what validation images say of them. Raises Parted."""
+        """Repeat the check after an epoch; compare its value in nats with the row's.
+
+        Raises:
+            Parted: the values differ.
+        """
         before = self.by_epoch.get(str(epoch))
         if before is not None:
             cell = self.cell
@@ -154,6 +190,10 @@ class Tracer:
             self.checks += 1
 
     def watch(self, news: loop.Progress | loop.Epoch) -> None:
-        """Stop when the time is up and an epoch or a stage was compared."""
+        """Stop when the time is up, but not before trained weights were compared.
+
+        Raises:
+            Enough: it is time to stop.
+        """
         if time.monotonic() > self.until and any(where != "initialise" for where in self.seen):
             raise Enough

@@ -30,7 +30,11 @@ def score_records(
     of: str,
     store: Store,
 ) -> list[Record]:
-    """Return the rows of one metric, made from `row`, which holds all but the scores; keep its arrays in `store`."""
+    """Return the rows of one metric, and keep its arrays in `store`.
+
+    row: holds everything but the scores.
+    of: the kind of model, or the name of a user's samples.
+    """
     row = replace(row, metric=name)
     lacks = measure.missing(metric, subject.model)
     if lacks:
@@ -38,7 +42,7 @@ def score_records(
     start = time.perf_counter()
     try:
         result = measure.measured(name, metric, subject, data, base_seed=base_seed, dataset=data.name, of=of)
-    except Exception as error:  # noqa: BLE001  # whatever a metric raises is a row's status
+    except Exception as error:  # noqa: BLE001  # any error of a metric becomes a row's status
         return [replace(row, status=failure(error))]
     row = replace(row, score_seconds=time.perf_counter() - start)
     found = (measure.columns_of(quantity, score) for quantity, score in result.scores.items())
@@ -49,7 +53,10 @@ def score_records(
 
 
 def as_texts(columns: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a score with those of JSON as texts; `curves` are those of the cell, which go with the score's own."""
+    """Return the columns of a score, its settings and curves as JSON.
+
+    curves: the cell's, which are added to the score's own where it has any.
+    """
     own = columns["curves"]
     return {
         **columns,
@@ -59,16 +66,19 @@ def as_texts(columns: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str,
 
 
 def measured(row: Record) -> list[Any]:
-    """Return what was measured in a row: it is kept with the arrays behind it."""
+    """Return the columns that hold what was measured.
+
+    They are also stored with the metric's arrays, to be compared by `bench verify`.
+    """
     return [row.value, row.stderr, row.n, row.draw_sd, row.status, row.metric_settings]
 
 
 LONGEST = 2000
-"""Characters of what went wrong that are kept."""
+"""Most characters of an error's text that are kept."""
 
 
 def failure(error: Exception) -> str:
-    """Return an exception as the status of a row."""
+    """Return an exception as a row's status: diverged, oom or failed, and its text."""
     if isinstance(error, loop.Diverged):
         kind = "diverged"
     elif isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
@@ -79,6 +89,6 @@ def failure(error: Exception) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text and notes as one line."""
+    """Return an error's text and notes as one printable line."""
     text = " ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
     return printable(" ".join(text.split()))[:LONGEST]

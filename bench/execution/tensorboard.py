@@ -1,6 +1,7 @@
-"""What does TensorBoard show of a run? `bench run --tensorboard`: scalars by epoch and sample grids, as training goes on.
+"""What does TensorBoard show of a run (`bench run --tensorboard`)?
 
-A training that was finished before is written from its visuals, once.
+It shows scalars by epoch and grids of samples, written while a model is trained. A
+training that was finished before is written once, from the cell's visuals.
 """
 
 from __future__ import annotations
@@ -26,17 +27,25 @@ from genmodel_bench.training.selection import Check
 from torch import Tensor
 
 GRID = 64
-"""Samples in a grid."""
+"""Number of samples in a grid."""
 
 
 def check_installed() -> None:
-    """Raise BadOption where the package is missing that torch's writer needs."""
+    """Check that the package is installed that torch's writer needs.
+
+    Raises:
+        BadOption: it is not.
+    """
     if find_spec("tensorboard") is None:
         raise BadOption("--tensorboard: needs the package tensorboard; pip install tensorboard")
 
 
 class TensorBoardWriter:
-    """Writes what is heard of one cell's training to `.cache/tensorboard/DATASET/MODEL/seed-SEED` under the results."""
+    """Writes the training of one cell for TensorBoard.
+
+    The folder is `.cache/tensorboard/DATASET/MODEL/seed-SEED` under the results; MODEL
+    includes the options that differ from the registered ones.
+    """
 
     def __init__(self, cell: Cell, store: Store) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -49,7 +58,7 @@ class TensorBoardWriter:
         self.writer: Any = SummaryWriter(str(self.folder))
 
     def hear(self, news: News) -> None:
-        """Write the means of an epoch, or what validation images say after one."""
+        """Write the means of an epoch, or the value of a validation check in nats."""
         if isinstance(news, Epoch):
             self.heard = True
             self.scalars(news.stage, news.epoch, news.means)
@@ -57,17 +66,20 @@ class TensorBoardWriter:
             self.writer.add_scalar("validation/parzen", news.value, news.epoch)
 
     def look(self, model: Model, epoch: int) -> None:
-        """Write a grid of the model's samples after an epoch, of the same random numbers each time. Seeds the generators."""
+        """Write a grid of the model's samples after an epoch. Seeds the generators.
+
+        The random numbers are the same for every epoch.
+        """
         seed_everything(check_seed(self.cell.seed, self.cell.dataset, self.cell.family))
         self.grid(model.sample(GRID), epoch)
 
     def scalars(self, stage: str, epoch: int, means: Mapping[str, float]) -> None:
-        """Write the means of an epoch of a stage."""
+        """Write the means over an epoch of a stage's logged values, by name."""
         for name, value in means.items():
             self.writer.add_scalar(f"{stage}/{name}", value, epoch)
 
     def grid(self, images: Tensor, epoch: int) -> None:
-        """Write images (n, c, h, w) in [0, 1] as a grid, as square as can be."""
+        """Write images (n, c, h, w) in [0, 1] as a grid that is nearly square."""
         from torchvision.utils import make_grid
 
         self.writer.add_image(
@@ -75,7 +87,11 @@ class TensorBoardWriter:
         )
 
     def close(self, records: list[Record]) -> None:
-        """Write the scores, and what the visuals tells of a training that nothing was heard of, now or before."""
+        """Write the scores, and close the file.
+
+        A training whose epochs were written neither now nor before is written from the
+        visuals.
+        """
         if not (self.heard or self.before):
             self.replay(records)
         for r in records:
@@ -84,7 +100,10 @@ class TensorBoardWriter:
         self.writer.close()
 
     def replay(self, records: list[Record]) -> None:
-        """Write the checks from the records, and the losses and the film from the cell's visuals, where there is one."""
+        """Write a finished training: checks from the records, the rest from the visuals.
+
+        The rest is the losses and the film; it is left out where there are no visuals.
+        """
         checks = {
             epoch: value
             for r in records

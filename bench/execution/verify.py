@@ -1,4 +1,4 @@
-"""Are stored files as they were written, and do rows say what the files hold?"""
+"""Are stored files as they were written, and do rows agree with the files?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from genmodel_bench.training import checkpoint
 
 
 def artefacts(cache: Path) -> Iterator[Finding]:
-    """Yield a finding for each stored file that is not as it was written, and one that counts the others."""
+    """Yield a finding for each stored file that is not as it was written.
+
+    The last finding counts the intact ones.
+    """
     whole = 0
     for path in sorted(files_under(cache)):
         fault = fault_of(path, cache)
@@ -32,7 +35,10 @@ def artefacts(cache: Path) -> Iterator[Finding]:
 
 
 def fault_of(path: Path, cache: Path) -> str | None:
-    """Return what is wrong with a stored file, '' if nothing is, None if it has no seal to tell by."""
+    """Return what is wrong with a stored file, or '' if nothing is.
+
+    None if the file has no seal, or was deleted meanwhile.
+    """
     epoch = re.fullmatch(r"epoch-(\d+)", path.stem) if path.parent.parent == cache / "fits" else None
     if path.is_dir():
         return "is a folder in the place of a file"
@@ -48,7 +54,7 @@ def fault_of(path: Path, cache: Path) -> str | None:
             return ""
         if path.parent == cache / "checks" and path.suffix == ".json":
             return "" if read_checks(path) else "was changed since it was written, or belongs to another fit"
-    except FileNotFoundError:  # a run that goes on meanwhile has deleted it
+    except FileNotFoundError:  # deleted meanwhile by a run
         return None
     except sealed.Broken as error:
         return str(error).removeprefix(f"{path}: ")
@@ -58,7 +64,10 @@ def fault_of(path: Path, cache: Path) -> str | None:
 
 
 def files_under(cache: Path) -> Iterator[Path]:
-    """Yield every file under a folder, through links, and the folders that stand in the place of a file."""
+    """Yield every file under a folder, following links.
+
+    A folder whose name is that of a stored file is yielded too.
+    """
     seen: set[str] = set()
     for folder, folders, files in os.walk(cache, followlinks=True):
         if os.path.realpath(folder) in seen:  # a link to a folder above
@@ -72,9 +81,11 @@ def files_under(cache: Path) -> Iterator[Path]:
 
 
 def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterator[Finding]:
-    """Yield a finding for each row that was edited or does not say what its artefacts hold, and one that counts the others.
+    """Yield a finding for each row that was edited or disagrees with its artefacts.
 
-    With each row goes its cell, or None where today's code would make another one.
+    The last finding counts the others.
+
+    records: each row with its cell, or None if today's code would make another cell.
     """
     intact = compared = 0
     for record, cell in records:
@@ -97,7 +108,10 @@ def rows(results: Path, records: Sequence[tuple[Record, Cell | None]]) -> Iterat
 
 
 def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
-    """Yield what is wrong with the kept weights and samples that a row was made from; nothing where they are not there."""
+    """Yield each disagreement of a row with the weights and samples it was made from.
+
+    Files that do not exist are left out.
+    """
     if not record.ok:
         return
     folder, epoch = store.artefact("fits", cell.fit_key), record.checkpoint_epoch
@@ -107,7 +121,7 @@ def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
             if sealed.header(path).get("digest", record.weights) != record.weights:
                 yield f"the weights in {path.relative_to(store.cache)} are not those of the row"
         except (FileNotFoundError, sealed.Broken):
-            pass  # absent, or found by its seal
+            pass  # missing, or reported by `artefacts`
     for path in sample_paths(cell, epoch, store):
         try:
             if (
@@ -120,7 +134,10 @@ def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
 
 
 def other_scores(record: Record, store: Store) -> list[str] | None:
-    """Return what is wrong with a row if it does not say what was kept with the arrays behind it; None where these are not there."""
+    """Return how a row disagrees with what is stored with its arrays, [] if it agrees.
+
+    None where these are not stored.
+    """
     try:
         _, about, _ = sealed.load(
             store.artefact("scores", f"{record.score_key}.safetensors"), record.score_key

@@ -1,13 +1,19 @@
-"""What is drawn of a trained model besides its samples: the film of its training, walks through its latent space, arithmetic in it?
+"""What is drawn of a trained model besides its samples?
 
-    film         the same latent points, or the same random numbers, after each epoch at which weights were kept
-    walks        codes between two draws of the prior: on a straight line, as in the paper, or on a great circle where the prior is
-                 Gaussian, for a line's middle is nearer to 0 than draws are (White 2016, arXiv 1609.04468)
-    arithmetic   the mean of three codes of one kind, minus that of another, plus that of a third (Radford et al. 2016, arXiv 1511.06434).
-                 A code is of the kind that its image's nearest training image has, and no code is chosen by hand
+    film         samples of the same latent points, or from the same random numbers, after
+                 each epoch whose weights are stored
+    walks        images of codes between two draws of the prior: on a straight line, as in
+                 the paper, or on a great circle where the prior is Gaussian, because the
+                 middle of a line is nearer to 0 than draws are (White 2016, arXiv
+                 1609.04468)
+    arithmetic   the mean of three codes of one kind, minus that of another, plus that of
+                 a third (Radford et al. 2016, arXiv 1511.06434). The kind of a code is
+                 the label of the training image nearest to its image; no code is chosen
+                 by hand
 
-Nothing is trained for them: it is made of the weights that are kept, and lies with the losses by epoch under the cell's id, naming the
-weights and the code that made it.
+Nothing is trained for them: they are made with the stored weights. They are stored under
+the cell's id, with the losses by epoch and the digests of the weights and of the code
+that they were made with.
 """
 
 from __future__ import annotations
@@ -33,12 +39,12 @@ from genmodel_bench.training.seeding import derive_seed, seed_everything
 from torch import Tensor
 
 POINTS = 8
-"""Latent points that the film follows."""
+"""Number of samples that the film follows."""
 WALKS, STEPS = 4, 10
 SUMS, TERMS, MEMBERS = 3, 3, 3
-"""Rows of arithmetic, kinds in each, codes of each kind."""
+"""Rows of arithmetic, kinds in each row, codes of each kind."""
 DRAWN = 1000
-"""Codes among which the kinds are looked for."""
+"""Codes drawn from the prior, among which those of each kind are found."""
 
 
 def straight(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -47,15 +53,18 @@ def straight(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Return sin((1−t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b with Ω the angle between a and b: (k,), (k,), (steps,) -> (steps, k).
+    """Return the points at `t` on the great circle from a to b.
 
-    Where a and b point the same way, this is the straight line. Source: Shoemake (1985), Animating rotation with quaternion curves.
+    They are sin((1−t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b, with Ω the angle between a and b:
+    (k,), (k,), (steps,) -> (steps, k). Where a and b point the same way or opposite ways,
+    they are on the straight line.
+
+    Source: Shoemake (1985), Animating rotation with quaternion curves.
     """
     cosine = (a @ b / (a.norm() * b.norm())).clamp(-1, 1)
     omega = cosine.double().acos()
-    if (
-        omega.sin() < 1e-4
-    ):  # the quotient of two vanishing sines; opposite codes have no great circle of their own
+    # Both sines in the quotients vanish; opposite codes have no unique great circle.
+    if omega.sin() < 1e-4:
         return straight(a, b, t)
     ours, theirs = ((1 - t) * omega).sin() / omega.sin(), (t * omega).sin() / omega.sin()
     points: Tensor = ours[:, None].to(a) * a + theirs[:, None].to(a) * b
@@ -66,7 +75,10 @@ WALK = {"uniform": straight, "gaussian": great_circle}
 
 
 def make_visuals(cell: Cell, data: Dataset, store: Store, device: torch.device) -> None:
-    """Make the visuals of a trained cell, where they are not there. The data lie on `device`. Seeds the generators."""
+    """Make the visuals of a trained cell, if they are due. Seeds the generators.
+
+    data: on `device`.
+    """
     epoch = visuals_due(cell, data, store)
     if epoch is None:
         return
@@ -96,7 +108,11 @@ def make_visuals(cell: Cell, data: Dataset, store: Store, device: torch.device) 
 
 
 def visuals_due(cell: Cell, data: Dataset, store: Store) -> int | None:
-    """Return the epoch whose weights the cell samples if all that are kept are there and its visuals are not, or of other weights or code."""
+    """Return the epoch whose weights the cell samples, if its visuals are to be made.
+
+    They are to be made if all the weights by epoch are stored, but no visuals are, or
+    only those of other weights, another recipe or other code. Else None.
+    """
     epoch, folder = checks_of(cell, data, store).taken, store.artefact("fits", cell.fit_key)
     try:
         digests = {
@@ -114,12 +130,19 @@ def visuals_due(cell: Cell, data: Dataset, store: Store) -> int | None:
 
 
 def code_of_visuals() -> str:
-    """Return the digest of this module; that of the model's own code is in the recipe of its samples."""
+    """Return the digest of this module's code.
+
+    The digest of the model's code is in the recipe of its samples.
+    """
     return source_of("genmodel_bench.execution.visuals").digest
 
 
 def weights_after(epoch: int, folder: Path) -> dict[str, Tensor]:
-    """Return the kept weights. Raises ValueError for damaged ones."""
+    """Return the stored weights after `epoch`.
+
+    Raises:
+        ValueError: they are damaged or missing.
+    """
     weights = checkpoint.load_snapshot(folder, epoch)
     if weights is None:
         raise ValueError(f"the weights after epoch {epoch} are damaged")
@@ -127,7 +150,10 @@ def weights_after(epoch: int, folder: Path) -> dict[str, Tensor]:
 
 
 def history(folder: Path, device: torch.device) -> list[dict[str, Any]]:
-    """Return the means of what training logged, by stage and epoch; nothing where the last checkpoint is gone."""
+    """Return the means that training logged, by stage and epoch.
+
+    It is empty where no intact checkpoint is left.
+    """
     state = checkpoint.load_latest(folder, device)
     found: list[dict[str, Any]] = state["log"][0] if state else []
     return found
@@ -135,7 +161,10 @@ def history(folder: Path, device: torch.device) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def walks(model: Latent) -> Tensor:
-    """Return images on the way between pairs of draws of the prior, the first ones that come: (walks, steps, c, h, w)."""
+    """Return images between pairs of draws of the prior: (walks, steps, c, h, w).
+
+    The pairs are the first draws, not chosen.
+    """
     ends = model.latent(2 * WALKS)
     t = torch.linspace(0, 1, STEPS, device=ends.device)
     images = [model.decode(WALK[model.prior](a, b, t)) for a, b in zip(ends[0::2], ends[1::2], strict=True)]
@@ -144,11 +173,15 @@ def walks(model: Latent) -> Tensor:
 
 @torch.no_grad()
 def arithmetic(model: Latent, train: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], list[list[int]]]:
-    """Return mean(a) − mean(b) + mean(c) of codes by kind, as images, and the kinds of each row: a, b, c, and that of the result.
+    """Return mean(a) − mean(b) + mean(c) of codes by kind, as images, and their kinds.
 
-    train: (n, c, h, w) and labels: (n,) tell of what kind an image is: that of the training image nearest to it. The kinds of which
-    there are enough codes are taken three by three, in order. Of each row the images of "members" (rows, terms, members, c, h, w), of
-    "means" (rows, terms, c, h, w) and of "sums" (rows, c, h, w).
+    train, labels: (n, c, h, w), (n,). The kind of an image is the label of the training
+        image nearest to it.
+
+    The kinds of which there are enough codes are taken three by three, in order, one row
+    each. The images of a row are "members" (rows, terms, members, c, h, w), "means"
+    (rows, terms, c, h, w) and "sums" (rows, c, h, w); its kinds are those of a, b, c and
+    of the result. Both are empty where there are too few kinds.
     """
     z = model.latent(DRAWN)
     kinds = kinds_of(model.decode(z), train, labels)
@@ -170,11 +203,11 @@ def arithmetic(model: Latent, train: Tensor, labels: Tensor) -> tuple[dict[str, 
 
 
 def kinds_of(images: Tensor, train: Tensor, labels: Tensor) -> Tensor:
-    """Return the label of the training image nearest to each of images: (n, c, h, w) -> (n,)."""
+    """Return the label of each image's nearest training image: (n, c, h, w) -> (n,)."""
     _, index = nearest(images.flatten(1), train.flatten(1))
     return labels[index]
 
 
 def with_results(rows: Sequence[list[int]], results: Tensor) -> list[list[int]]:
-    """Return the kinds of each row with that of its result at the end."""
+    """Return the kinds of each row, followed by the kind of its result."""
     return [[*row, int(result)] for row, result in zip(rows, results, strict=True)]

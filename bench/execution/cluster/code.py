@@ -1,4 +1,7 @@
-"""How does this package become one folder, as a wheel lays it out? In a clone, models and metrics lie beside the rest."""
+"""How is this package copied into one folder, laid out as in a wheel?
+
+In a clone, the models and metrics lie beside the folder of the rest.
+"""
 
 from __future__ import annotations
 

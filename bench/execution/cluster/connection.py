@@ -1,4 +1,7 @@
-"""How is a Ray cluster reached, or Ray started on this machine, and how is it left as it was found?"""
+"""How does a run join a Ray cluster, or start Ray on this machine, and how does it leave?
+
+It leaves the cluster and this process's signal handlers as it found them.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,25 @@ from genmodel_bench.execution.rows import one_line
 from genmodel_bench.storage.provenance import git_commit
 
 ANSWER_SECONDS = 5.0
-"""Time in which an address has to answer."""
+"""Seconds within which an address has to answer."""
 CLIENT_PORT = 10001
-"""Where Ray listens to those outside the cluster, unless told otherwise."""
+"""Ray's default port for clients from outside the cluster."""
 
 FAREWELL = 3.0
-"""Seconds in which an interrupted task may leave its machine tidy."""
+"""Seconds that an interrupted task has to clean up on its machine."""
 
 
 @contextmanager
 def connected(address: str | None, threads: int) -> Iterator[None]:
-    """Be connected to the cluster at `address`, or to Ray on this machine alone (None); workers run this process's code.
+    """Connect to the cluster at `address`, or start Ray on this machine alone (None).
 
-    A process that is connected already stays so, and its workers run the code that they have. Raises BadOption where nothing answers.
+    The workers run this process's code. A process that is connected already stays
+    connected, and its workers run the code that they have.
+
+    threads: their number in each task (OMP_NUM_THREADS).
+
+    Raises:
+        BadOption: nothing answers at `address`, or the cluster cannot be joined.
     """
     if ray.is_initialized():
         yield
@@ -49,17 +58,26 @@ def connected(address: str | None, threads: int) -> Iterator[None]:
     finally:
         ray.shutdown()
         if main:
-            signal.signal(signal.SIGTERM, terminated)  # Ray puts its own there
+            signal.signal(signal.SIGTERM, terminated)  # Ray installs its own
 
 
 def join(address: str | None, code: str, threads: int) -> None:
-    """Start Ray here, or become a driver of the cluster; nothing of Ray's own is printed. Raises BadOption."""
-    # As the working directory of its tasks the code comes before whatever lies on a worker's path, a clone of its own for example.
+    """Start Ray on this machine, or join the cluster at `address` as a driver.
+
+    Ray's own messages are not printed.
+
+    code: the folder that holds this package.
+
+    Raises:
+        BadOption: Ray does not start, or the cluster cannot be joined.
+    """
+    # As the working directory of its tasks, the code comes before anything on a worker's
+    # path, such as a clone on its machine.
     variables = {"GIT_COMMIT": git_commit(), "OMP_NUM_THREADS": str(threads)}
     environment = {"working_dir": code, "env_vars": variables}
     usual: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say is said again by the error
+        warnings.simplefilter("ignore")  # the error says the same
         try:
             if address is None:
                 ray.init("local", include_dashboard=False, **usual)
@@ -77,7 +95,13 @@ def join(address: str | None, code: str, threads: int) -> None:
 
 
 def check_answers(address: str) -> None:
-    """Raise BadOption where nothing answers at HOST:PORT or ray://HOST:PORT: Ray itself would wait for minutes."""
+    """Check that something answers at HOST:PORT or ray://HOST:PORT.
+
+    Ray itself would wait for minutes.
+
+    Raises:
+        BadOption: nothing answers, or the address has another form.
+    """
     try:
         parts = urlsplit(address if "//" in address else f"//{address}")
         port = parts.port or (CLIENT_PORT if parts.scheme == "ray" else None)
@@ -93,9 +117,10 @@ def check_answers(address: str) -> None:
 
 @contextmanager
 def ctrl_c_noted() -> Iterator[Callable[[], None]]:
-    """Note Ctrl-C instead of raising at once, and yield what is to be called where it may be raised; a second one is raised at once.
+    """Delay Ctrl-C, and yield a function that raises it where that is safe.
 
-    An exception that a signal raises while Ray computes is lost, or comes out as another one.
+    An exception that a signal raises while Ray computes is lost, or replaced by another
+    one. A second Ctrl-C is raised at once if the first is still delayed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -106,8 +131,9 @@ def ctrl_c_noted() -> Iterator[Callable[[], None]]:
 
     def note(*args: Any) -> None:
         noted.append(args)
-        if len(noted) > 1 and not heeded and callable(before):  # of what is heeded, the tasks are being ended
-            before(*args)  # if it is lost, what was noted first is not
+        # After the first was raised, the tasks are being ended: that is not interrupted.
+        if len(noted) > 1 and not heeded and callable(before):
+            before(*args)  # if Ray loses this one, the first is still noted
 
     def heed() -> None:
         if noted and callable(before) and not heeded:
@@ -118,13 +144,19 @@ def ctrl_c_noted() -> Iterator[Callable[[], None]]:
     try:
         yield heed
     finally:
-        if signal.getsignal(signal.SIGINT) is note:  # the command line lets the first one decide
+        # The command line ignores Ctrl-C after the first one: that is not undone.
+        if signal.getsignal(signal.SIGINT) is note:
             signal.signal(signal.SIGINT, before)
-        heed()  # also in the place of another exception: Ctrl-C in a terminal reaches Ray's processes too, and that they end is no fault
+        # Raised even in place of another exception: Ctrl-C in a terminal also ends Ray's
+        # processes, and the error from that is not to be reported.
+        heed()
 
 
 def end(refs: list[Any]) -> None:
-    """End tasks: by an interrupt, upon which they leave no file behind, and those that do not heed it by force."""
+    """Cancel tasks by an interrupt, and after FAREWELL seconds by force.
+
+    An interrupted task leaves no files behind.
+    """
     for ref in refs:
         ray.cancel(ref, force=False)
     if refs:

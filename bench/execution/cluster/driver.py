@@ -1,9 +1,10 @@
-"""How do cells run on a Ray cluster, while rows and artefacts are written here alone?
+"""How do cells run on a Ray cluster, while only this process writes rows and artefacts?
 
 Each cell is a task. This process holds the cell's locks, sends its artefacts
-(`transfer.py`), writes what comes back as it comes (`task.py`), and stores the rows: the
-machines share no disk. A cell whose machine or process is lost is sent again with what came of
-it, and so goes on from its last checkpoint that arrived.
+(`transfer.py`), writes those that the task (`task.py`) sends back as they arrive, and
+stores the rows: the machines share no disk. A cell whose machine or process is lost is
+sent again with the artefacts that arrived, and so resumes from the last checkpoint among
+them.
 """
 
 from __future__ import annotations
@@ -39,18 +40,18 @@ if TYPE_CHECKING:
     from genmodel_bench.execution.executor import Executor
 
 ATTEMPTS = 4
-"""Times that a cell is sent before it is given up."""
+"""Number of times that a cell is sent before it is given up."""
 QUEUED = 16
-"""Messages that are on their way at once."""
+"""Most messages in the queue at once."""
 TURN = 0.25
-"""Seconds between two looks at the tasks."""
+"""Seconds between two polls of the tasks."""
 SLOW_TURN = 2.0
-"""Seconds between two looks at the machines, and at cells that another run is at."""
+"""Seconds between two polls of the machines, and of cells that another run has locked."""
 
 
 @dataclass
 class Task:
-    """A cell that was sent, under locks that are held here."""
+    """A cell that was sent to the cluster, and its locks, which this process holds."""
 
     cell: Cell
     locks: ExitStack
@@ -61,17 +62,17 @@ class Task:
 
 
 class Cluster:
-    """Runs cells as tasks of Ray, as many at once as asked for or as there is room for.
+    """Runs cells as Ray tasks, as many at once as asked for or as there is room for.
 
-    An autoscaler adds machines for tasks that have none: as many as jobs were asked for, else
-    one at a time.
+    An autoscaler adds machines for tasks that find no room: for as many as there are
+    jobs, or, if their number was not given, for one at a time.
     """
 
     def __init__(self, executor: Executor, data: Dataset, setup: Setup, listener: Listener) -> None:
         self.jobs, self.timeout, self.address = executor.jobs, executor.timeout, executor.address
         self.cpus, self.gpus = executor.cpus_per_cell or 1, executor.gpus_per_cell or 0.0
         self.listener = listener
-        # On this machine nothing is computed.
+        # Nothing is computed on this machine.
         self.context = replace(setup, device="cpu").context(data)
         device = "cpu" if setup.device == "auto" and not self.gpus else setup.device
         self.setup = replace(setup, device=device, metrics=dict(setup.metrics), run="")
@@ -82,7 +83,12 @@ class Cluster:
         self.looked, self.places, self.told = -SLOW_TURN, 0, False
 
     def run(self, cells: Sequence[Cell]) -> Generator[tuple[Cell, Outcome]]:
-        """Yield each cell with its outcome as it comes. Raises BenchError where going on makes no sense, as on a full disk."""
+        """Yield each cell with its outcome as it comes.
+
+        Raises:
+            BenchError: going on makes no sense, as on a full disk or when the cluster is
+                lost.
+        """
         waiting = list[Cell]()
         for cell in cells:
             done = stored(cell, self.context)
@@ -97,13 +103,19 @@ class Cluster:
                 self.prepare()
                 yield from self.through(waiting, heed)
             except RayError as error:
-                text = f"run: the cluster is lost ({one_line(error)}); what is finished is kept, the same command goes on from here"
+                text = (
+                    f"run: the cluster is lost ({one_line(error)}); "
+                    "what is finished is kept, the same command goes on from here"
+                )
                 raise BenchError(text) from error
             finally:
                 self.stop()
 
     def through(self, waiting: list[Cell], heed: Callable[[], None]) -> Generator[tuple[Cell, Outcome]]:
-        """Send out the cells that wait and yield their outcomes, until none is left."""
+        """Send the waiting cells and yield their outcomes, until none is left.
+
+        heed: raises Ctrl-C if there was one.
+        """
         next_try = time.monotonic()
         while waiting or self.tasks:
             heed()
@@ -112,28 +124,32 @@ class Cluster:
                 yield from self.send_out(waiting)
             out = len(self.tasks)
             yield from self.hear()
-            if len(self.tasks) < out:  # there is room for another one
+            if len(self.tasks) < out:  # there is room for another task
                 next_try = time.monotonic()
             else:
                 time.sleep(TURN)
 
     def prepare(self) -> None:
-        """Put the data into the object store, and a queue for messages on this machine."""
+        """Put the data into the object store; start the message queue on this machine."""
         self.data = ray.put(self.context.data.mapped(lambda tensor: tensor.numpy()))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        # Tasks wait while it is full: what it holds, draws of samples among it, is held in memory.
+        # It is short because its messages, such as files of samples, are held in memory;
+        # tasks wait while it is full.
         self.queue = Queue(QUEUED, actor_options={"num_cpus": 0, "scheduling_strategy": here})
         wants = {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
-        # Ray's own retries would start from what was sent the first time.
+        # Ray's own retries would start from the artefacts that were sent first.
         self.run_job = ray.remote(run_job).options(max_retries=0, **wants)
 
     def send_out(self, waiting: list[Cell]) -> Generator[tuple[Cell, Outcome]]:
-        """Send out cells that wait, as long as there is room, and yield those that another run has finished meanwhile."""
+        """Send waiting cells while there is room.
+
+        Yield those that another run has finished meanwhile.
+        """
         for cell in list(waiting):
             if len(self.tasks) >= self.room():
                 return
             taken = self.take(cell)
-            if taken is None:  # another run is at it, or another cell that shares its training
+            if taken is None:  # locked by another run or a cell with the same training
                 continue
             waiting.remove(cell)
             if isinstance(taken, Outcome):
@@ -142,24 +158,28 @@ class Cluster:
                 self.send(taken)
 
     def room(self) -> int:
-        """Return how many cells may be out at once."""
+        """Return how many tasks may be on the cluster at once."""
         if time.monotonic() - self.looked >= SLOW_TURN:
             self.looked = time.monotonic()
-            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray has not typed it
+            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # untyped in Ray
             self.places = sum([self.places_on(node["Resources"]) for node in nodes if node["Alive"]])
         return self.jobs or max(1, self.places)
 
     def places_on(self, resources: Mapping[str, float]) -> int:
-        """Return how many cells a machine with these resources holds."""
+        """Return how many cells fit on a machine with these resources."""
         held = int(resources.get("CPU", 0) // self.cpus)
         if not self.gpus:
             return held
-        # A cell's share is of one GPU: of 0.4 there are two on each.
+        # A share is of a single GPU: two shares of 0.4 fit on each.
         gpus, share = int(resources.get("GPU", 0)), self.gpus
         return min(held, int(1 / share + 1e-9) * gpus if share < 1 else int(gpus // share))
 
     def take(self, cell: Cell) -> Task | Outcome | None:
-        """Return a cell under its locks, to be sent out; its outcome if there is one by now; None if its locks are not to be had."""
+        """Lock a cell, and return the task to be sent.
+
+        Return the cell's outcome if it is finished by now; None if another cell or
+        process holds one of its locks.
+        """
         locks = ExitStack()
         try:
             locks.enter_context(cell_lock(cell, self.context.store, wait=False))
@@ -179,10 +199,10 @@ class Cluster:
         return done or Task(cell, locks)
 
     def send(self, task: Task) -> None:
-        """Send out a cell, with the artefacts and rows that there are of it."""
+        """Send a cell, with its stored artefacts and rows."""
         cell, token = task.cell, next(self.tokens)
         task.attempts, task.since = task.attempts + 1, None
-        self.tasks[token] = task  # from here on `stop` lets go of it
+        self.tasks[token] = task  # from here on `stop` releases its locks
         same = [
             r
             for r in self.context.store.records()
@@ -195,7 +215,11 @@ class Cluster:
         self.tell_of_room(cell)
 
     def tell_of_room(self, cell: Cell) -> None:
-        """Say once that no machine can take a cell. Raises BadOption where none will come."""
+        """Tell the listener, once, that no machine has room for a cell.
+
+        Raises:
+            BadOption: Ray runs on this machine alone, and it has no room.
+        """
         if self.places:
             self.told = False
         elif not self.told:
@@ -208,13 +232,16 @@ class Cluster:
             self.listener.news(cell, Notice(f"waits for a machine with {wants}: the cluster has none"))
 
     def hear(self) -> Generator[tuple[Cell, Outcome]]:
-        """Take in what tasks say and send, and yield the cells that are done, given up or overdue."""
+        """Read the messages of all tasks, and yield the cells that have ended.
+
+        They are done, given up or overdue.
+        """
         tokens = {task.ref: token for token, task in self.tasks.items()}
         done = ray.wait(list(tokens), num_returns=len(tokens), timeout=0)[0] if tokens else []
         assert self.queue is not None
-        # What a task has sent before it was done is here by now.
+        # All messages of a task that has ended are in the queue by now.
         for token, message in self.queue.get_nowait_batch(self.queue.size()):
-            if token in self.tasks:  # not of one that was given up
+            if token in self.tasks:  # not from an attempt that was given up
                 self.read(self.tasks[token], message)
         late = [token for token, task in self.tasks.items() if self.overdue(task)]
         for token in [tokens[ref] for ref in done] + [
@@ -233,7 +260,7 @@ class Cluster:
                 yield task.cell, outcome
 
     def read(self, task: Task, message: Message) -> None:
-        """Act upon what was sent from a cell."""
+        """Act on a message from a cell's task."""
         match message:
             case Begun():
                 task.since = time.monotonic()
@@ -250,7 +277,7 @@ class Cluster:
                 keep(message, self.context.store, partial(self.listener.news, task.cell))
 
     def overdue(self, task: Task) -> bool:
-        """Return whether a cell has taken longer than it may."""
+        """Return whether a cell has run for longer than the timeout."""
         return (
             self.timeout is not None
             and task.since is not None
@@ -258,17 +285,24 @@ class Cluster:
         )
 
     def stopped(self, task: Task) -> Outcome:
-        """Stop a cell that takes too long, and return its outcome."""
+        """Stop an overdue cell, and return its outcome."""
         assert self.timeout is not None
         end([task.ref])
         return task.outcome or abandoned(task.cell, self.context, too_slow(self.timeout))
 
     def concluded(self, task: Task) -> Outcome | None:
-        """Return the outcome of a cell whose task is over; None if it was lost, and is sent out again."""
+        """Return the outcome of a cell whose task has ended.
+
+        None if the task was lost and the cell is sent again; it is given up after
+        ATTEMPTS times.
+
+        Raises:
+            BenchError: another attempt would fail too.
+        """
         try:
             trouble: Trouble | None = ray.get(task.ref)
         except RayError as error:
-            if task.outcome:  # its rows are here; the pictures that may be missing are made by the next run
+            if task.outcome:  # its rows are stored; the next run makes missing visuals
                 return task.outcome
             cause = error.cause if isinstance(error, RayTaskError) else error
             if isinstance(error, RuntimeEnvSetupError) or not isinstance(
@@ -278,7 +312,10 @@ class Cluster:
             status = status_of(cause)
             if task.attempts == ATTEMPTS:
                 return abandoned(task.cell, self.context, f"{status}, the last of {ATTEMPTS} times")
-            text = f"{status.partition(': ')[2]}; it is sent out again, with the last checkpoint that came from there"
+            text = (
+                f"{status.partition(': ')[2]}; "
+                "it is sent out again, with the last checkpoint that came from there"
+            )
             self.listener.news(task.cell, Notice(text))
             self.send(task)
             return None
@@ -288,7 +325,7 @@ class Cluster:
         return task.outcome
 
     def stop(self) -> None:
-        """End the tasks that are out, and let go of their cells."""
+        """End all tasks on the cluster, and release the locks of their cells."""
         try:
             with suppress(RayError, OSError):
                 end([task.ref for task in self.tasks.values() if task.ref])
@@ -300,7 +337,7 @@ class Cluster:
 
 
 def status_of(loss: Exception) -> str:
-    """Return the status of a cell whose task was lost."""
+    """Return the status of a cell whose task was lost by an error."""
     if isinstance(loss, OSError):
         return f"failed: {one_line(loss)}"
     if isinstance(loss, (OutOfMemoryError, MemoryError)):

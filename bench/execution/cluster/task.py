@@ -1,8 +1,8 @@
-"""How does a cell run on another machine, and what does it send home?
+"""How does a cell run on another machine, and what does it send back?
 
-A job holds all that it takes: no file of the sender's is read. The cell runs in a folder of
-its own, which is deleted when it ends. Its news, its artefacts as they appear, and its rows are
-sent while it runs, so that little is lost with the machine.
+A job holds all that it needs: no file of the sender is read. The cell runs in a temporary
+folder, which is deleted when it ends. News, artefacts and rows are sent while it runs, so
+that little is lost if the machine is.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from genmodel_bench.storage.record import Record
 from genmodel_bench.training.loop import Progress
 
 NEWS_SECONDS = 0.5
-"""Time between two messages of news."""
+"""Seconds between two messages of news."""
 FILES_EVERY = 4
-"""New artefacts are looked for with every so many of them."""
+"""New artefacts are looked for, and sent, with every so many of these messages."""
 
 Send = Callable[[tuple[int, Message]], None]
 
@@ -43,7 +43,9 @@ Send = Callable[[tuple[int, Message]], None]
 class Job:
     """A cell to run elsewhere, the keys of its scores, and its rows and files so far.
 
-    Messages bear the `token`. Of the `setup` the results folder is replaced there.
+    token: sent with every message of this attempt.
+    setup: its results folder is replaced on the other machine.
+    threads: number of torch's threads.
     """
 
     token: int
@@ -56,9 +58,12 @@ class Job:
 
 
 def run_job(job: Job, data: Dataset, send: Send) -> Trouble | None:
-    """Run a cell. The tensors of `data` are arrays. Return what keeps any cell from running.
+    """Run a cell on this machine; return what keeps any cell from running, else None.
 
-    Raises OSError or MemoryError where this machine has no room for it: another one may.
+    data: its tensors are NumPy arrays.
+
+    Raises:
+        OSError, MemoryError: this machine has no room for it, but another one may.
     """
     send((job.token, Begun()))
     torch.set_num_threads(job.threads)
@@ -66,7 +71,8 @@ def run_job(job: Job, data: Dataset, send: Send) -> Trouble | None:
         remember_code(MODELS.values(), job.setup.metrics.values())
         check_code(job.cell, job.setup.metrics, job.keys)
         with scratch() as folder:
-            # A copy: arrays of an object store are read-only, and a model may write into its data.
+            # A copy: arrays of an object store are read-only, and a model may write into
+            # its data.
             own = data.mapped(lambda array: torch.from_numpy(array.copy()))
             context = replace(job.setup, results=Path(folder)).context(own)
             context.store.prepare()
@@ -86,7 +92,7 @@ def run_job(job: Job, data: Dataset, send: Send) -> Trouble | None:
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Return a temporary folder; delete those that killed processes of this machine left."""
+    """Return a temporary folder; delete those of killed processes of this machine."""
     name = f"bench-{socket.gethostname()}"
     for left in Path(tempfile.gettempdir()).glob(f"{name}-*"):
         owner = re.match(r"(\d+)-", left.name.removeprefix(f"{name}-"))
@@ -96,7 +102,7 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 class Sender:
-    """Sends news and artefacts from a thread of its own, so that training does not wait."""
+    """Sends news and artefacts from its own thread, so that training does not wait."""
 
     def __init__(self, token: int, send: Send, changes: Changes) -> None:
         self.token, self.send, self.changes = token, send, changes
@@ -116,11 +122,11 @@ class Sender:
         if kind is None:
             self.thread.join()
             self.flush(last=True)
-        with self.sending:  # the folder is deleted next: no deletion is to be sent
+        with self.sending:  # the folder is deleted next: that is not sent
             self.closed = True
 
     def tell(self, news: News) -> None:
-        """Take news; of a cell's progress only the latest is sent."""
+        """Add news to the next message; of the progress only the latest is sent."""
         with self.speaking:
             if isinstance(news, Progress):
                 self.progress = news
@@ -128,20 +134,24 @@ class Sender:
                 self.said.append(news)
 
     def go_round(self) -> None:
-        """Send what there is now and then, until the cell is over."""
+        """Send news and artefacts at regular intervals, until the cell has ended."""
         rounds = 0
         while not self.over.wait(NEWS_SECONDS):
             rounds += 1
             try:
                 self.flush(files=rounds % FILES_EVERY == 0)
-            except OSError:  # a file that went while it was read; the next round finds what there is
+            except OSError:  # a file was deleted while it was read; try again next round
                 continue
-            except Exception as error:  # noqa: BLE001  # a cell whose checkpoints do not arrive is to fail
+            except Exception as error:  # noqa: BLE001  # raised by `outcome`: the cell must fail
                 self.trouble = error
                 return
 
     def flush(self, *, files: bool = True, last: bool = False) -> None:
-        """Send the news, and the artefacts that changed."""
+        """Send the news, and the artefacts that changed.
+
+        files: False leaves the artefacts out.
+        last: do not wait for files that were written just now.
+        """
         with self.speaking:
             news: list[News] = [*self.said, *([self.progress] if self.progress else [])]
             self.said, self.progress = [], None
@@ -157,7 +167,8 @@ class Sender:
     def outcome(self, outcome: Outcome) -> None:
         """Send the rows of the cell, after the artefacts behind them.
 
-        Raises the error that kept artefacts from being sent while it ran.
+        Raises:
+            Exception: artefacts could not be sent while the cell ran; this is that error.
         """
         if self.trouble:
             raise self.trouble

@@ -1,7 +1,8 @@
-"""Which artefacts of a cell travel between machines that share no disk, and which have changed?
+"""Which artefacts of a cell are sent between machines, and which have changed?
 
-Each file goes by its path under the folder of artefacts. They are all written whole, by rename:
-a file is sent when it is another one than the last time.
+The machines share no disk. Each file is sent with its path under the folder of artefacts.
+All files are written whole, by rename: one is sent if it is not the same file as last
+time.
 """
 
 from __future__ import annotations
@@ -20,21 +21,25 @@ Files = dict[str, bytes]
 KINDS = ("fits", "checks", "samples", "scores", "visuals")
 """The folders of artefacts that a cell reads and writes."""
 PASSING = (".tmp", ".lock")
-"""What lies there besides artefacts."""
+"""Suffixes of other files there."""
 SETTLED = 0.05
-"""Age in seconds of a file that is sent: a file system's clock lags behind time.time()."""
+"""Least age in seconds of a file that is sent: file systems' clocks lag time.time()."""
 
 Mark = tuple[int, int, int]
 
 
 def pack(cell: Cell, store: Store) -> Files:
-    """Return a cell's artefacts: checkpoints and kept weights, checks, draws, visuals."""
+    """Return a cell's artefacts by path: checkpoints, weights, checks, draws, visuals."""
     found = [*shared_by_fit(cell, store), *made_of_cell(cell, store)]
     return {path.relative_to(store.cache).as_posix(): path.read_bytes() for path in found}
 
 
 def receive(artefact: Artefact, store: Store) -> None:
-    """Write or delete a file as another machine did. Raises ValueError for an odd name."""
+    """Write or delete a file as another machine did.
+
+    Raises:
+        ValueError: its name is not the path of an artefact.
+    """
     path = PurePosixPath(artefact.name)
     if path.is_absolute() or ".." in path.parts or path.parts[0] not in KINDS:
         raise ValueError(f"transfer: {artefact.name!r} is no artefact")
@@ -45,20 +50,23 @@ def receive(artefact: Artefact, store: Store) -> None:
 
 
 class Changes:
-    """Tells which artefacts under a folder appeared, changed or went since it was last asked."""
+    """Finds artefacts under a folder that are new, changed or deleted since last time."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.known = self.look()
 
     def look(self) -> dict[str, Mark]:
-        """Return each artefact's time of writing, inode and size, which tell it from the next."""
+        """Return each artefact's time of writing, inode and size.
+
+        They differ between two versions of a file.
+        """
         found = {}
         for kind in KINDS:
             for path in (self.cache / kind).rglob("*"):
                 try:
                     stat = path.stat()
-                except FileNotFoundError:  # replaced just now
+                except FileNotFoundError:  # it has just been replaced
                     continue
                 if path.is_file() and path.suffix not in PASSING:
                     found[path.relative_to(self.cache).as_posix()] = (
@@ -69,11 +77,12 @@ class Changes:
         return found
 
     def since(self, *, last: bool = False) -> Iterator[Artefact]:
-        """Yield new artefacts, in the order in which they were written, then the deleted ones.
+        """Yield new artefacts in the order in which they were written, then deleted ones.
 
-        One that is younger than a moment waits for the next time, unless this is the `last`: a
-        folder is not read at one moment, and a checkpoint must not be sent before the weights
-        that were kept before it, without which training starts anew.
+        One that is younger than SETTLED waits for the next time, unless this is the
+        `last`. The reason is that a folder is not read at one moment: a checkpoint must
+        not be sent before the weights that were stored before it, without which training
+        starts again.
         """
         until = time.time_ns() - (0 if last else int(SETTLED * 1e9))
         there = self.look()
