@@ -199,7 +199,13 @@ class Players:
 
     def fake(self, n: int) -> Tensor:
         """Return n images of G as D sees them, (n, d)."""
-        return self.output(self.G(noise(self.G, n, self.config.prior)))
+        z = noise(self.G, n, self.config.prior)
+        return self.output(self.G(z).to(z.dtype))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return D's logits in the type of x: (n, d) -> (n,)."""
+        logits: Tensor = self.D(x).to(x.dtype)
+        return logits
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Update D k times and G once, on x: (k · batch, c, h, w) or (k · batch, d)."""
@@ -216,7 +222,7 @@ class Players:
 
         x: (n, d), training images.
         """
-        a_real, a_fake = self.D(torch.cat([x, self.fake(len(x))])).chunk(2)
+        a_real, a_fake = self.logits(torch.cat([x, self.fake(len(x))])).chunk(2)
         loss_d = discriminator_loss(a_real, a_fake, scale=self.config.discriminator_scale)
         loss_g = GENERATOR_LOSSES[self.config.loss](a_fake)
         grad_d = torch.autograd.grad(loss_d, list(self.D.parameters()), retain_graph=True)
@@ -229,14 +235,14 @@ class Players:
         """Update D alone, on x: (n, d) and n fresh fakes."""
         with torch.no_grad():
             fake = self.fake(len(x))
-        a_real, a_fake = self.D(torch.cat([x, fake])).chunk(2)
+        a_real, a_fake = self.logits(torch.cat([x, fake])).chunk(2)
         loss = discriminator_loss(a_real, a_fake, scale=self.config.discriminator_scale)
         self.apply(self.D, self.opt_d, torch.autograd.grad(loss, list(self.D.parameters())))
         return discriminator_log(loss, a_real, a_fake)
 
     def update_generator(self, n: int) -> dict[str, Tensor]:
         """Update G alone, on n fresh fakes."""
-        loss = GENERATOR_LOSSES[self.config.loss](self.D(self.fake(n)))
+        loss = GENERATOR_LOSSES[self.config.loss](self.logits(self.fake(n)))
         self.apply(self.G, self.opt_g, torch.autograd.grad(loss, list(self.G.parameters())))
         return {"loss_g": loss.detach()}
 

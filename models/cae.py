@@ -99,7 +99,7 @@ class CAE(nn.Module):
 
     def logits(self, h: Tensor) -> Tensor:
         """Return the logits of the reconstruction of h: (n, n_out) -> (n, n_in)."""
-        return linear(h, self.W, self.b)
+        return linear(h, self.W, self.b).to(h.dtype)
 
     def contraction(self, h: Tensor) -> Tensor:
         """Return ‖∂h/∂x‖²_F for codes h: (n, n_out) -> (n,)."""

@@ -138,7 +138,7 @@ class GSN(nn.Module):
         h1 = (a1 if h2 is None else a1 + linear(h2, self.W2)).tanh()
         a2 = h1 @ self.W2 + self.b2
         h2 = (a2 + sigma * torch.randn_like(a2)).tanh()
-        return linear(h1, self.W1, self.b0), h2 + sigma * torch.randn_like(h2)
+        return linear(h1, self.W1, self.b0).to(h1.dtype), h2 + sigma * torch.randn_like(h2)
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Take one gradient step on the walkbacks from x: (n, c, h, w).

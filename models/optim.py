@@ -38,7 +38,7 @@ class Momentum(torch.optim.Optimizer):
         """Apply one update from explicit gradients, one for each parameter in order."""
         params = [p for group in self.param_groups for p in group["params"]]
         for p, g in zip(params, gradients, strict=True):
-            p.grad = g
+            p.grad = g.to(p.dtype)  # a product under autocast has another type
         self.step()
 
 

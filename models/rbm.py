@@ -103,7 +103,7 @@ class RBM(nn.Module):
 
     def visible(self, h: Tensor) -> Tensor:
         """Return p(v = 1 | h): (n, n_hidden) -> (n, n_visible)."""
-        return linear(h, self.W, self.b).sigmoid()
+        return linear(h, self.W, self.b).to(h.dtype).sigmoid()
 
     def free_energy(self, v: Tensor) -> Tensor:
         """Return F(v) = −b·v − Σ_j softplus(v W + c)_j, which is −log p(v) − log Z.
@@ -135,7 +135,7 @@ class RBM(nn.Module):
             self.chains.copy_(draw(negative))
         n, m = len(v), len(model_v)
         return (
-            v.T @ positive / n - model_v.T @ negative / m,
+            (v.T @ positive / n - model_v.T @ negative / m).to(v.dtype),
             v.mean(0) - model_v.mean(0),
             positive.mean(0) - negative.mean(0),
         )

@@ -92,9 +92,10 @@ class VAE(nn.Module):
         Logs the loss and its KL term, nats per image.
         """
         x = x.flatten(1)  # (n, c, h, w) -> (n, d)
-        mu, log_var = self.encoder(x).chunk(2, dim=1)  # (n, 2k) -> twice (n, k)
+        mu, log_var = self.encoder(x).to(x.dtype).chunk(2, dim=1)  # (n, 2k) -> twice (n, k)
         z = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
-        reconstruction = binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none").sum(1)
+        logits = self.decoder(z).to(x.dtype)
+        reconstruction = binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
         kl = gaussian_kl(mu, log_var)
         loss = (reconstruction + kl).mean()
         self.optimiser.zero_grad()

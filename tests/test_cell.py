@@ -25,7 +25,8 @@ CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, protocol=Protocol(s
         ({"samples": 101}, False, True),
         ({"checkpoint": "best"}, False, True),
         ({"options": {"lr": 0.2}}, False, False),
-        ({"precision": "high"}, True, True),
+        ({"precision": "tf32"}, True, True),
+        ({"precision": "bf16"}, True, True),
     ],
 )
 def test_one_ingredient_changes_what_depends_on_it(change, fit, samples):
@@ -81,10 +82,10 @@ def test_seeds_share_a_recipe_and_nothing_else_does():
 
 def test_options_name_what_differs():
     assert changed_options(gan.Config(), gan.Config(), Protocol()) == {}
-    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), Protocol(precision="high")) == {
+    assert changed_options(gan.Config(epochs=3, lr=0.2), gan.Config(), Protocol(precision="bf16")) == {
         "epochs": 3,
         "lr": 0.2,
-        "precision": "high",
+        "precision": "bf16",
     }
     assert replace(CELL, options={"epochs": 3, "hidden": (16,)}).variant == "epochs=3, hidden=(16,)"
 

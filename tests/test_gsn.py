@@ -12,7 +12,7 @@ SMALL = gsn.Config(hidden=(5, 4), walkbacks=3, corruption=0.4, noise=1.5, batch_
 
 
 class Recorded:
-    """Random tensors in the order in which they were drawn, to be used again by an oracle."""
+    """Random tensors in the order they were drawn in, for an oracle to use again."""
 
     def __init__(self, monkeypatch):
         self.drawn = {"rand_like": [], "randn_like": []}
@@ -61,7 +61,7 @@ def test_one_step_is_the_published_one(model, monkeypatch):
         losses.append(binary_cross_entropy(mean, clean))  # against the clean image
         if walkback == 2:
             break
-        # the noise of the second layer, before and after its activation; none in the first
+        # the second layer has noise before and after its activation, the first none
         noise = [1.5 * recorded.again("randn_like") for _ in range(2)]
         h2 = torch.tanh(h1 @ p["W2"] + p["b2"] + noise[0]) + noise[1]
         picture = (recorded.again("rand_like") < mean).double().detach()

@@ -9,6 +9,7 @@ from genmodel_bench.models import MODELS, Schedule, Stage, settings_for
 from genmodel_bench.training import checkpoint
 from genmodel_bench.training import loop as harness
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 TRAINED = [name for name in MODELS if not MODELS[name].REFERENCE]
 
@@ -305,3 +306,37 @@ def test_a_captured_step_equals_the_eager_one(name, few, monkeypatch):
     eager = run()
     for key, value in eager.items():
         torch.testing.assert_close(graph[key], value, atol=1e-4, rtol=1e-3, msg=key)
+
+
+class Products(TorchDispatchMode):
+    """Notes the types of the matrix products that are taken inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if function in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            self.types.add(out.dtype)
+        return out
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_bf16_is_of_the_products_and_weights_and_logs_stay_float32(name, few):
+    logs = []
+    for bf16 in (False, True):
+        torch.manual_seed(7)
+        model = tiny(settings_for(name, "digits")).build(few.shape)
+        with Products() as seen:
+            log = harness.train(model, few.train, bf16=bf16)
+        logs.append(log.history)
+        if bf16:  # what is only logged may stay as it is
+            assert torch.bfloat16 in seen.types
+        else:
+            assert seen.types == {torch.float32}
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+    for exact, ours in zip(*logs, strict=True):
+        for key in exact.keys() - {"stage", "epoch"}:
+            # 8 bits of mantissa, and the random units that flip
+            assert ours[key] == pytest.approx(exact[key], rel=0.1, abs=0.1), key

@@ -68,7 +68,7 @@ CASES = {
         "code of the scoring (plain.scores)",
     ),
     "the code of a selection that is not asked for": ({"edit": ("choice", "0.5", "0.6")}, NOTHING, None),
-    "the precision": ({"cell": {"precision": "high", "options": {"precision": "high"}}}, ALL, "new"),
+    "the precision": ({"cell": {"precision": "bf16", "options": {"precision": "bf16"}}}, ALL, "new"),
     "a file that the model opens": ({"input": b"1 2 4"}, ALL, "content of table.txt"),
     "an annotation": (
         {"edit": ("net", "def step(self, x, y):", "def step(self, x, y) -> dict:")},

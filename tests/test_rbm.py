@@ -1,4 +1,4 @@
-"""Rates, momenta and weight decay of an RBM's learning; its statistics are in `test_dbn.py`."""
+"""Rates, momenta and weight decay of an RBM; its statistics are in `test_dbn.py`."""
 
 from dataclasses import replace
 

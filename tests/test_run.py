@@ -260,8 +260,8 @@ def test_precision_is_part_of_a_number_and_what_torch_is_set_to_is_not(tmp_path,
     metrics = {"brightness": Looking()}
     torch.set_float32_matmul_precision("medium")
     try:
-        records = quick(tmp_path, metrics=metrics, precision="high")
-        assert set(records["variant"]) == {"hidden=(16,), epochs=2, precision=high"}
+        records = quick(tmp_path, metrics=metrics, precision="tf32")
+        assert set(records["variant"]) == {"hidden=(16,), epochs=2, precision=tf32"}
         assert torch.get_float32_matmul_precision() == "medium"
         quick(tmp_path, metrics=metrics)
         assert torch.get_float32_matmul_precision() == "medium"
@@ -271,7 +271,7 @@ def test_precision_is_part_of_a_number_and_what_torch_is_set_to_is_not(tmp_path,
     assert seen == ["high", "highest"]
     quick(tmp_path, metrics=metrics)
     assert len(trained) == 2
-    with pytest.raises(BadOption, match="--precision: got 'low', expected highest or high or medium"):
+    with pytest.raises(BadOption, match="--precision: got 'low', expected float32 or tf32 or bf16"):
         quick(tmp_path, precision="low")
 
 

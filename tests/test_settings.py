@@ -1,8 +1,8 @@
 """Every published setting in one table, typed from the sources and not from the Configs.
 
 Adversarial nets: the released code (goodfeli/adversarial). Deep GSN: yaoli/GSN. The other
-rows of the paper have no published settings; theirs are pinned as ours, so that none changes
-unseen.
+rows of the paper have no published settings; ours are pinned, so that none
+changes unseen.
 """
 
 from dataclasses import asdict

@@ -100,7 +100,7 @@ class Cell:
         """Return the digest of all that defines the cell, except its code."""
         p = self.protocol
         sampling: list[Any] = [self.seed, p.samples, p.draws, p.checkpoint, p.deterministic]
-        sampling += [p.precision] if p.precision != "highest" else []
+        sampling += [p.precision] if p.precision != "float32" else []
         return content_digest(
             "cell", self.dataset, self.dataset_digest, self.model, self.family, self.settings, sampling
         )
@@ -127,7 +127,8 @@ class Cell:
             },
             "seed": self.seed,
             "deterministic": self.protocol.deterministic,
-            "float32 matmul precision": self.protocol.precision,
+            "float32 matmul precision": self.protocol.matmul,
+            **({"autocast": "bf16"} if self.protocol.precision == "bf16" else {}),
             **{f"content of {path}": content for path, content in input_digests(self.config).items()},
             **code_of("model", type(self.config).__module__),
             **code_of("training loop", *ROLES["training loop"]),

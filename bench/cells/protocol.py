@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from genmodel_bench.errors import BadOption
 
 Checkpoint = Literal["best", "last"]
-Precision = Literal["highest", "high", "medium"]
+Precision = Literal["float32", "tf32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,16 @@ class Protocol:
     checkpoint: the weights that are sampled, after the 'last' epoch or the one that is
         'best' on validation images.
     deterministic: use only algorithms of torch that give the same bits every time.
-    precision: of float32 matrix products; 'high' is TF32 on CUDA.
+    precision: of matrix products: 'float32'; 'tf32' on CUDA, but not in metrics; or
+        'bf16' in training alone, under torch's autocast, with weights in float32.
+        Metrics are always in float32, as is everything published.
     """
 
     samples: int = 10_000
     draws: int = 5
     checkpoint: Checkpoint = "last"
     deterministic: bool = False
-    precision: Precision = "highest"
+    precision: Precision = "float32"
 
     def check(self) -> None:
         """Check the values.
@@ -44,6 +46,11 @@ class Protocol:
         ):
             if chosen not in choices:
                 raise BadOption(f"{option}: got {chosen!r}, expected {' or '.join(choices)}")
+
+    @property
+    def matmul(self) -> str:
+        """Return the precision of float32 products by torch's name."""
+        return "high" if self.precision == "tf32" else "highest"
 
     def options(self, *, reference: bool) -> dict[str, Any]:
         """Return by name what differs from the defaults, except the number of samples.

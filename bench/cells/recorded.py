@@ -61,7 +61,7 @@ def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Ce
         record.draws,
         checkpoint,
         bool(options.get("deterministic", False)),
-        options.get("precision", "highest"),
+        options.get("precision", "float32"),
     )
     return Cell(record.dataset, digest, record.model, config, record.seed or 0, protocol, options, vouched)
 

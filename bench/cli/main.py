@@ -58,7 +58,7 @@ def run(
     options: Changes = None,
     device: Device = "auto",
     deterministic: Deterministic = False,
-    precision: Precision = Exactness.highest,
+    precision: Precision = Exactness.float32,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -272,7 +272,7 @@ def why(
     checkpoint: Checkpoint = Taken.last,
     options: Changes = None,
     deterministic: Deterministic = False,
-    precision: Precision = Exactness.highest,
+    precision: Precision = Exactness.float32,
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:

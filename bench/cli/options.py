@@ -48,11 +48,11 @@ class Taken(StrEnum):
 
 
 class Exactness(StrEnum):
-    """The precision of float32 matrix products, by torch's names."""
+    """The precision of matrix products."""
 
-    highest = "highest"
-    high = "high"
-    medium = "medium"
+    float32 = "float32"
+    tf32 = "tf32"
+    bf16 = "bf16"
 
 
 class Where(StrEnum):
@@ -78,7 +78,11 @@ Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Take only algorithms that repeat their bits.")
 ]
 Precision = Annotated[
-    Exactness, typer.Option("--precision", help="Precision of float32 matrix products: high is TF32 on CUDA.")
+    Exactness,
+    typer.Option(
+        "--precision",
+        help="Of matrix products: float32, tf32 (CUDA), or bf16 (training alone).",
+    ),
 ]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")

@@ -141,7 +141,14 @@ def fitted(
             tell(news)
 
         return loop.fit(
-            cell.config, data.train, labels, seed=seed, keeper=keeper, watch=watch, snapshot=snapshot
+            cell.config,
+            data.train,
+            labels,
+            seed=seed,
+            keeper=keeper,
+            watch=watch,
+            snapshot=snapshot,
+            bf16=cell.protocol.precision == "bf16",
         )
 
     # Several cells may share a training: the second one waits for the first, and finds

@@ -81,7 +81,7 @@ def illustrate(cell: Cell, context: Context, tell: Tell) -> None:
     try:
         with (
             _ALONE,
-            numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.precision),
+            numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul),
             warnings_told(tell),
         ):
             make_visuals(cell, context.data, context.store, context.device)
@@ -141,7 +141,7 @@ def run_cell(
     """
     with (
         _ALONE,
-        numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.precision),
+        numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul),
         warnings_told(tell),
     ):
         outcome = _run_cell(cell, context, tell, writer)

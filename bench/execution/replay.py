@@ -119,7 +119,7 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
     labels = data.labels["train"] if data.labels else None
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     try:
-        with numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.precision):
+        with numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul):
             loop.fit(
                 cell.config,
                 data.train,
@@ -128,6 +128,7 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
                 keeper=tracer,
                 watch=tracer.watch,
                 snapshot=tracer.check,
+                bf16=cell.protocol.precision == "bf16",
             )
     except Enough:
         pass

@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from genmodel_bench.training.graph import captured
+from genmodel_bench.training.graph import Step, captured
 from genmodel_bench.training.seeding import generator_states, restore_generators, seed_everything
 from torch import Tensor
 
@@ -118,10 +118,12 @@ def fit(
     keeper: Keeper | None = None,
     watch: Watcher = lambda progress: None,
     snapshot: Snapshot = lambda model, epoch: None,
+    bf16: bool = False,
 ) -> tuple[Model, Log]:
     """Seed all generators, build the model and train it; return it and the log.
 
     x: images (n, c, h, w), y: labels (n,) or None; the model is on their device.
+    The other arguments are those of `train`.
 
     Raises:
         Diverged, ValueError: as for `train`.
@@ -130,7 +132,7 @@ def fit(
     seed_everything(seed)
     c, h, w = x.shape[1:]
     model = config.build((c, h, w)).to(x.device)
-    log = train(model, x, y, keeper=keeper, watch=watch, snapshot=snapshot, start=start)
+    log = train(model, x, y, keeper=keeper, watch=watch, snapshot=snapshot, bf16=bf16, start=start)
     return model, log
 
 
@@ -142,6 +144,7 @@ def train(
     keeper: Keeper | None = None,
     watch: Watcher = lambda progress: None,
     snapshot: Snapshot = lambda model, epoch: None,
+    bf16: bool = False,
     every: float = CHECKPOINT_SECONDS,
     start: float | None = None,
 ) -> Log:
@@ -153,6 +156,8 @@ def train(
     watch: the listener, called with a Progress or an Epoch.
     snapshot: called with the model and the epoch after the epochs of `snapshot_epochs`.
         The random numbers it draws and the time it takes do not affect the training.
+    bf16: take the matrix products of each step in bfloat16, under torch's autocast;
+        weights and the update of them stay as they are.
     start: the time (of time.monotonic) from which the log's seconds count; default: now.
 
     Raises:
@@ -163,6 +168,8 @@ def train(
     model.train()
     model.initialise(x)
     stages = list(model.stages())
+    if bf16:
+        stages = [replace(stage, step=autocast(stage.step, x.device)) for stage in stages]
     run = _Training(model, stages, x, y, keeper, watch, snapshot, every, start)
     run.trace("initialise")
     if not stages:
@@ -171,6 +178,18 @@ def train(
     run.resume()
     run.finish()
     return run.log
+
+
+def autocast(step: Step, device: torch.device) -> Step:
+    """Return a step of a stage whose matrix products are in bfloat16; it logs float32."""
+
+    def cast(x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        # A cached cast would become a constant of a CUDA graph.
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=device.type != "cuda"):
+            values = step(x, y)
+        return {name: value.float() for name, value in values.items()}
+
+    return cast
 
 
 class _Training:
