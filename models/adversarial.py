@@ -222,7 +222,8 @@ class Players:
 
         x: (n, d), training images.
         """
-        a_real, a_fake = self.logits(torch.cat([x, self.fake(len(x))])).chunk(2)
+        # Two passes, so that G's gradient goes through D for the fakes alone.
+        a_real, a_fake = self.logits(x), self.logits(self.fake(len(x)))
         loss_d = discriminator_loss(a_real, a_fake, scale=self.config.discriminator_scale)
         loss_g = GENERATOR_LOSSES[self.config.loss](a_fake)
         grad_d = torch.autograd.grad(loss_d, list(self.D.parameters()), retain_graph=True)

@@ -38,7 +38,7 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Shape, Stage, pick
-from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.layers import pixel_logits, squared_norms
 from genmodel_bench.models.optim import adam
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
@@ -103,7 +103,7 @@ class CAE(nn.Module):
 
     def contraction(self, h: Tensor) -> Tensor:
         """Return ‖∂h/∂x‖²_F for codes h: (n, n_out) -> (n,)."""
-        return (h * (1 - h)).square() @ self.W.square().sum(0)
+        return (h * (1 - h)).square() @ squared_norms(self.W)
 
     def walk(self, h: Tensor, eps: Tensor) -> Tensor:
         """Return h + J Jᵀ eps for codes h and noise eps, (n, n_out) each.

@@ -47,14 +47,13 @@ class Contrast(nn.Module):
     def normalise(self, x: Tensor) -> Tensor:
         """Return normalised images of mean 0 and norm `scale`: (n, c, h, w) -> (n, d).
 
-        A uniform image becomes 0 if float32 holds its mean exactly. Otherwise the
-        rounding error is scaled up, to norm `scale` at most.
+        A uniform image becomes 0, but for the rounding error of its mean.
         """
         y = x.flatten(1)  # (n, c, h, w) -> (n, d)
         y = y - y.mean(1, keepdim=True)
-        # A uniform image leaves 0 or a rounding error; the floor avoids a division by 0.
+        # Below a quarter of one grey level in one pixel, what is left is rounding error.
         norm: Tensor = torch.linalg.vector_norm(y, dim=1, keepdim=True)
-        return y * (self.scale / norm.clamp_min(1e-6))
+        return y * (self.scale / norm.clamp_min(1e-3))
 
     def restore(self, y: Tensor) -> Tensor:
         """Return images in [0, 1] for normalised ones y: (n, d) -> (n, d).

@@ -24,9 +24,9 @@ from typing import ClassVar
 import torch
 from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Update
 from genmodel_bench.models.base import Prior, Shape
-from genmodel_bench.models.layers import Maxout, uniform_weights_
+from genmodel_bench.models.layers import Maxout, dropout, uniform_weights_
 from torch import Tensor, nn
-from torch.nn.functional import dropout, max_pool2d
+from torch.nn.functional import max_pool2d
 
 
 @dataclass(frozen=True)

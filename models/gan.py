@@ -21,9 +21,8 @@ from typing import ClassVar, Literal
 
 from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Update
 from genmodel_bench.models.base import Prior, Shape
-from genmodel_bench.models.layers import Maxout, sparse_weights_, uniform_weights_
+from genmodel_bench.models.layers import Maxout, dropout, sparse_weights_, uniform_weights_
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 Activation = Literal["relu", "sigmoid"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}

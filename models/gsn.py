@@ -128,17 +128,25 @@ class GSN(nn.Module):
         rate = Schedule(self.optimiser.lr, lambda step, epoch: (1 - c.momentum) * c.lr * c.lr_decay**epoch)
         return [Stage("walkback", c.epochs, c.batch_size, self.step, [self.optimiser], [rate])]
 
-    def move(self, x: Tensor, h2: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the logits of p: (n, d) and the next h2: (n, k2), after one step.
-
-        x: (n, d) is the corrupted image; h2: (n, k2), None for 0.
-        """
-        sigma = self.config.noise
+    def first(self, x: Tensor, h2: Tensor | None) -> Tensor:
+        """Return h1: (n, k1) for corrupted x: (n, d) and h2: (n, k2), None for 0."""
         a1 = x @ self.W1 + self.b1
-        h1 = (a1 if h2 is None else a1 + linear(h2, self.W2)).tanh()
+        return (a1 if h2 is None else a1 + linear(h2, self.W2)).tanh()
+
+    def second(self, h1: Tensor) -> Tensor:
+        """Return the next h2: (n, k1) -> (n, k2); noise before and after the tanh."""
+        sigma = self.config.noise
         a2 = h1 @ self.W2 + self.b2
         h2 = (a2 + sigma * torch.randn_like(a2)).tanh()
-        return linear(h1, self.W1, self.b0).to(h1.dtype), h2 + sigma * torch.randn_like(h2)
+        return h2 + sigma * torch.randn_like(h2)
+
+    def logits(self, h1: Tensor) -> Tensor:
+        """Return the logits of p: (n, k1) -> (n, d)."""
+        return linear(h1, self.W1, self.b0).to(h1.dtype)
+
+    def corrupted(self, x: Tensor) -> Tensor:
+        """Return images x: (n, d) with salt and pepper."""
+        return salt_and_pepper(x, self.config.corruption)
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Take one gradient step on the walkbacks from x: (n, c, h, w).
@@ -146,12 +154,14 @@ class GSN(nn.Module):
         Logs the mean cross-entropy of the first and the last walkback, nats per pixel.
         """
         x = x.flatten(1)  # (n, c, h, w) -> (n, d)
-        noisy, h2 = salt_and_pepper(x, self.config.corruption), None
-        losses = []
-        for _ in range(self.config.walkbacks):
-            logits, h2 = self.move(noisy, h2)
+        h1 = self.first(self.corrupted(x), None)
+        logits = self.logits(h1)
+        losses = [binary_cross_entropy_with_logits(logits, x)]
+        for _ in range(self.config.walkbacks - 1):
+            picture = draw(logits.detach().sigmoid())
+            h1 = self.first(self.corrupted(picture), self.second(h1))
+            logits = self.logits(h1)
             losses.append(binary_cross_entropy_with_logits(logits, x))
-            noisy = salt_and_pepper(draw(logits.detach().sigmoid()), self.config.corruption)
         self.optimiser.apply(torch.autograd.grad(torch.stack(losses).sum(), list(self.parameters())))
         return {"first": losses[0].detach(), "last": losses[-1].detach()}
 
@@ -173,12 +183,11 @@ class GSN(nn.Module):
 
         x: (n, d) are the images that the chains start from.
         """
-        noisy, h2 = salt_and_pepper(x, self.config.corruption), None
+        h1 = self.first(self.corrupted(x), None)
         while True:
-            logits, h2 = self.move(noisy, h2)
-            p = logits.sigmoid()
+            p = self.logits(h1).sigmoid()
             yield p
-            noisy = salt_and_pepper(draw(p), self.config.corruption)
+            h1 = self.first(self.corrupted(draw(p)), self.second(h1))
 
 
 def glorot(n_in: int, n_out: int) -> Tensor:

@@ -134,8 +134,10 @@ class RBM(nn.Module):
         if persistent:
             self.chains.copy_(draw(negative))
         n, m = len(v), len(model_v)
+        # vᵀ positive / n − model_vᵀ negative / m as one product
+        both = torch.cat([positive / n, negative / -m])
         return (
-            (v.T @ positive / n - model_v.T @ negative / m).to(v.dtype),
+            (torch.cat([v, model_v]).T @ both).to(v.dtype),
             v.mean(0) - model_v.mean(0),
             positive.mean(0) - negative.mean(0),
         )

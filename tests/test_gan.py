@@ -81,8 +81,8 @@ def stepped(config):
 
 def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters():
     model, x, old, new = stepped(SMALL)
-    fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
-    a_real, a_fake = model.D(torch.cat([x.flatten(1), fake])).chunk(2)
+    a_real = model.D(x.flatten(1))
+    a_fake = model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform"))))
     names = [k for k, _ in model.named_parameters()]
     params = dict(model.named_parameters())
     loss_d, loss_g = adversarial.discriminator_loss(a_real, a_fake), adversarial.non_saturating_loss(a_fake)
@@ -270,9 +270,16 @@ def test_contrast_is_restored_at_the_mean_of_the_training_images():
     norms = (flat - flat.mean(1, keepdim=True)).norm(dim=1)
     expected = flat.mean() + (flat - flat.mean(1, keepdim=True)) * (norms.mean() / norms)[:, None]
     torch.testing.assert_close(back, expected.clamp(0, 1), atol=1e-5, rtol=0)
-    assert torch.equal(
-        contrast.normalise(torch.full((1, 3, 4, 4), 0.3)).abs() < 1e-4, torch.ones(1, 48, dtype=torch.bool)
-    )
+
+
+def test_uniform_images_of_every_grey_level_have_no_contrast():
+    contrast, levels = Contrast(), torch.arange(256) / 255
+    y = contrast.normalise(levels[:, None, None, None].expand(-1, 3, 32, 32))
+    # a mean of 3,072 float32 values errs by up to 5e-7 and the norm by √3,072 of it
+    assert float(y.norm(dim=1).max()) < 55 * math.sqrt(3072) * 5e-7 / 1e-3
+    one = torch.zeros(1, 3, 32, 32)
+    one[0, 0, 0, 0] = 1 / 255
+    assert float(contrast.normalise(one).norm()) == pytest.approx(55, rel=1e-4)
 
 
 def test_convolutional_nets_have_the_released_shapes():
