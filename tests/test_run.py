@@ -16,6 +16,7 @@ from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Notice
 from genmodel_bench.metrics import METRICS, Result, Score
 from genmodel_bench.models import MODELS, settings_for, vae
+from genmodel_bench.report.tables.table import STALE
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
@@ -168,7 +169,7 @@ def other_code(record):
     return replace(record, ingredients=json.dumps(parts)).sealed()
 
 
-def test_lines_that_other_code_made_are_named(tmp_path):
+def test_lines_that_other_code_made_are_named_and_marked_in_the_table(tmp_path):
     heard = []
 
     class Listening(Silent):
@@ -188,6 +189,11 @@ def test_lines_that_other_code_made_are_named(tmp_path):
     )
     stale = ["vae (hidden=(16,), epochs=2)"]
     assert heard == [[], stale, stale, stale]
+    (note,) = (line for line in (tmp_path / "digits" / "table1.md").read_text().splitlines() if STALE in line)
+    assert note == f"- (a) digits: {STALE}"
+    quick(tmp_path, ["mean", "vae"], listener=Listening())
+    assert heard[-1] == []
+    assert STALE not in (tmp_path / "digits" / "table1.md").read_text()
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from flat import run
 from genmodel_bench import BenchError
 from genmodel_bench.cells.recorded import same_cell
+from genmodel_bench.commands.report import report
 from genmodel_bench.commands.score import score
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.metrics import METRICS
-from genmodel_bench.report.rebuild import report
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store, read_results

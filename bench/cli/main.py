@@ -184,7 +184,7 @@ def score(
 @app.command()
 def report(results: Results = RESULTS) -> None:
     """Rebuild every table and figure from the stored records alone."""
-    from genmodel_bench.report.rebuild import report as rebuild
+    from genmodel_bench.commands.report import report as rebuild
     from genmodel_bench.storage.store import passed_over
 
     written = rebuild(results)

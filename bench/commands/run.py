@@ -12,6 +12,7 @@ from genmodel_bench.cells.cell import remember_code
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.cells.recorded import stale_lines
+from genmodel_bench.commands.report import report
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import keep_test_images, new_mark, unmark
 from genmodel_bench.execution.context import Setup
@@ -19,7 +20,6 @@ from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener, Silent
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
-from genmodel_bench.report.rebuild import report
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.record import Record, frame
@@ -90,6 +90,6 @@ def run(
                 listener.finished(cell, outcome)
     finally:
         unmark(mark, store)
-    report(where, figures=figures)
+    report(where, figures=figures, metrics=metrics)
     listener.ended(stale_lines(store.records(), metrics, read_vouched(where)))
     return frame(records)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genmodel_bench.cells.cell import metric_ingredients
+from genmodel_bench.commands.report import report
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BadOption, BadSamples
 from genmodel_bench.execution.artefacts import keep_test_images
@@ -20,7 +21,6 @@ from genmodel_bench.execution.rows import score_records
 from genmodel_bench.inputs.samples import as_samples, parts, read_samples
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
-from genmodel_bench.report.rebuild import report
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import read_vouched, score_key_of
 from genmodel_bench.storage.names import default_results
@@ -96,7 +96,7 @@ def score(
             blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store
         )
     store.append([r.sealed().settled(vouched) for r in records])
-    report(store.results, figures=figures)
+    report(store.results, figures=figures, metrics=metrics)
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
 
 

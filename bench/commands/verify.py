@@ -22,6 +22,7 @@ import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.commands.check import compare
+from genmodel_bench.commands.report import stale_under
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
@@ -83,7 +84,7 @@ def verify(
     }
     yield from rows(results, [(r, current.get(r.cell)) for r in records])
     yield from missing_rows(records)
-    yield from printed(results)
+    yield from printed(results, stale_under(results))
     stale = sorted({r.name for r in records if r.role != "samples" and r.cell not in current})
     if stale:
         yield Finding(

@@ -5,7 +5,7 @@ A pure function of the results folder: nothing is trained or scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -30,15 +30,25 @@ ALONE = "digits"
 So a first run in a clone changes no committed table.
 """
 
+Stale = Callable[[list[Record]], Sequence[str]]
+"""Names those lines of a data set's records that today's code would not make."""
 
-def report(results: Path | str | None = None, *, figures: bool = True) -> list[Path]:
+
+def none_stale(records: list[Record]) -> Sequence[str]:
+    """Return no name, where nobody knows today's code."""
+    return ()
+
+
+def report(
+    results: Path | str | None = None, *, figures: bool = True, stale: Stale = none_stale
+) -> list[Path]:
     """Rebuild every table and figure under `results`; return the files written.
 
     Without `figures`, only the tables. For each data set the files are
     `results/<dataset>/table1.{csv,md,tex}`, `results/<dataset>/figures/` and
     `results/<dataset>/report.html`, a page with all of it. `results/table1.*` is over all
     data sets but digits, if there are several or the paper's MNIST; beside MNIST stands
-    the paper's other data set, TFD.
+    the paper's other data set, TFD. Lines that are `stale` bear a note.
 
     Raises:
         BadRecords: stored records, or those of the theory, are damaged.
@@ -47,21 +57,22 @@ def report(results: Path | str | None = None, *, figures: bool = True) -> list[P
     if not stores_of(results):
         return []
     with FileLock(results / "report.lock"):  # the next report waits, then reads the records
-        return rebuild(results, figures=figures)
+        return rebuild(results, figures=figures, stale=stale)
 
 
-def rebuild(results: Path, *, figures: bool) -> list[Path]:
+def rebuild(results: Path, *, figures: bool, stale: Stale = none_stale) -> list[Path]:
     """Rebuild every table, and every figure if asked; the caller holds the lock."""
     theory = draw_theory(results) if figures else []
     if figures:
         sweep(results / "theory", theory)
     written = files_of(theory)
     everything: list[Record] = []
-    stores = stores_of(results)
-    for store in stores:
+    outdated: set[tuple[str, str]] = set()
+    for store in stores_of(results):
         records = store.records()
         everything += records
-        table = table1(records)
+        outdated |= {(store.dataset, name) for name in stale(records)}
+        table = table1(records, stale=outdated)
         written += write_table(store.folder, table)
         if figures and records:
             written += illustrate(store, records, table, theory)
@@ -70,7 +81,7 @@ def rebuild(results: Path, *, figures: bool) -> list[Path]:
     together = [r for r in everything if r.dataset != ALONE]
     paper = any(r.dataset == "mnist" for r in together)
     if paper or len({r.dataset for r in together}) > 1:
-        written += write_table(results, table1(together, beside=["tfd"] if paper else []))
+        written += write_table(results, table1(together, beside=["tfd"] if paper else [], stale=outdated))
     return written
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ COLUMNS = {
     "epoch": 0, "epochs": 0, "valid last": 1, "valid best": 1, "minutes": 2, "MiB": 0,
 }  # fmt: skip
 """The columns of a data set with the decimals that are printed."""
+
+STALE = "made by other code than today's; run it again"
+"""The note of a line whose number today's code has not made."""
 
 Key = tuple[str, str, str, int]
 """A row: (role, model, variant, number of samples).
@@ -49,11 +52,17 @@ class Table:
         return list(dict.fromkeys(note for key in self.numbers.index for note in self.notes.get(key, [])))
 
 
-def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
+def table1(
+    records: Sequence[Record],
+    *,
+    beside: Sequence[str] = (),
+    stale: Collection[tuple[str, str]] = (),
+) -> Table:
     """Return the table of all records: models, then users' samples, then reference rows.
 
     Each of these groups is sorted best first. A data set of `beside` without records
     becomes a column of published values, with a note that says why it is empty otherwise.
+    `stale` lines, (data set, name) each, bear a note.
     """
     if not records:
         return Table(
@@ -72,6 +81,8 @@ def table1(records: Sequence[Record], *, beside: Sequence[str] = ()) -> Table:
         published_setting[key] = is_the_published_setting(key, json.loads(rows[0].options))
         columns[dataset, key], found = summarise(dataset, rows, published=published_setting[key])
         notes.setdefault(key, []).extend(found)
+        if (dataset, rows[0].name) in stale:
+            notes[key].append(f"{dataset}: {STALE}")
     datasets = list(dict.fromkeys(dataset for dataset, _ in groups))
     keys = list(dict.fromkeys(key for _, key in columns))
     for dataset in (name for name in beside if name not in datasets):
