@@ -93,6 +93,34 @@ def test_training_starts_from_the_pixel_means_and_keeps_training_images_to_begin
     assert all((start == x.flatten(1)).all(1).any() for start in model.starts)
 
 
+@pytest.mark.parametrize("hidden", [(5,), (5, 4, 3)])
+def test_the_walk_is_in_the_top_code_of_any_number_of_layers(hidden):
+    model = cae.Config(hidden=hidden, starts=7, sample_steps=1, step=0.4).build((1, 2, 3))
+    model.initialise(torch.rand(30, 1, 2, 3))
+    torch.manual_seed(3)
+    found = model.sample(5)
+    torch.manual_seed(3)
+    h = cae.pick(model.starts, 5)
+    for layer in model.layers:
+        h = layer.encode(h)
+    h = model.layers[-1].walk(h, 0.4 * torch.randn(5, hidden[-1]))
+    for layer in reversed(model.layers):
+        h = layer.logits(h).sigmoid()
+    torch.testing.assert_close(found, h.view(5, 1, 2, 3))
+
+
+@pytest.mark.parametrize("changes", [{"hidden": ()}, {"starts": 0}, {"sample_steps": 0}])
+def test_what_cannot_be_trained_or_sampled_raises(changes):
+    with pytest.raises(ValueError, match=r"^cae: "):
+        cae.Config(**changes)
+    assert cae.Config(hidden=(1,), starts=1, sample_steps=1)
+
+
+def test_biases_start_at_zero():
+    layer = CAE(6, 4)
+    assert [layer.b.tolist(), layer.c.tolist()] == [[0] * 6, [0] * 4]
+
+
 def test_a_sample_is_the_image_after_walks_in_the_top_code():
     model = SMALL.build((1, 2, 3))
     model.initialise(torch.rand(30, 1, 2, 3))

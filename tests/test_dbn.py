@@ -127,6 +127,37 @@ def test_lower_layers_feed_the_upper_ones_their_probabilities():
     torch.testing.assert_close(second.inputs(x), model.rbms[0].hidden(x.flatten(1)))
 
 
+@pytest.mark.parametrize("persistent", [False, True])
+def test_the_top_rbm_alone_learns_with_persistent_chains(persistent):
+    model = dbn.Config(hidden=(5, 4, 3), persistent=persistent, chains=20).build((1, 2, 2))
+    x, moved = torch.rand(7, 1, 2, 2), []
+    for stage, rbm in zip(model.stages(), model.rbms, strict=True):
+        before = rbm.chains.clone()
+        stage.step(stage.inputs(x), None)
+        moved.append(not torch.equal(before, rbm.chains))
+    assert moved == [False, False, persistent]
+
+
+def test_training_starts_from_the_pixel_means():
+    model, x = dbn.Config(hidden=(5, 3)).build((1, 2, 2)), torch.rand(30, 1, 2, 2)
+    x[:, :, 0, 0] = 0
+    model.initialise(x)
+    # a pixel that is always black is clipped to one in a thousand
+    torch.testing.assert_close(model.rbms[0].b.sigmoid(), x.mean(0).flatten().clamp_min(1e-3))
+
+
+def test_a_sample_continues_a_chain_of_the_top_rbm_and_passes_its_means_down():
+    model = dbn.Config(hidden=(5, 4, 3), chains=20, sample_steps=3).build((1, 2, 2))
+    for p in model.parameters():
+        p.copy_(torch.randn_like(p))
+    torch.manual_seed(5)
+    found = model.sample(6)
+    torch.manual_seed(5)
+    bottom, middle, top = model.rbms
+    h = top.gibbs(dbn.pick(top.chains, 6), 3)
+    torch.testing.assert_close(found.flatten(1), bottom.visible(middle.visible(top.visible(h))))
+
+
 def test_no_layers_raises():
     with pytest.raises(ValueError, match="at least one layer"):
         dbn.Config(hidden=())

@@ -63,7 +63,7 @@ def test_optimal_discriminator_loss_at_equality_is_half_log_four():
 
 
 def stepped(config):
-    """A model as it was before one step on x, x, and the weights before and after.
+    """A model before one step on x, x, the weights before and after, and the step's log.
 
     The random generator is in the state that the step found.
     """
@@ -71,44 +71,67 @@ def stepped(config):
     x = torch.rand(10, 1, 3, 3)
     old = {k: v.clone() for k, v in model.state_dict().items()}
     torch.manual_seed(5)
-    stage.step(x, None)
+    values = stage.step(x, None)
     new = {k: v.clone() for k, v in model.state_dict().items()}
 
     model.load_state_dict(old)
     torch.manual_seed(5)
-    return model, x, old, new
+    return model, x, old, new, values
 
 
-def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters():
-    model, x, old, new = stepped(SMALL)
+def assert_logged(values, loss_d, loss_g, a_real, a_fake):
+    """The log is of both losses and of the means of D(x) and D(G(z))."""
+    torch.testing.assert_close(
+        values,
+        {
+            "loss_d": loss_d.detach(),
+            "d_real": a_real.detach().sigmoid().mean(),
+            "d_fake": a_fake.detach().sigmoid().mean(),
+            "loss_g": loss_g.detach(),
+        },
+    )
+
+
+LOSSES = [
+    (SMALL, adversarial.non_saturating_loss),
+    (replace(SMALL, loss="minimax", discriminator_scale=2.0), adversarial.minimax_loss),
+]
+
+
+@pytest.mark.parametrize(("config", "generator_loss"), LOSSES)
+def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters(config, generator_loss):
+    model, x, old, new, values = stepped(config)
     a_real = model.D(x.flatten(1))
     a_fake = model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform"))))
     names = [k for k, _ in model.named_parameters()]
     params = dict(model.named_parameters())
-    loss_d, loss_g = adversarial.discriminator_loss(a_real, a_fake), adversarial.non_saturating_loss(a_fake)
+    loss_d = adversarial.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
+    loss_g = generator_loss(a_fake)
     for k in names:
         loss = loss_g if k.startswith("G.") else loss_d
         (g,) = torch.autograd.grad(loss, params[k], retain_graph=True)
         torch.testing.assert_close(new[k], old[k] - 0.1 * g, msg=k)
+    assert_logged(values, loss_d, loss_g, a_real, a_fake)
 
 
-def test_alternating_update_shows_the_generator_the_new_discriminator():
-    model, x, _, new = stepped(replace(SMALL, update="alternating"))
+@pytest.mark.parametrize(("config", "generator_loss"), LOSSES)
+def test_alternating_update_shows_the_generator_the_new_discriminator(config, generator_loss):
+    model, x, _, new, values = stepped(replace(config, update="alternating"))
     with torch.no_grad():
         fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
-    loss = adversarial.discriminator_loss(*model.D(torch.cat([x.flatten(1), fake])).chunk(2))
+    a_real, a_fake = model.D(torch.cat([x.flatten(1), fake])).chunk(2)
+    loss_d = adversarial.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
     with torch.no_grad():
         for p, g in zip(
-            model.D.parameters(), torch.autograd.grad(loss, list(model.D.parameters())), strict=True
+            model.D.parameters(), torch.autograd.grad(loss_d, list(model.D.parameters())), strict=True
         ):
             p -= 0.1 * g
-    loss = adversarial.non_saturating_loss(
-        model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform"))))
-    )
+    loss_g = generator_loss(model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform")))))
     for (k, p), g in zip(
-        model.G.named_parameters(), torch.autograd.grad(loss, list(model.G.parameters())), strict=True
+        model.G.named_parameters(), torch.autograd.grad(loss_g, list(model.G.parameters())), strict=True
     ):
         torch.testing.assert_close(new[f"G.{k}"], p - 0.1 * g, msg=k)
+    assert_logged(values, loss_d, loss_g, a_real, a_fake)
 
 
 def test_k_takes_k_minibatches_for_one_generator_update():
@@ -122,9 +145,16 @@ def test_k_takes_k_minibatches_for_one_generator_update():
     assert sorted(calls) == ["d", "d", "d", "g"]
 
 
-def test_k_below_one_raises():
+@pytest.mark.parametrize("config", [gan.Config, conv_gan.Config])
+def test_k_below_one_raises(config):
     with pytest.raises(ValueError, match="k must be at least 1, got 0"):
-        gan.Config(k=0)
+        config(k=0)
+
+
+@pytest.mark.parametrize("field", ["channels", "kernels", "pads", "pools", "pool_strides"])
+def test_convolutional_layers_need_one_of_each(field):
+    with pytest.raises(ValueError, match="differ in length"):
+        conv_gan.Config(**{field: (2, 2)})
 
 
 def test_schedules_are_the_released_ones():
@@ -136,6 +166,32 @@ def test_schedules_are_the_released_ones():
     assert model.momentum(0, 249) == pytest.approx(0.7)
     assert model.momentum(0, 600) == pytest.approx(0.7)
     assert model.momentum(0, 10) == pytest.approx(0.5 + 0.2 * 10 / 249)
+
+
+def test_both_players_have_the_schedules():
+    model, stage = built(replace(SMALL, lr=0.3, momentum=0.4))
+    opt_g, opt_d = stage.optimisers
+    assert [float(o.lr) for o in (opt_g, opt_d)] == pytest.approx([0.3, 0.3])
+    assert [float(o.momentum) for o in (opt_g, opt_d)] == pytest.approx([0.4, 0.4])
+    found = {id(s.tensor): s.value(1000, 10) for s in stage.schedules}
+    rate, momentum = model.learning_rate(1000, 10), model.momentum(1000, 10)
+    assert found == {
+        id(opt_g.lr): rate,
+        id(opt_d.lr): rate,
+        id(opt_g.momentum): momentum,
+        id(opt_d.momentum): momentum,
+    }
+
+
+def test_momentum_of_a_single_epoch_is_the_first():
+    model, _ = built(replace(SMALL, momentum_epochs=1))
+    assert model.momentum(0, 0) == 0.5
+    assert model.momentum(0, 1) == pytest.approx(0.7)
+
+
+def test_the_discriminator_gives_one_logit_for_each_image():
+    D = SMALL.build((1, 3, 3)).D
+    assert D(torch.rand(10, 9)).shape == (10,)
 
 
 def test_initial_weights_and_biases_are_the_released_ones():
@@ -302,9 +358,55 @@ def test_convolutional_nets_have_the_released_shapes():
         (64, 32, 8, 8),
         (384, 32, 5, 5),
     ]
+    assert [type(layer).__name__ for layer in model.G] == [
+        "Linear",
+        "ReLU",
+        "Linear",
+        "Sigmoid",
+        "Unflatten",
+        "ConvTranspose2d",
+        "Crop",
+        "Flatten",
+    ]
     # 32 → 33 → 16 → 15 → 7 → 9 → 5: the odd ones only with ceil-mode pooling
     assert model.D.hidden.linear.weight.shape == (2500, 192 * 5 * 5)
     assert model.G(torch.randn(2, 100)).shape == (2, 3 * 32 * 32)
+
+
+def assert_uniform(weights, r):
+    """The weights are from U(−r, r): n of them, over 1,000, reach 1 % below both ends."""
+    weights = weights.detach() / (1 + 1e-6)  # float32 rounds r
+    assert -r <= float(weights.min()) < -0.99 * r
+    assert 0.99 * r < float(weights.max()) <= r
+
+
+def test_convolutional_nets_start_from_their_ranges_with_biases_of_zero():
+    model = replace(settings_for("gan-conv", "cifar10"), generator=200, maps=20).build((3, 32, 32))
+    for layer in (model.G[0], model.G[2], model.G[5]):
+        assert_uniform(layer.weight, 0.05)
+    for layer in (*model.D.convolutions, model.D.hidden.linear, model.D.out):
+        assert float(layer.weight.detach().abs().max()) <= 0.005
+    for layer in (*model.D.convolutions, model.D.hidden.linear):
+        assert_uniform(layer.weight, 0.005)
+    for name, p in model.named_parameters():
+        assert not name.endswith("bias") or bool((p == 0).all()), name
+
+
+def test_an_image_larger_than_the_datas_is_cropped_at_the_right_and_the_bottom():
+    crop = conv_gan.Crop(3, 2)
+    x = torch.rand(4, 3, 5, 6)
+    assert torch.equal(crop(x), x[:, :, :3, :2])
+
+
+@pytest.mark.parametrize("size", range(3, 13))
+def test_a_generated_image_covers_the_datas_with_the_smallest_maps(size):
+    config = replace(settings_for("gan-conv", "digits"), generator=8, maps=4)
+    G = torch.nn.Sequential(*conv_gan.generator(config, (1, size, size)))
+    rows = G[4].unflattened_size[1]
+    assert G(torch.randn(2, 32)).shape == (2, size * size)
+    # kernel 5, stride 3
+    assert (rows - 1) * 3 + 5 >= size
+    assert rows == 1 or (rows - 2) * 3 + 5 < size
 
 
 def test_maxout_convolution_is_the_maximum_over_its_pieces():
@@ -376,6 +478,19 @@ def test_dropout_of_the_convolutional_discriminator_has_its_rates(monkeypatch):
     monkeypatch.setattr(conv_gan, "dropout", lambda x, rate: (rates.append(rate), x)[1])
     D(torch.ones(2, 3 * 32 * 32))
     assert rates == [0.2, 0.5, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", ["gan-ns", "gan-conv"])
+def test_the_discriminator_reads_no_more_than_its_image(name):
+    D = settings_for(name, "digits").build((1, 8, 8)).D
+    x, y = torch.rand(5, 64), torch.rand(5, 64)
+    y[0] = x[0]
+    logits = []
+    for images in (x, y):
+        torch.manual_seed(1)
+        logits.append(D(images))
+    torch.testing.assert_close(logits[0][0], logits[1][0])
+    assert bool((logits[0][1:] != logits[1][1:]).all())
 
 
 def test_momentum_keeps_the_rate_of_past_increments():

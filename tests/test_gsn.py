@@ -81,8 +81,17 @@ def test_the_increment_is_damped_and_the_rate_decays_by_epoch_once(model):
     # m ← μm + (1 − μ)g, θ ← θ − lr·m is plain momentum with the rate (1 − μ)·lr
     for epoch in (0, 1, 10, 999):
         assert rate.value(epoch * 500, epoch) == pytest.approx(0.5 * 0.25 * 0.995**epoch, rel=1e-12)
+    # the schedule alone changes the rate
+    stage.step(torch.rand(6, 1, 2, 3, dtype=torch.float64), None)
     assert float(model.optimiser.lr) == pytest.approx(0.125)
     assert float(model.optimiser.momentum) == 0.5
+
+
+@pytest.mark.parametrize("changes", [{"hidden": (5,)}, {"walkbacks": 0}, {"sample_steps": 0}])
+def test_what_cannot_be_trained_or_sampled_raises(changes):
+    with pytest.raises(ValueError, match=r"^gsn: "):
+        gsn.Config(**changes)
+    assert gsn.Config(hidden=(1, 1), walkbacks=1, sample_steps=1)
 
 
 def test_salt_and_pepper_replace_their_share_by_black_and_white_alike():

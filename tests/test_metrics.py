@@ -42,6 +42,13 @@ def test_inputs_are_not_modified(name, few):
 
 
 @pytest.mark.parametrize("name", METRICS)
+def test_no_gradient_is_taken(name, few):
+    arrays = dict(METRICS[name](Subject(torch.rand(150, *few.shape, requires_grad=True)), few).arrays)
+    arrays.pop("shown_samples", None)  # a view of the input itself
+    assert not any(values.requires_grad for values in arrays.values())
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_one_seed_gives_one_score(name, few):
     subject = Subject(torch.rand(150, *few.shape))
     scores = []

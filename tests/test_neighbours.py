@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from genmodel_bench.metrics import Subject, distances
 from genmodel_bench.metrics.distances import nearest, squared_distance_blocks
-from genmodel_bench.metrics.neighbours import Neighbours, nearest_shifted
+from genmodel_bench.metrics.neighbours import Neighbours, by_share, nearest_shifted
 from scipy.spatial.distance import cdist
 
 
@@ -83,6 +85,100 @@ def test_the_ratios_error_is_the_spread_over_fresh_draws(digits):
     metric = Neighbours(resamples=400)
     values = torch.randn(2000)
     assert float(metric.bootstrap(values).std()) == pytest.approx(1.2533 / 2000**0.5, rel=0.3)
+
+
+def test_scores_are_the_medians_their_ratio_and_the_shares_of_copies(few):
+    # 41 samples, of which 10 are copies, and 39 test images: odd numbers have one median
+    samples = torch.cat([few.train[:10], torch.rand(31, *few.shape)])
+    reference = replace(few, test=few.test[:39])
+    torch.manual_seed(6)
+    result = Neighbours(resamples=30)(Subject(samples), reference)
+    ours = cdist(samples.flatten(1), few.train.flatten(1)).min(1)
+    held_out = cdist(reference.test.flatten(1), few.train.flatten(1)).min(1)
+    torch.manual_seed(6)
+    metric = Neighbours(resamples=30)
+    resampled = metric.bootstrap(torch.tensor(ours)), metric.bootstrap(torch.tensor(held_out))
+    near = (ours < np.quantile(held_out, 0.01)).mean()
+    both = "samples and test examples"
+    expected = {
+        "ratio": (
+            np.median(ours) / np.median(held_out),
+            (resampled[0] / resampled[1]).std(),
+            both,
+            41,
+            "ratio",
+            "neither",
+        ),
+        "exact_copies": (10 / 41, (10 / 41 * 31 / 41 / 41) ** 0.5, "samples", 41, "share", "lower"),
+        "near_copies": (near, (near * (1 - near) / 41) ** 0.5, "samples", 41, "share", "lower"),
+        "generated_median": (
+            np.median(ours),
+            resampled[0].std(),
+            "samples",
+            41,
+            "pixel distance",
+            "neither",
+        ),
+        "held_out_median": (
+            np.median(held_out),
+            resampled[1].std(),
+            "test examples",
+            39,
+            "pixel distance",
+            "neither",
+        ),
+    }
+    assert list(result.scores) == list(expected)
+    for name, (value, stderr, *rest) in expected.items():
+        score = result.scores[name]
+        # float32: 1e-5 of a distance, as agreed with scipy
+        assert (score.value, score.stderr) == pytest.approx((value, float(stderr)), rel=1e-5), name
+        assert [score.stderr_over, score.n, score.unit, score.better] == rest
+    np.testing.assert_allclose(result.arrays["held_out_distance"].numpy(), held_out, rtol=1e-5)
+    curves = result.scores["ratio"].curves
+    assert curves == {
+        "distance of samples by share": by_share(result.arrays["distance"]),
+        "distance of held-out images by share": by_share(result.arrays["held_out_distance"]),
+    }
+
+
+def test_distances_by_share_are_quantiles_in_steps_of_a_fortieth():
+    distances = torch.rand(57)
+    found = by_share(distances)
+    shares = [k / 40 for k in range(41)]
+    assert [float(share) for share in found] == shares
+    expected = np.quantile(distances.double().numpy(), shares)
+    assert list(found.values()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_sample_as_far_as_the_held_out_images_is_no_near_copy(few):
+    train = torch.zeros(3, 1, 2, 2)
+    far = train + 0.5
+    reference = replace(few, train=train, test=far)
+    assert Neighbours()(Subject(far), reference).scores["near_copies"].value == 0
+
+
+@pytest.mark.parametrize(
+    ("exact", "near", "words"),
+    [(0.05, 0.05, ""), (0.051, 0.06, "exact copies"), (0.05, 0.06, "nearer to training images than 99%")],
+)
+def test_a_larger_share_of_copies_than_is_tolerated_is_a_warning(exact, near, words):
+    warning = Neighbours(tolerated=0.05).warning(exact, near)
+    assert words in warning
+    assert bool(warning) == bool(words)
+
+
+def test_no_ratio_is_defined_where_half_of_the_test_images_are_copies(few):
+    copies = replace(few, test=few.train[:40])
+    with pytest.raises(ValueError, match="half of the test images are copies"):
+        Neighbours()(Subject(few.valid), copies)
+
+
+def test_the_first_samples_are_shown(few):
+    arrays = Neighbours()(Subject(few.train), few).arrays
+    assert torch.equal(arrays["shown_samples"], few.train[:100])
+    for name in ("shown_neighbours", "shown_shifted_neighbours", "shown_shifted_distance"):
+        assert len(arrays[name]) == 100
 
 
 def test_arrays_name_the_training_image(few):

@@ -42,6 +42,12 @@ def test_float32_is_within_five_thousandths_of_a_nat(d):
         np.testing.assert_allclose(parzen_log_prob(x, s, sigma).numpy(), oracle(x, s, sigma), atol=5e-3)
 
 
+def test_float32_points_of_many_dimensions_are_computed_in_float64():
+    x, s = torch.rand(10, 2304), torch.rand(20, 2304)
+    # 1e-9 of exponents of order 10,000; in float32 the error is above 1e-4
+    np.testing.assert_allclose(parzen_log_prob(x, s, 0.1).numpy(), oracle(x, s, 0.1), rtol=1e-12, atol=1e-9)
+
+
 def test_float32_is_within_five_thousandths_of_a_nat_on_digits(digits):
     x, s = digits.test.flatten(1), digits.train.flatten(1)
     np.testing.assert_allclose(parzen_log_prob(x, s, 0.13).numpy(), oracle(x, s, 0.13), atol=5e-3)
@@ -101,6 +107,12 @@ def test_what_makes_no_sense_raises(x, s, sigma):
         parzen_log_prob(torch.rand(x), torch.rand(s), sigma)
 
 
+@pytest.mark.parametrize("sigmas", [[], [0.1, 0.0], [-1.0, 0.1]])
+def test_every_sigma_must_be_positive_and_there_must_be_one(sigmas):
+    with pytest.raises(ValueError, match=r"^parzen: sigma must be positive"):
+        parzen_log_probs(torch.rand(2, 3), torch.rand(2, 3), sigmas)
+
+
 def test_sigma_comes_from_validation_alone(few):
     from dataclasses import replace
 
@@ -125,8 +137,27 @@ def test_score_and_error_are_the_definition(few):
 def test_sigma_on_the_edge_of_the_grid_is_a_warning(few):
     inside = Parzen()(Subject(few.train), few).scores["log_likelihood"]
     assert inside.warning == ""
-    edge = Parzen(sigmas=(0.01, 0.02))(Subject(few.train), few).scores["log_likelihood"]
-    assert "edge" in edge.warning
+    for sigmas, edge in (((0.01, 0.015, 0.02), 0.02), ((1.0, 2.0, 3.0), 1.0)):
+        score = Parzen(sigmas=sigmas)(Subject(few.train), few).scores["log_likelihood"]
+        assert score.warning == f"σ = {edge:g} lies on the edge of its grid"
+
+
+def test_a_score_says_what_it_is_and_what_was_chosen(few):
+    metric = Parzen(sigmas=(0.05, 0.1, 0.2, 0.5), valid_images=30)
+    one = metric(Subject(few.train), few).scores["log_likelihood"]
+    assert (one.unit, one.better, one.stderr_over, one.n) == ("nats", "higher", "test examples", 40)
+    assert one.settings.pop("valid_value") == max(one.curves["sigma on validation"].values())
+    assert one.settings == {
+        "sigma": one.settings["sigma"],
+        "samples": 200,
+        "valid_images": 30,
+        "folds": 0,
+        "sigma_grid": [0.05, 0.5, 4],
+    }
+    # a second draw, of noise, needs a wider window
+    two = metric(Subject(few.train, redraws=[torch.rand_like(few.train)]), few).scores["log_likelihood"]
+    assert two.settings["sigma"] == one.settings["sigma"]
+    assert two.settings["sigmas"] == [one.settings["sigma"], 0.5]
 
 
 def test_the_grid_is_the_papers():

@@ -59,6 +59,58 @@ def test_the_second_update_keeps_the_momentums_share_of_the_first():
     torch.testing.assert_close(machine.b - before, torch.full_like(before, -0.05 * 0.5))
 
 
+@pytest.mark.parametrize("config", [rbm.Config, dbn.Config])
+@pytest.mark.parametrize("changes", [{"gibbs_steps": 0}, {"chains": 0}, {"sample_steps": -1}])
+def test_chains_that_cannot_run_raise(config, changes):
+    who = config.__module__.rpartition(".")[2]
+    with pytest.raises(ValueError, match=f"^{who}: expected gibbs_steps, chains ≥ 1"):
+        config(**changes)
+    assert config(gibbs_steps=1, chains=1, sample_steps=0)
+
+
+def test_training_starts_from_the_pixel_means_small_weights_and_random_chains():
+    model, x = rbm.Config(hidden=300, chains=200).build((1, 20, 20)), torch.rand(30, 1, 20, 20)
+    x[:, :, 0, 0] = 0
+    model.initialise(x)
+    # a pixel that is always black is clipped to one in a thousand
+    torch.testing.assert_close(model.rbm.b.sigmoid(), x.mean(0).flatten().clamp_min(1e-3))
+    assert bool((model.rbm.c == 0).all())
+    # 120,000 weights and 60,000 units: five standard errors, √(1 / 2n) and ½ / √n
+    assert float(model.rbm.W.std()) == pytest.approx(0.01, rel=5 * (2 * 120_000) ** -0.5)
+    assert float(model.rbm.W.mean()) == pytest.approx(0, abs=5 * 0.01 * 120_000**-0.5)
+    assert float(model.rbm.chains.mean()) == pytest.approx(0.5, abs=5 * 0.5 * 60_000**-0.5)
+    assert set(model.rbm.chains.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_machine_learns_persistently_if_it_is_told_to(persistent):
+    model = replace(SMALL, persistent=persistent, chains=20).build((1, 2, 3))
+    before, (stage,) = model.rbm.chains.clone(), model.stages()
+    stage.step(torch.rand(10, 1, 2, 3), None)
+    assert torch.equal(before, model.rbm.chains) != persistent
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_gradient_of_k_steps_is_of_the_data_and_of_chains_k_steps_on(steps, persistent):
+    machine, v = rbm.RBM(6, 4, chains=7), torch.rand(10, 6)
+    for p in machine.parameters():
+        p.copy_(torch.randn_like(p))
+    chains = machine.chains.clone()
+    torch.manual_seed(1)
+    found = machine.gradients(v, steps=steps, persistent=persistent)
+    torch.manual_seed(1)
+    h = chains if persistent else rbm.draw(machine.hidden(v))
+    for _ in range(steps):
+        model_v = rbm.draw(machine.visible(h))
+        h = rbm.draw(machine.hidden(model_v))
+    seen, dreamt = machine.hidden(v), machine.hidden(model_v)
+    up_W = v.T @ seen / 10 - model_v.T @ dreamt / len(model_v)
+    expected = (up_W, v.mean(0) - model_v.mean(0), seen.mean(0) - dreamt.mean(0))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(machine.chains, h if persistent else chains)
+
+
 def test_contrastive_divergence_starts_its_chains_at_the_data():
     machine = rbm.RBM(6, 4, chains=6)
     machine.W.zero_()

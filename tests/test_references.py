@@ -1,6 +1,6 @@
 import pytest
 import torch
-from genmodel_bench.models import references
+from genmodel_bench.models import MODELS, references
 from genmodel_bench.models.base import pick
 
 
@@ -29,6 +29,25 @@ def test_mean_is_the_mean_image():
     x = torch.rand(40, 2, 3, 3)
     samples = fitted(references.Gaussian(rank=0), x).sample(4)
     torch.testing.assert_close(samples, x.mean(0).expand(4, -1, -1, -1))
+
+
+def test_the_rows_that_calibrate_are_data_prototypes_a_gaussian_and_the_mean():
+    assert {name: config for name, config in MODELS.items() if config.REFERENCE} == {
+        "data": references.Data(),
+        "kmeans": references.KMeans(clusters=10_000, iterations=20),
+        "gaussian": references.Gaussian(rank=None),
+        "mean": references.Gaussian(rank=0),
+    }
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_a_gaussian_of_low_rank_has_the_leading_directions_of_the_covariance(rank):
+    x = torch.rand(300, 1, 2, 2) @ torch.rand(2, 2)
+    factor = fitted(references.Gaussian(rank=rank), x).factor
+    # the best approximation of a covariance by one of this rank (Eckart and Young 1936)
+    U, S, V = torch.linalg.svd(torch.cov(x.flatten(1).double().T, correction=0))
+    expected = U[:, :rank] @ S[:rank].diag() @ V[:rank]
+    torch.testing.assert_close((factor @ factor.T).double(), expected, atol=1e-6, rtol=0)
 
 
 def test_gaussian_has_the_moments_of_the_data():
