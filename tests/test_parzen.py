@@ -248,6 +248,37 @@ def test_each_fold_has_its_own_sigma_and_the_error_is_over_folds(few):
     assert (score.stderr_over, score.n) == ("folds", 3)
 
 
+def test_draws_and_curves_of_folds_are_means_over_the_folds(few):
+    from dataclasses import replace
+
+    folds = (Fold(few.valid[:20], few.test[:25]), Fold(few.valid[20:], few.test[25:]))
+    subject = Subject(few.train[:80], redraws=[few.train[80:160]])
+    alone = [
+        Parzen(sizes=(100,))(subject, replace(few, valid=fold.valid, test=fold.test)).scores for fold in folds
+    ]
+    both = Parzen(sizes=(100,))(subject, replace(few, folds=folds)).scores
+    for name in ("log_likelihood", "at_sigma_0.2"):
+        values = [scores[name].value for scores in alone]
+        assert both[name].value == pytest.approx(np.mean(values), abs=1e-4)
+        assert both[name].stderr == pytest.approx(np.std(values, ddof=1) / math.sqrt(2), abs=1e-4)
+        assert (both[name].stderr_over, both[name].n) == ("folds", 2)
+    for curve in ("samples", "sigma on validation"):
+        expected = np.mean([[*s["log_likelihood"].curves[curve].values()] for s in alone], axis=0)
+        assert list(both["log_likelihood"].curves[curve].values()) == pytest.approx(expected, abs=1e-4)
+    by_draw = [
+        np.mean(
+            [
+                Parzen()(Subject(draw), replace(few, valid=f.valid, test=f.test))
+                .scores["log_likelihood"]
+                .value
+                for f in folds
+            ]
+        )
+        for draw in (subject.samples, *subject.redraws)
+    ]
+    assert both["log_likelihood"].draw_sd == pytest.approx(np.std(by_draw, ddof=1), abs=1e-4)
+
+
 def test_a_folds_whole_validation_set_chooses_sigma(few):
     from dataclasses import replace
 

@@ -82,6 +82,16 @@ def test_kmeans_finds_separate_clusters():
         assert min(abs(float(value) - c) for c in (0.1, 0.3, 0.5, 0.7, 0.9)) < 0.02
 
 
+def test_more_iterations_of_lloyds_algorithm_lie_closer_to_the_images():
+    x, errors = torch.rand(300, 1, 2, 2), []
+    for iterations in (1, 3, 100):
+        torch.manual_seed(1)
+        prototypes = fitted(references.KMeans(clusters=20, iterations=iterations), x).prototypes
+        errors.append(float(torch.cdist(x.flatten(1), prototypes.flatten(1)).min(1).values.square().sum()))
+    assert errors == sorted(errors, reverse=True)
+    assert len(set(errors)) == 3
+
+
 def test_kmeans_of_as_many_centroids_as_images_is_the_data():
     x = torch.rand(15, 1, 2, 2)
     prototypes = fitted(references.KMeans(clusters=1000), x).prototypes

@@ -322,8 +322,10 @@ def seldom(tell: Callable[[News], None]) -> Callable[[News], None]:
 
     def told(news: News) -> None:
         nonlocal last
-        if not isinstance(news, Progress) or time.monotonic() - last > 0.5:
+        if isinstance(news, Progress):
+            if time.monotonic() - last <= 0.5:
+                return
             last = time.monotonic()
-            tell(news)
+        tell(news)
 
     return told
