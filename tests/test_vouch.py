@@ -275,6 +275,18 @@ def test_two_codes_that_give_the_same_bits_as_a_third_are_both_kept(stored):
         assert complete(cell, Context(data, Store(results, "digits"), METRICS, CPU)).reused
 
 
+def test_rows_of_any_code_with_the_same_bits_are_evidence_for_one_another(stored, tmp_path):
+    results, edit = stored
+    edit("net", "(x.mean(0) - self.mean)", "(x.mean(0) - 1 * self.mean)")
+    assert said(results)[-1][0]
+    run(tmp_path / "evidence")  # made by the second code; the rows in `results` by the first
+    store = Store(results, "digits")
+    store.path.write_text(to_csv([replace(r, versions="torch=0").sealed() for r in store.records()]))
+    edit("net", "1 * self.mean", "self.mean * 1")
+    assert [good for good, _ in said(results, evidence=tmp_path / "evidence")] == [True, None, True]
+    assert run(results).reused
+
+
 def test_a_file_of_equivalences_that_is_none_counts_for_nothing(tmp_path):
     for text in ("", "{}", "[1]", '[{"of": "a"}]', "[" * 100_000, '[{"processor": NaN}]'):
         (tmp_path / "equivalent.json").write_text(text)

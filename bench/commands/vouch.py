@@ -167,12 +167,14 @@ def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Chan
         before = json.loads(r.ingredients)
         now = json.loads(as_json(cell.ingredients(r.metric, METRICS[r.metric])))
         for part, ingredients in now.items():
-            of = r.metric if part == "score" else cell.family
-            for name in vouched.changed(before.get(part, {}), ingredients):
-                old, new = before.get(part, {}).get(name), ingredients.get(name)
+            of, made = r.metric if part == "score" else cell.family, before.get(part, {})
+            # Rows made by any code with the same bits are evidence for one another.
+            first = vouched.settled(made)
+            for name in vouched.changed(made, ingredients):
+                old, new = made.get(name), ingredients.get(name)
                 if not (name.startswith(CODE) and isinstance(old, dict) and isinstance(new, dict)):
                     return None
-                found.add((of, cell.dataset, name, code_digest(old), code_digest(new)))
+                found.add((of, cell.dataset, name, first[name], code_digest(new)))
     return found
 
 
