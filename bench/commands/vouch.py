@@ -120,7 +120,7 @@ def vouch(
         )
     wanted = set().union(*(case.changes for case in stored or others))
     found = Evidence()
-    for case in chosen([*stored, *others], within):
+    for case in chosen([*stored, *others], where):
         yield from replayed(case, found, within=within, data=data, device=where)
     if found.parted:
         yield Finding("vouch", False, "other bits: nothing is vouched for")
@@ -178,17 +178,23 @@ def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Chan
     return found
 
 
-def chosen(every: Sequence[Case], within: float) -> list[Case]:
+def chosen(every: Sequence[Case], device: torch.device) -> list[Case]:
     """Return the cases to replay, cheapest first.
 
-    All of `digits`; else one for each data set, line and set of changes, with a trace if
-    there is one.
+    All of `digits`; else one for each data set, line and set of changes: made on a
+    machine like this one and with a trace, if there is one.
     """
     picked: dict[tuple[str, ...], Case] = {}
-    for case in sorted(every, key=lambda case: (not case.trace, case.seconds)):
+    for case in sorted(every, key=lambda case: (unlike(case, device), not case.trace, case.seconds)):
         key = (case.cell.dataset, case.cell.id if case.cell.dataset == ALWAYS else case.rows[0].name)
         picked.setdefault((*key, *sorted(map(str, case.changes))), case)
     return sorted(picked.values(), key=lambda case: case.seconds)
+
+
+def unlike(case: Case, device: torch.device) -> list[str]:
+    """Return in words what differs between this machine and the one that made a case."""
+    first, here = case.rows[0], provenance.machine(device) | {"dtype": "float32"}
+    return [name for column, name in MACHINE.items() if getattr(first, column) not in ("", here[column])]
 
 
 def replayed(
@@ -199,8 +205,7 @@ def replayed(
     An equal replay is added to `found`, and a difference is noted there.
     """
     first = case.rows[0]
-    here = provenance.machine(device) | {"dtype": "float32"}
-    differs = [name for column, name in MACHINE.items() if getattr(first, column) not in ("", here[column])]
+    differs = unlike(case, device)
     if differs:
         yield Finding(
             case.name, None, f"not replayed: it was made with {' and '.join(differs)}, where bits may differ"
