@@ -80,7 +80,8 @@ def stepped(config):
 
 
 def assert_logged(values, loss_d, loss_g, a_real, a_fake):
-    """The log is of both losses and of the means of D(x) and D(G(z))."""
+    """The log is of both losses and the means of D(x) and D(G(z)), without gradients."""
+    assert not any(value.requires_grad for value in values.values())
     torch.testing.assert_close(
         values,
         {

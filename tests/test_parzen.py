@@ -113,6 +113,11 @@ def test_every_sigma_must_be_positive_and_there_must_be_one(sigmas):
         parzen_log_probs(torch.rand(2, 3), torch.rand(2, 3), sigmas)
 
 
+def test_no_gradient_is_taken():
+    x, s = torch.rand(3, 2, requires_grad=True), torch.rand(4, 2, requires_grad=True)
+    assert not parzen_log_prob(x, s, 0.2).requires_grad
+
+
 def test_sigma_comes_from_validation_alone(few):
     from dataclasses import replace
 
