@@ -116,11 +116,12 @@ def numbered(*shape):
     return np.arange(np.prod(shape) * 4, dtype=np.float32).reshape(*shape, 1, 2, 2)
 
 
-def test_the_blue_frame_is_around_the_nearest_under_shifts(laid):
+def test_the_yellow_frame_is_around_the_nearest_and_the_blue_around_the_nearest_under_shifts(laid):
     arrays = shown()
     arrays["shown_shifted_neighbours"] = 1 - arrays["shown_neighbours"]
     samples("x", arrays)
     for i, row in enumerate(laid):
+        assert np.array_equal(row[5].image, arrays["shown_neighbours"][5 * i + 4])
         assert row[6].frame == BLUE
         assert np.array_equal(row[6].image, arrays["shown_shifted_neighbours"][5 * i + 4])
 
