@@ -8,8 +8,8 @@ import sys
 
 import pytest
 from genmodel_bench.cells.cell import ROLES
-from genmodel_bench.storage import digest
-from genmodel_bench.storage.digest import code_digests, source_of
+from genmodel_bench.storage import packages
+from genmodel_bench.storage.code import code_digests, source_of
 
 PLAYED = {"training loop": "loop", "drawing": "draws", "selection": "choice", "scoring": "scores"}
 """Role -> the file of `plain` that is added to its code."""
@@ -122,5 +122,5 @@ def project(tmp_path, monkeypatch):
 
 def forget_code():
     """Clear the caches of code digests, as in another process."""
-    for cached in (code_digests, source_of, digest._followed):
+    for cached in (code_digests, source_of, packages.followed):
         cached.cache_clear()

@@ -8,7 +8,8 @@ from genmodel_bench.cells.cell import ROLES, Cell, changed_options
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS, gan, gsn, references, vae
-from genmodel_bench.storage.digest import code_digests, content_digest
+from genmodel_bench.storage.code import code_digests
+from genmodel_bench.storage.digest import content_digest
 
 CELL = Cell("digits", "abc", "gan-ns", gan.Config(), seed=0, protocol=Protocol(samples=100))
 

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 from genmodel_bench.errors import BenchError
-from genmodel_bench.storage import digest
-from genmodel_bench.storage.digest import code_digests, source_of, walked
+from genmodel_bench.storage import packages
+from genmodel_bench.storage.code import code_digests, source_of
 from genmodel_bench.storage.ingredients import changed_modules, code_digest
+from genmodel_bench.storage.syntax import walked
 
 CODE = '''"""Doc."""
 
@@ -196,7 +197,7 @@ def project(tmp_path, monkeypatch):
             path = folder / f"{module}.py"
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new))
-        for cached in (code_digests, source_of, digest._followed):
+        for cached in (code_digests, source_of, packages.followed):
             cached.cache_clear()
         for name in [m for m in sys.modules if m.startswith("plain")]:
             del sys.modules[name]
@@ -242,7 +243,7 @@ def test_another_function_of_the_same_name_in_another_module_is_another_code(pro
 
 
 def test_a_file_that_moves_changes_nothing(project, tmp_path, monkeypatch):
-    monkeypatch.setattr("genmodel_bench.storage.digest.HOME", ("plain",))
+    monkeypatch.setattr("genmodel_bench.storage.packages.HOME", ("plain",))
     before = project()
     folder = tmp_path / "plain"
     (folder / "parts").mkdir()
@@ -268,7 +269,7 @@ def test_rings_of_imports_have_a_digest(tmp_path, monkeypatch):
     for rate in ("0.5", "0.6", "0.5"):
         for name, text in files.items():
             (tmp_path / f"{name}.py").write_text(text.replace("0.5", rate))
-        for cached in (code_digests, source_of, digest._followed):
+        for cached in (code_digests, source_of, packages.followed):
             cached.cache_clear()
         importlib.invalidate_caches()
         found.append(code_digest(code_digests("ring_a")))
@@ -556,7 +557,7 @@ def test_what_an_imported_name_stands_for_counts(name, tmp_path, monkeypatch):
         for path, text in files.items():
             (tmp_path / path).parent.mkdir(exist_ok=True)
             (tmp_path / path).write_text(text)
-        for cached in (code_digests, source_of, digest._followed):
+        for cached in (code_digests, source_of, packages.followed):
             cached.cache_clear()
         importlib.invalidate_caches()
         return code_digest(code_digests("m"))
@@ -564,4 +565,4 @@ def test_what_an_imported_name_stands_for_counts(name, tmp_path, monkeypatch):
     assert (digest_of(before) != digest_of(after)) == differs
     code_digests.cache_clear()
     source_of.cache_clear()
-    digest._followed.cache_clear()
+    packages.followed.cache_clear()

@@ -31,7 +31,7 @@ from genmodel_bench.execution.checks import checks_of, epochs_of
 from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.storage import sealed
-from genmodel_bench.storage.digest import source_of
+from genmodel_bench.storage.code import source_of
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import checkpoint

@@ -16,7 +16,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from genmodel_bench.storage.digest import code_digests, content_digest
+from genmodel_bench.storage.code import code_digests
+from genmodel_bench.storage.digest import content_digest
 
 Ingredients = dict[str, Any]
 

@@ -21,7 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from genmodel_bench.report.tables.table import Key
 from genmodel_bench.storage.atomic import write_atomically
-from genmodel_bench.storage.digest import content_digest, source_of
+from genmodel_bench.storage.code import source_of
+from genmodel_bench.storage.digest import content_digest
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
 """Widths in inches: of a column of a two-column page, and of both with the gap."""

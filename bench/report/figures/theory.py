@@ -29,7 +29,8 @@ from genmodel_bench.report.figures.figure import (
     figure_at,
 )
 from genmodel_bench.storage.atomic import write_atomically
-from genmodel_bench.storage.digest import code_digests, content_digest
+from genmodel_bench.storage.code import code_digests
+from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import code_digest
 
 MINUS_LOG_4 = -math.log(4)

@@ -1,0 +1,126 @@
+"""Which source code does a result depend on, as a hash?
+
+A module counts with all that it takes from others whose code is followed: an imported
+name counts as what it stands for, through re-exports, so that importing another function
+under the same name is other code.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from genmodel_bench.errors import BenchError
+from genmodel_bench.storage.digest import content_digest, file_digest
+from genmodel_bench.storage.packages import is_ours, spec_of
+from genmodel_bench.storage.syntax import Source, walked
+
+
+@cache
+def code_digests(*modules: str) -> dict[str, str]:
+    """Return a digest of each module and of every followed module it imports, by name.
+
+    The entry "imports", where there is more than one module, is a digest of which module
+    takes what from which. The `__init__` of a package of this project counts only where
+    it is itself imported from, so that a new line in a registry changes no model's
+    digest; that of any other package always counts.
+
+    Raises:
+        BenchError: a module has no source.
+    """
+    found: dict[str, Source] = {}
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = source_of(name)
+            todo += [module for _, _, module in found[name].uses]
+            todo += _packages_of(name)
+    digests = {name: found[name].digest for name in sorted(found)}
+    joined = _Joined(found)
+    return digests | (
+        {"imports": content_digest([joined.deep(name) for name in modules])} if len(found) > 1 else {}
+    )
+
+
+class _Joined:
+    """Digests of modules together with all that they take from others.
+
+    Within a cycle of imports, a module's own digest stands for it.
+    """
+
+    def __init__(self, found: dict[str, Source]) -> None:
+        self.found = found
+        self.known: dict[str, str] = {}
+        self.under_way: list[str] = []
+
+    def deep(self, module: str) -> str:
+        """Return the digest of a module and of what it takes from others."""
+        if module in self.under_way:
+            return f"ring {self.source(module).digest}"
+        if module not in self.known:
+            self.under_way.append(module)
+            source = self.source(module)
+            taken = sorted([name, *self.taken(attribute, other)] for name, attribute, other in source.uses)
+            packages = [self.deep(package) for package in _packages_of(module)]
+            self.under_way.pop()
+            self.known[module] = content_digest(source.digest, taken, packages)
+        return self.known[module]
+
+    def source(self, module: str) -> Source:
+        """Return a module's `Source`; one reached only by re-exports is read here."""
+        return self.found[module] if module in self.found else source_of(module)
+
+    def taken(self, attribute: str, module: str, by: frozenset[tuple[str, str]] = frozenset()) -> list[Any]:
+        """Return what stands for an attribute of a module.
+
+        That is the module's digest and, where it only re-exports the attribute, what that
+        stands for. `by` holds the re-exports followed so far, which may form a cycle.
+        """
+        source = self.source(module)
+        found: list[Any] = [attribute, self.deep(module)]
+        by |= {(attribute, module)}
+        for name, origins in source.bindings:
+            if (name == attribute and name not in source.defined) or attribute == "*":
+                for origin in origins:
+                    ring = origin.module in self.under_way or (origin.attribute, origin.module) in by
+                    there = (
+                        self.taken(origin.attribute, origin.module, by)
+                        if origin.module and not ring
+                        else [origin.attribute]
+                    )
+                    found.append(json.dumps([name, origin.text, *there]))
+        return found
+
+
+def _packages_of(module: str) -> list[str]:
+    """Return the packages that a module lies in and that run with it, but not ours."""
+    parts = module.split(".")
+    if is_ours(module):
+        return []
+    names = [".".join(parts[:i]) for i in range(1, len(parts))]
+    return [name for name in names if (spec := spec_of(name)) and spec.origin and Path(spec.origin).is_file()]
+
+
+@cache
+def source_of(module: str) -> Source:
+    """Return the `Source` of a module, read the first time it is asked for.
+
+    An edit during a run is therefore not taken for the code that ran.
+
+    Raises:
+        BenchError: there is no source file.
+    """
+    spec = None if module == "__main__" else spec_of(module)
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        raise BenchError(
+            f"digest: {module!r} has no source file to hash; "
+            "define models and metrics in a module that can be imported"
+        )
+    path = Path(spec.origin)
+    if path.suffix != ".py":
+        return Source(file_digest(path))
+    package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
+    return walked(path.read_text(encoding="utf-8"), package)
