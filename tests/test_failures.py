@@ -194,8 +194,8 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path):
 def test_a_script_without_a_main_guard_is_told_so_and_leaves_no_rows(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
-        "import sys\nfrom bench import run\n"
-        "run(['mean'], jobs=1, seeds=1, device='cpu', results=sys.argv[1])\n"
+        "import sys\nfrom genmodel_bench import Executor, run\n"
+        "run(['mean'], executor=Executor(jobs=1), seeds=1, device='cpu', results=sys.argv[1])\n"
     )
     done = subprocess.run(
         [sys.executable, script, tmp_path / "r"],
