@@ -6,15 +6,14 @@ torch is imported only inside the commands that compute, so that the others star
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from genmodel_bench.cells.protocol import USUAL
+from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.options import (
     RESULTS,
     Changes,
@@ -311,14 +310,11 @@ def verify(
     Files are hashed again, and rows are compared with them. The exit code is 1 if
     anything is wrong.
     """
-    from genmodel_bench.cli.terminal import print_finding
+    from genmodel_bench.cli.terminal import print_findings
     from genmodel_bench.commands.verify import verify as findings_of
 
-    good = True
-    for finding in findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device):
-        print_finding(finding)
-        good = good and finding.good is not False
-    if not good:
+    found = findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device)
+    if not print_findings(found):
         raise typer.Exit(1)
 
 
@@ -336,14 +332,10 @@ def vouch(
 
     The exit code is 1 if a bit differs or a change of the code is not vouched for.
     """
-    from genmodel_bench.cli.terminal import print_replayed
+    from genmodel_bench.cli.terminal import print_findings
     from genmodel_bench.commands.vouch import vouch as findings_of
 
-    good = True
-    for finding in findings_of(results, evidence=evidence, within=within, data=data, device=device):
-        print_replayed(finding)
-        good = good and finding.good is not False
-    if not good:
+    if not print_findings(findings_of(results, evidence=evidence, within=within, data=data, device=device)):
         raise typer.Exit(1)
 
 
@@ -353,48 +345,6 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     from genmodel_bench.cli.terminal import print_registry
 
     print_registry(kind.value)
-
-
-class Interrupted(BaseException):
-    """Ctrl-C, as an exception that typer does not handle itself."""
-
-
-NOTED: list[int] = []
-"""The signals received.
-
-A library may turn the exception raised inside it into another one, so `main` looks here.
-"""
-
-
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop what runs in the main thread, on Ctrl-C.
-
-    Only the first one counts; later ones are ignored.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    NOTED.append(number)
-    # Some modules catch whatever an optional import raises, and go on: exit here instead.
-    if is_importing(frame):
-        say_interrupted()
-        sys.stdout.flush()
-        os._exit(130)
-    raise Interrupted
-
-
-def is_importing(frame: FrameType | None) -> bool:
-    """Return whether this frame, or one of its callers, imports a module."""
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
-
-
-def say_interrupted() -> None:
-    """Say on stderr that nothing is lost."""
-    typer.echo(
-        "bench: interrupted; what is finished is kept, and the same command goes on from here", err=True
-    )
 
 
 def main() -> None:

@@ -272,17 +272,14 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
         console.print(drawn)
 
 
-def print_finding(finding: Finding) -> None:
-    """Print a finding of `bench verify`."""
-    terminal().print(
-        Text(f"{'good' if finding.good else 'BAD'}: {finding.what}: {finding.text}"), soft_wrap=True
-    )
-
-
-def print_replayed(found: Finding) -> None:
-    """Print a finding of `bench vouch`."""
-    mark = {True: "equal", False: "NO", None: "-"}[found.good]
-    terminal().print(Text(f"{mark}: {found.what}: {found.text}"), soft_wrap=True)
+def print_findings(findings: Iterable[Finding]) -> bool:
+    """Print what `verify` or `vouch` finds; return whether nothing is wrong."""
+    console, good = terminal(), True
+    for finding in findings:
+        mark = {True: "good", False: "BAD", None: "-"}[finding.good]
+        console.print(Text(f"{mark}: {finding.what}: {finding.text}"), soft_wrap=True)
+        good = good and finding.good is not False
+    return good
 
 
 def print_registry(kind: str) -> None:

@@ -10,7 +10,7 @@ from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import sampled
-from genmodel_bench.execution.execute import reusable
+from genmodel_bench.execution.reuse import reusable
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.store import Store

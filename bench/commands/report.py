@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genmodel_bench.cells.recorded import stale_lines
@@ -32,7 +32,7 @@ def stale_under(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Stale
     """Return what names the stale lines among records of a results folder."""
     vouched = read_vouched(results)
 
-    def stale(records: list[Record]) -> list[str]:
+    def stale(records: Sequence[Record]) -> list[str]:
         return stale_lines(records, metrics, vouched)
 
     return stale

@@ -11,8 +11,7 @@ import pandas as pd
 from genmodel_bench.cells.cell import remember_code
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
-from genmodel_bench.cells.recorded import stale_lines
-from genmodel_bench.commands.report import report
+from genmodel_bench.commands.report import report, stale_under
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import keep_test_images, new_mark, unmark
 from genmodel_bench.execution.context import Setup
@@ -91,5 +90,5 @@ def run(
     finally:
         unmark(mark, store)
     report(where, figures=figures, metrics=metrics)
-    listener.ended(stale_lines(store.records(), metrics, read_vouched(where)))
+    listener.ended(stale_under(where, metrics)(store.records()))
     return frame(records)

@@ -228,9 +228,8 @@ def replayed(
     start = time.monotonic()
     with threads(first.threads):
         try:
-            text = (replay_whole if whole else replay_beginning)(
-                case, content.to(device), device, start + within
-            )
+            here = content.to(device)
+            text = replay_whole(case, here, device) if whole else replay_beginning(case, here, start + within)
         except Parted as parted:
             if first.processor:
                 found.parted = True

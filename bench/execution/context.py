@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.store import Store
+from genmodel_bench.training.numerics import numerics
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,8 @@ class Setup:
         device = resolve_device(self.device)
         store = Store(self.results, data.name)
         return Context(data.to(device), store, self.metrics, device, self.rescore, self.run, self.tensorboard)
+
+
+def numerics_of(cell: Cell) -> AbstractContextManager[None]:
+    """Return the context in which a cell is trained, sampled and scored."""
+    return numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul)

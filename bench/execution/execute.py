@@ -13,27 +13,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from genmodel_bench.cells.cell import Cell
-from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError
 from genmodel_bench.execution.artefacts import forget
 from genmodel_bench.execution.checks import checks_of
-from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.context import Context, numerics_of
 from genmodel_bench.execution.draws import draws_of, fit_lock
 from genmodel_bench.execution.measure import subject_of
 from genmodel_bench.execution.messages import News, Notice, Outcome, Tell
+from genmodel_bench.execution.reuse import split
 from genmodel_bench.execution.rows import failure, score_records
 from genmodel_bench.execution.tensorboard import TensorBoardWriter
 from genmodel_bench.execution.visuals import make_visuals, visuals_due
 from genmodel_bench.metrics.base import Metric
-from genmodel_bench.storage import provenance
 from genmodel_bench.storage.atomic import NoRoom
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training.loop import CHECKPOINT_SECONDS
-from genmodel_bench.training.numerics import numerics
 
 
 def complete(
@@ -81,7 +78,7 @@ def illustrate(cell: Cell, context: Context, tell: Tell) -> None:
     try:
         with (
             _ALONE,
-            numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul),
+            numerics_of(cell),
             warnings_told(tell),
         ):
             make_visuals(cell, context.data, context.store, context.device)
@@ -141,7 +138,7 @@ def run_cell(
     """
     with (
         _ALONE,
-        numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul),
+        numerics_of(cell),
         warnings_told(tell),
     ):
         outcome = _run_cell(cell, context, tell, writer)
@@ -245,75 +242,3 @@ def check_code(cell: Cell, metrics: Mapping[str, Metric], keys: Sequence[str]) -
         raise BenchError(
             "run: the code was changed while it ran; what is finished is kept, start the same command again"
         )
-
-
-def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]]:
-    """Return the stored rows of a cell that are up to date, and blanks for the rest.
-
-    A blank is the row of a metric that is missing, without a score.
-    """
-    metrics = context.metrics
-    there = {} if context.rescore else reusable(context.store.records(), cell, metrics)
-    # The same settings may have had another label, as before a change of the defaults:
-    # the rows get today's.
-    kept = [
-        replace(r, options=as_json(cell.options, in_order=True))
-        for name in metrics
-        for r in there.get(name, ())
-    ]
-    blank = blank_record(cell, context.data, context.device)
-    blanks = {
-        name: replace(
-            blank,
-            metric=name,
-            score_key=cell.score_key(name, metric),
-            ingredients=as_json(cell.ingredients(name, metric)),
-        )
-        for name, metric in metrics.items()
-        if name not in there
-    }
-    return kept, blanks
-
-
-def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric]) -> dict[str, list[Record]]:
-    """Return, by metric, the stored rows of `cell` that are up to date.
-
-    A metric is left out if one of its rows failed, is doubted, or is of another recipe.
-    """
-    found: dict[str, list[Record]] = {}
-    for r in records:
-        if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed):
-            found.setdefault(r.metric, []).append(r)
-    recipe, scored = cell.recipe, {name: cell.metric_recipe(name, metric) for name, metric in metrics.items()}
-
-    def good(r: Record) -> bool:
-        done = r.ok or r.status.startswith("n/a")
-        return (
-            done
-            and not r.doubt
-            and (r.cell, r.role) == (cell.id, cell.role)
-            and (r.recipe, r.metric_recipe) == (recipe, scored[r.metric])
-        )
-
-    return {name: found[name] for name in metrics if name in found and all(map(good, found[name]))}
-
-
-def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
-    """Return a record of the cell without a score."""
-    return Record(
-        dataset=cell.dataset,
-        model=cell.model,
-        options=as_json(cell.options, in_order=True),
-        role=cell.role,
-        seed=cell.seed,
-        samples=cell.protocol.samples,
-        draws=cell.protocol.draws,
-        epochs=getattr(cell.config, "epochs", None),
-        checkpoint="" if cell.config.REFERENCE else cell.protocol.checkpoint,
-        model_settings=as_json(cell.settings),
-        dataset_digest=cell.dataset_digest,
-        cell=cell.id,
-        dtype=str(data.train.dtype).removeprefix("torch."),
-        created=provenance.now(),
-        **provenance.machine(device),
-    )

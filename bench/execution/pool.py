@@ -7,24 +7,21 @@ put off until the others are done; its rows are then found in the store.
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
 import torch
-from genmodel_bench.cells.cell import Cell, remember_code
+from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError
 from genmodel_bench.execution.context import Context, Setup
 from genmodel_bench.execution.execute import (
-    check_code,
     complete,
     given_up,
     keys_of,
@@ -36,7 +33,6 @@ from genmodel_bench.execution.messages import (
     Begun,
     Elsewhere,
     Message,
-    News,
     Order,
     Outcome,
     Ready,
@@ -44,8 +40,7 @@ from genmodel_bench.execution.messages import (
     Trouble,
     Waiting,
 )
-from genmodel_bench.models import MODELS
-from genmodel_bench.training.loop import Progress
+from genmodel_bench.execution.worker import work
 
 USUAL_JOBS = 4
 """Most worker processes started by default: each holds a copy of the data set."""
@@ -275,57 +270,3 @@ def system_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
-    """Run the cells that are received through `pipe`, until the parent process ends."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    try:
-        remember_code(MODELS.values(), setup.metrics.values())
-        context = setup.context(setup.source())
-        pipe.send(Ready())
-        while True:
-            order: Order = pipe.recv()
-            check_code(order.cell, setup.metrics, order.keys)
-            outcome = complete(
-                order.cell,
-                context,
-                wait=order.wait,
-                begin=lambda: pipe.send(Begun()),
-                tell=seldom(lambda news: pipe.send(Told((news,)))),
-            )
-            pipe.send(outcome or Elsewhere())
-    except EOFError:
-        return
-    except (BenchError, OSError) as error:
-        pipe.send(Trouble(str(error)))
-
-
-def end_with_parent() -> None:
-    """Wait for the parent process to end, as when it is killed, and end this one.
-
-    Without the parent, nobody would read the worker's messages.
-    """
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def seldom(tell: Callable[[News], None]) -> Callable[[News], None]:
-    """Return a `tell` that limits the rate of news.
-
-    It passes on progress at most twice a second, all other news at once.
-    """
-    last = 0.0
-
-    def told(news: News) -> None:
-        nonlocal last
-        if isinstance(news, Progress):
-            if time.monotonic() - last <= 0.5:
-                return
-            last = time.monotonic()
-        tell(news)
-
-    return told

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.context import Context, numerics_of
 from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.metrics import METRICS
@@ -22,7 +22,6 @@ from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import loop
 from genmodel_bench.training.checkpoint import weights_digest
-from genmodel_bench.training.numerics import numerics
 from genmodel_bench.training.seeding import fit_seed
 from genmodel_bench.training.selection import checked
 
@@ -76,10 +75,8 @@ class Enough(Exception):
     """The part of the training that was asked for has been replayed."""
 
 
-def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) -> str:
+def replay_whole(case: Case, data: Dataset, device: torch.device) -> str:
     """Make a cell again from nothing, in a temporary folder; return what was equal.
-
-    until: not used; a whole replay has no time limit.
 
     Raises:
         Parted: something differs.
@@ -106,7 +103,7 @@ def replay_whole(case: Case, data: Dataset, device: torch.device, until: float) 
     return f"whole: {len(before) - draws or 1} digests of weights, {draws} of draws, {len(case.rows)} values"
 
 
-def replay_beginning(case: Case, data: Dataset, device: torch.device, until: float) -> str:
+def replay_beginning(case: Case, data: Dataset, until: float) -> str:
     """Train a cell for a limited time; return what was equal.
 
     until: the time (of time.monotonic) at which to stop, but not before weights of the
@@ -119,7 +116,7 @@ def replay_beginning(case: Case, data: Dataset, device: torch.device, until: flo
     labels = data.labels["train"] if data.labels else None
     seed = fit_seed(cell.seed, cell.dataset, cell.family)
     try:
-        with numerics(deterministic=cell.protocol.deterministic, precision=cell.protocol.matmul):
+        with numerics_of(cell):
             loop.fit(
                 cell.config,
                 data.train,

@@ -30,11 +30,11 @@ ALONE = "digits"
 So a first run in a clone changes no committed table.
 """
 
-Stale = Callable[[list[Record]], Sequence[str]]
+Stale = Callable[[Sequence[Record]], Sequence[str]]
 """Names those lines of a data set's records that today's code would not make."""
 
 
-def none_stale(records: list[Record]) -> Sequence[str]:
+def none_stale(records: Sequence[Record]) -> Sequence[str]:
     """Return no name, where nobody knows today's code."""
     return ()
 

@@ -1,0 +1,86 @@
+"""Which rows of a cell are stored and up to date, and which are missing?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from genmodel_bench.cells.cell import Cell
+from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.execution.context import Context
+from genmodel_bench.metrics.base import Metric
+from genmodel_bench.storage import provenance
+from genmodel_bench.storage.record import Record, as_json
+
+
+def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]]:
+    """Return the stored rows of a cell that are up to date, and blanks for the rest.
+
+    A blank is the row of a metric that is missing, without a score.
+    """
+    metrics = context.metrics
+    there = {} if context.rescore else reusable(context.store.records(), cell, metrics)
+    # The same settings may have had another label, as before a change of the defaults:
+    # the rows get today's.
+    kept = [
+        replace(r, options=as_json(cell.options, in_order=True))
+        for name in metrics
+        for r in there.get(name, ())
+    ]
+    blank = blank_record(cell, context.data, context.device)
+    blanks = {
+        name: replace(
+            blank,
+            metric=name,
+            score_key=cell.score_key(name, metric),
+            ingredients=as_json(cell.ingredients(name, metric)),
+        )
+        for name, metric in metrics.items()
+        if name not in there
+    }
+    return kept, blanks
+
+
+def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric]) -> dict[str, list[Record]]:
+    """Return, by metric, the stored rows of `cell` that are up to date.
+
+    A metric is left out if one of its rows failed, is doubted, or is of another recipe.
+    """
+    found: dict[str, list[Record]] = {}
+    for r in records:
+        if r.cell == cell.id or (r.line, r.seed) == (cell.line, cell.seed):
+            found.setdefault(r.metric, []).append(r)
+    recipe, scored = cell.recipe, {name: cell.metric_recipe(name, metric) for name, metric in metrics.items()}
+
+    def good(r: Record) -> bool:
+        done = r.ok or r.status.startswith("n/a")
+        return (
+            done
+            and not r.doubt
+            and (r.cell, r.role) == (cell.id, cell.role)
+            and (r.recipe, r.metric_recipe) == (recipe, scored[r.metric])
+        )
+
+    return {name: found[name] for name in metrics if name in found and all(map(good, found[name]))}
+
+
+def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
+    """Return a record of the cell without a score."""
+    return Record(
+        dataset=cell.dataset,
+        model=cell.model,
+        options=as_json(cell.options, in_order=True),
+        role=cell.role,
+        seed=cell.seed,
+        samples=cell.protocol.samples,
+        draws=cell.protocol.draws,
+        epochs=getattr(cell.config, "epochs", None),
+        checkpoint="" if cell.config.REFERENCE else cell.protocol.checkpoint,
+        model_settings=as_json(cell.settings),
+        dataset_digest=cell.dataset_digest,
+        cell=cell.id,
+        dtype=str(data.train.dtype).removeprefix("torch."),
+        created=provenance.now(),
+        **provenance.machine(device),
+    )

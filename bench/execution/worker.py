@@ -1,0 +1,72 @@
+"""What does a worker process do: run cells, report on them, and end with its parent?"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import connection, parent_process
+
+import torch
+from genmodel_bench.cells.cell import remember_code
+from genmodel_bench.errors import BenchError
+from genmodel_bench.execution.context import Setup
+from genmodel_bench.execution.execute import check_code, complete
+from genmodel_bench.execution.messages import Begun, Elsewhere, News, Order, Ready, Told, Trouble
+from genmodel_bench.models import MODELS
+from genmodel_bench.training.loop import Progress
+
+
+def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
+    """Run the cells that are received through `pipe`, until the parent process ends."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    try:
+        remember_code(MODELS.values(), setup.metrics.values())
+        context = setup.context(setup.source())
+        pipe.send(Ready())
+        while True:
+            order: Order = pipe.recv()
+            check_code(order.cell, setup.metrics, order.keys)
+            outcome = complete(
+                order.cell,
+                context,
+                wait=order.wait,
+                begin=lambda: pipe.send(Begun()),
+                tell=seldom(lambda news: pipe.send(Told((news,)))),
+            )
+            pipe.send(outcome or Elsewhere())
+    except EOFError:
+        return
+    except (BenchError, OSError) as error:
+        pipe.send(Trouble(str(error)))
+
+
+def end_with_parent() -> None:
+    """Wait for the parent process to end, as when it is killed, and end this one.
+
+    Without the parent, nobody would read the worker's messages.
+    """
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def seldom(tell: Callable[[News], None]) -> Callable[[News], None]:
+    """Return a `tell` that limits the rate of news.
+
+    It passes on progress at most twice a second, all other news at once.
+    """
+    last = 0.0
+
+    def told(news: News) -> None:
+        nonlocal last
+        if isinstance(news, Progress):
+            if time.monotonic() - last <= 0.5:
+                return
+            last = time.monotonic()
+        tell(news)
+
+    return told
