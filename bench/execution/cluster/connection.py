@@ -159,7 +159,6 @@ def end(refs: list[Any]) -> None:
     """
     for ref in refs:
         ray.cancel(ref, force=False)
-    if refs:
-        ray.wait(refs, num_returns=len(refs), timeout=FAREWELL)
-    for ref in refs:
+    _, left = ray.wait(refs, num_returns=len(refs), timeout=FAREWELL) if refs else ([], [])
+    for ref in left:
         ray.cancel(ref, force=True)
