@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from genmodel_bench.metrics.column import Column
 from torch import Tensor
 
 
@@ -109,6 +110,13 @@ class Metric(Protocol):
     @property
     def min_samples(self) -> int:
         """The fewest samples that can be scored."""
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns of the scores that tables show, by the score's name.
+
+        A `ClassVar` or a property. Other scores are in `runs.csv` and on the page alone.
+        """
 
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Return the scores of `subject` against the real images of `reference`."""

@@ -29,9 +29,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
+from genmodel_bench.metrics.column import Column, Curve
 from genmodel_bench.metrics.distances import nearest
 from torch import Tensor
 from torch.nn.functional import pad
@@ -54,6 +56,36 @@ class Neighbours:
     resamples: int = 200
     min_samples: int = 2
     needs: tuple[type, ...] = ()
+    columns: ClassVar = {
+        "ratio": Column(
+            "NN ratio",
+            "median distance from a sample to its nearest training image over the same for test images; "
+            "near 1 where samples are as far from the training images as unseen ones",
+            table="memorisation",
+            curves={
+                "distance of samples by share": Curve(
+                    "Distances to training images",
+                    "distance to the nearest training image, pixels in [0, 1]",
+                    "share of images",
+                    "The share of samples that lie within a Euclidean distance of their nearest training "
+                    "image; the broad grey line is of held-out test images. A curve left of it is of smooth "
+                    "or copied images, one right of it of images unlike the data.",
+                    swapped=True,
+                    beside=("distance of held-out images by share", "held-out images"),
+                )
+            },
+        ),
+        "exact_copies": Column(
+            "copies %", "samples equal to a training image", table="memorisation", decimals=1, factor=100
+        ),
+        "near_copies": Column(
+            "near copies %",
+            "samples nearer to a training image than 99 % of the test images are; 1 % for unseen images",
+            table="memorisation",
+            decimals=1,
+            factor=100,
+        ),
+    }
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:

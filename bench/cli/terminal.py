@@ -13,14 +13,17 @@ from typing import Any
 
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.commands.check import Verdict
+from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import News, Notice, Outcome, Waiting
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.report.tables.columns import COST, TABLE1, TOTAL, UNCERTAINTY, Column
 from genmodel_bench.report.tables.render import letter, printed
-from genmodel_bench.report.tables.table import table1
+from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import CODE, code_digest
-from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training.loop import Progress as Position
 from genmodel_bench.training.selection import Check
@@ -37,12 +40,6 @@ from rich.progress import (
 )
 from rich.table import Table as Grid
 from rich.text import Text
-
-LEAST = (
-    "MiB", "valid last", "valid best", "epoch", "test n", "published ±", "minutes", "epochs", "copies %",
-    "NN ratio", "draws", "draw ±", "z", "published", "σ", "N", "seeds", "seed ±", "test ±", "total ±",
-)  # fmt: skip
-"""The columns that a narrow terminal leaves out, in this order."""
 
 
 class Display:
@@ -135,7 +132,7 @@ class Display:
 
     def table(self) -> Group:
         """Return the table of the records so far, with its footnotes."""
-        return grid(self.store.records() if self.store else [], self.console.width)
+        return grid(table_of(self.store), self.console.width) if self.store else Group()
 
 
 class Lines(Silent):
@@ -188,25 +185,36 @@ def line(cell: Cell, outcome: Outcome) -> str:
     return f"{title(cell)}: {'; '.join(parts)} [{cost}]"
 
 
-def grid(records: Sequence[Record], width: int) -> Group:
-    """Return Table 1 and its footnotes for a terminal of `width` columns.
+def grid(table: Table, width: int) -> Group:
+    """Return a table and its footnotes for a terminal of `width` columns.
 
-    Numbers are never cut; columns that do not fit are left out.
+    Numbers are never cut; columns that do not fit are left out, the least important
+    first.
     """
-    if not records:
+    if table.numbers.empty:
         return Group()
-    table = table1(records)
-    shown = printed(table, lambda text: text, lambda marks: f" ({marks})")
+    columns = [column for column in table.columns if table.has(column)]
+    shown = printed(table, columns, lambda text: text, lambda marks: f" ({marks})")
     widths = {name: max(len(name), *(len(cell) for cell in shown[name])) for name in shown.columns}
-    for name in LEAST:
+    titles = dict(zip(shown.columns[1:], columns, strict=True))
+    for name in reversed(sorted(titles, key=lambda name: importance(titles[name]))):
         if sum(widths.values()) + 2 * len(widths) > width:  # two spaces to each column
-            widths.pop(name, None)
+            widths.pop(name)
     drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in widths:
         drawn.add_column(Text(name), justify="left" if name == "model" else "right", no_wrap=True)
     for _, row in shown.iterrows():
         drawn.add_row(*(Text(row[name]) for name in widths))
     return Group(drawn, *(Text(f"({letter(i)}) {note}") for i, note in enumerate(table.footnotes)))
+
+
+def importance(column: Column) -> int:
+    """Return the place of a column among those that a terminal shows: scores first."""
+    if column.is_score:
+        return 0 if column.view == TABLE1 else 2
+    if column == TOTAL:
+        return 1
+    return {TABLE1: 3, UNCERTAINTY: 5, COST: 6}.get(column.view, 4)
 
 
 def print_scores(found: dict[str, Any], results: Path) -> None:
@@ -216,14 +224,16 @@ def print_scores(found: dict[str, Any], results: Path) -> None:
         if metric["value"] is None:
             console.print(Text(f"{name}: {metric['status']}"))
             continue
-        notes = [f"{k} {metric[k]:.4g}" for k in ("sigma", "exact_copies", "near_copies") if k in metric]
+        shown = {k: c.title for k, c in columns_of(METRICS[name]).items()} if name in METRICS else {}
+        notes = [f"N = {found['n']}"]
+        notes += [f"{shown.get(k, k)} {metric[k]:.4g}" for k in ("sigma", *shown) if k in metric]
         console.print(
             Text(
                 f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} "
-                f"over {metric['stderr_over']}, N = {found['n']}, {', '.join(notes)}; {metric['status']}"
+                f"over {metric['stderr_over']}, {', '.join(notes)}; {metric['status']}"
             )
         )
-    console.print(grid(Store(results, found["dataset"]).records(), console.width))
+    console.print(grid(table_of(Store(results, found["dataset"])), console.width))
 
 
 def print_preview(cells: Iterable[tuple[Cell, str]]) -> None:
@@ -285,7 +295,6 @@ def print_findings(findings: Iterable[Finding]) -> bool:
 def print_registry(kind: str) -> None:
     """Print each name of a registry, what it is, and its settings if it has some."""
     from genmodel_bench.data.registry import DATASETS
-    from genmodel_bench.metrics import METRICS
     from genmodel_bench.models import MODELS
 
     console = Console()

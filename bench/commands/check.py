@@ -37,6 +37,7 @@ from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.listener import Listener, Silent
 from genmodel_bench.metrics import METRICS
+from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.provenance import resolve_device
@@ -215,9 +216,9 @@ def check(
         else:
             todo.append((records, planned))
     listener = listener or Silent()
-    parzen = {"parzen": METRICS["parzen"]}
+    scored = {HEADLINE[0]: METRICS[HEADLINE[0]]}
     with working_folder(results, scratch=retrain) as folder:
-        context = Context(content.to(where), Store(folder, dataset), parzen, where, rescore=True)
+        context = Context(content.to(where), Store(folder, dataset), scored, where, rescore=True)
         context.store.prepare()
         outcomes = {}
         for cell in (cell for _, planned in todo for cell in planned):
@@ -245,7 +246,7 @@ def read_lines(path: Path) -> list[list[Record]]:
     lines: dict[tuple[str, str, int], list[Record]] = {}
     records = read_records(path)
     for r in believed(records, records[0].dataset if records else "", read_vouched(path.parent.parent)):
-        if r.metric == "parzen" and r.quantity in ("log_likelihood", ""):  # a failure has no quantity
+        if r.metric == HEADLINE[0] and r.quantity in (HEADLINE[1], ""):  # a failure has no quantity
             lines.setdefault(r.line, []).append(r)
     if not lines:
         raise BenchError(f"--baseline: {path} holds no likelihood numbers")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from genmodel_bench.cells.recorded import stale_lines
 from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.report.rebuild import Stale
+from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.report.rebuild import Stale, Today, tabulated
 from genmodel_bench.report.rebuild import report as rebuild
+from genmodel_bench.report.tables.columns import Declared
+from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.store import Store
 
 
 def report(
@@ -25,7 +30,26 @@ def report(
     Rows that today's code would not make as they are bear a note. Raises BadRecords.
     """
     results = Path(results or default_results())
-    return rebuild(results, figures=figures, stale=stale_under(results, metrics))
+    return rebuild(results, figures=figures, today=today(results, metrics))
+
+
+def today(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Today:
+    """Return what today's code says of the records of a results folder."""
+    return Today(stale_under(results, metrics), declared_by(metrics))
+
+
+def table_of(store: Store, metrics: Mapping[str, Metric] = METRICS) -> Table:
+    """Return the table of a data set's records as they are now."""
+    return tabulated(store, store.records(), Today(declared=declared_by(metrics)))[0]
+
+
+def declared_by(metrics: Mapping[str, Metric] = METRICS) -> Declared:
+    """Return how metrics show their scores, in the order of tables."""
+    return {
+        (name, quantity): asdict(column)
+        for name, metric in metrics.items()
+        for quantity, column in columns_of(metric).items()
+    }
 
 
 def stale_under(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Stale:

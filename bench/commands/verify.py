@@ -22,7 +22,7 @@ import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.commands.check import compare
-from genmodel_bench.commands.report import stale_under
+from genmodel_bench.commands.report import today
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
@@ -31,6 +31,7 @@ from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.execution.verify import artefacts, rows
 from genmodel_bench.metrics import METRICS
+from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.report.verify import printed
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import read_vouched
@@ -84,7 +85,7 @@ def verify(
     }
     yield from rows(results, [(r, current.get(r.cell)) for r in records])
     yield from missing_rows(records)
-    yield from printed(results, stale_under(results))
+    yield from printed(results, today(results))
     stale = sorted({r.name for r in records if r.role != "samples" and r.cell not in current})
     if stale:
         yield Finding(
@@ -230,7 +231,7 @@ def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> 
     """
     other = [field for field in MACHINE if getattr(before[0], field) != getattr(now[0], field)]
     where = f"made again where bits may differ ({', '.join(other)})"
-    headlines = [next((r for r in records if r.metric == "parzen"), None) for records in (before, now)]
+    headlines = [next((r for r in records if r.metric == HEADLINE[0]), None) for records in (before, now)]
     if headlines[0] is None or headlines[1] is None:
         return Finding(name, True, f"{where}: no likelihood to compare")
     verdict = compare([replace(headlines[0], seed=None)], [headlines[1]])

@@ -5,10 +5,12 @@ A pure function of the results folder: nothing is trained or scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
+from genmodel_bench.report.examples import Examples, examples_of, keep_examples
 from genmodel_bench.report.figures.charts import charts_of
 from genmodel_bench.report.figures.figure import Figure, sweep
 from genmodel_bench.report.figures.learning import learning_of
@@ -17,10 +19,11 @@ from genmodel_bench.report.figures.pictures import pictures_of
 from genmodel_bench.report.figures.theory import draw as draw_theory
 from genmodel_bench.report.page.compare import comparison
 from genmodel_bench.report.page.page import page
-from genmodel_bench.report.tables.render import to_csv, to_latex, to_markdown
+from genmodel_bench.report.tables.columns import Declared, columns_of
+from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import write_atomically
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import default_results, file_name
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of
 
@@ -39,16 +42,31 @@ def none_stale(records: Sequence[Record]) -> Sequence[str]:
     return ()
 
 
+@dataclass(frozen=True)
+class Today:
+    """What today's code says of records.
+
+    stale: which lines it would not make as they are.
+    declared: how its metrics show their scores.
+    """
+
+    stale: Stale = none_stale
+    declared: Declared = field(default_factory=dict)
+
+
+NOTHING_KNOWN = Today()
+
+
 def report(
-    results: Path | str | None = None, *, figures: bool = True, stale: Stale = none_stale
+    results: Path | str | None = None, *, figures: bool = True, today: Today = NOTHING_KNOWN
 ) -> list[Path]:
     """Rebuild every table and figure under `results`; return the files written.
 
     Without `figures`, only the tables. For each data set the files are
-    `results/<dataset>/table1.{csv,md,tex}`, `results/<dataset>/figures/` and
-    `results/<dataset>/report.html`, a page with all of it. `results/table1.*` is over all
+    `results/<dataset>/table1.{csv,md,tex}`, the views of the table as `VIEW.tex`,
+    `examples.safetensors`, `figures/` and `report.html`, a page with all of it. `results/table1.*` is over all
     data sets but digits, if there are several or the paper's MNIST; beside MNIST stands
-    the paper's other data set, TFD. Lines that are `stale` bear a note.
+    the paper's other data set, TFD. Stale lines bear a note.
 
     Raises:
         BadRecords: stored records, or those of the theory, are damaged.
@@ -57,10 +75,10 @@ def report(
     if not stores_of(results):
         return []
     with FileLock(results / "report.lock"):  # the next report waits, then reads the records
-        return rebuild(results, figures=figures, stale=stale)
+        return rebuild(results, figures=figures, today=today)
 
 
-def rebuild(results: Path, *, figures: bool, stale: Stale = none_stale) -> list[Path]:
+def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> list[Path]:
     """Rebuild every table, and every figure if asked; the caller holds the lock."""
     theory = draw_theory(results) if figures else []
     if figures:
@@ -68,42 +86,61 @@ def rebuild(results: Path, *, figures: bool, stale: Stale = none_stale) -> list[
     written = files_of(theory)
     everything: list[Record] = []
     outdated: set[tuple[str, str]] = set()
+    examples: dict[str, Examples] = {}
     for store in stores_of(results):
         records = store.records()
         everything += records
-        outdated |= {(store.dataset, name) for name in stale(records)}
-        table = table1(records, stale=outdated)
+        outdated |= {(store.dataset, name) for name in today.stale(records)}
+        table, examples[store.dataset] = tabulated(store, records, today, stale=outdated)
         written += write_table(store.folder, table)
+        if records:
+            written += keep_examples(store, records[0].dataset_digest, examples[store.dataset], table.keys)
         if figures and records:
-            written += illustrate(store, records, table, theory)
+            written += illustrate(store, records, table, theory, examples[store.dataset])
         else:  # an existing page shows other rows
             (store.folder / "report.html").unlink(missing_ok=True)
     together = [r for r in everything if r.dataset != ALONE]
     paper = any(r.dataset == "mnist" for r in together)
     if paper or len({r.dataset for r in together}) > 1:
-        written += write_table(results, table1(together, beside=["tfd"] if paper else [], stale=outdated))
+        beside = ["tfd"] if paper else []
+        table = table1(together, beside=beside, stale=outdated, declared=today.declared, examples=examples)
+        written += write_table(results, table)
     return written
 
 
-def illustrate(store: Store, records: Sequence[Record], table: Table, theory: Sequence[Figure]) -> list[Path]:
+def tabulated(
+    store: Store, records: Sequence[Record], today: Today, stale: Collection[tuple[str, str]] = ()
+) -> tuple[Table, Examples]:
+    """Return the table of a data set's records, and the values by image behind it."""
+    examples = examples_of(store, records, columns_of(records, today.declared))
+    known = {store.dataset: examples}
+    return table1(records, stale=stale, declared=today.declared, examples=known), examples
+
+
+def illustrate(
+    store: Store, records: Sequence[Record], table: Table, theory: Sequence[Figure], examples: Examples
+) -> list[Path]:
     """Draw the figures of a data set's records and write its page; return the files."""
-    figures = figures_of(store.folder, records, store.cache)
+    figures = figures_of(store.folder, records, table, store.cache)
     shown = [figure for figure in [*figures, *theory] if not figure.wide]
     path = store.folder / "report.html"
     write_atomically(
-        path, page(store.dataset, table, records, shown, comparison(records, store.cache)).encode()
+        path,
+        page(
+            store.dataset, table, records, shown, comparison(table, records, examples, store.cache)
+        ).encode(),
     )
     return [*files_of(figures), path]
 
 
-def figures_of(folder: Path, records: Sequence[Record], cache: Path) -> list[Figure]:
+def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Path) -> list[Figure]:
     """Draw the figures of a data set's records; return those that there are.
 
     Figures of rows that no longer exist are deleted.
     """
-    lines = lines_of(records)
+    lines = lines_of(records, table.keys)
     place = folder / "figures"
-    figures = [*charts_of(lines, place)]
+    figures = [*charts_of(lines, table.columns, place)]
     for line in lines:
         figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
     sweep(place, figures)
@@ -116,9 +153,12 @@ def files_of(figures: Iterable[Figure]) -> list[Path]:
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:
-    """Write a table as CSV, Markdown and LaTeX; return the files."""
-    written = []
-    for suffix, render in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-        written.append(folder / f"table1.{suffix}")
-        write_atomically(written[-1], render(table).encode())
-    return written
+    """Write a table as CSV and Markdown, and each view of it as LaTeX; return the files."""
+    texts = {"table1.csv": to_csv(table), "table1.md": to_markdown(table)}
+    texts |= {f"{file_name(view)}.tex": to_latex(table, view) for view in printed_views(table)}
+    for old in folder.glob("*.tex"):  # a view that no score names any more
+        if old.name not in texts and LATEX_BEGINS in old.read_text(encoding="utf-8", errors="replace"):
+            old.unlink()
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
+    return [folder / name for name in texts]

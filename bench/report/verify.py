@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genmodel_bench.report.figures.figure import OF, is_as_drawn, texts_of
-from genmodel_bench.report.rebuild import Stale, rebuild
+from genmodel_bench.report.rebuild import Today, rebuild
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import equivalences_path
 from genmodel_bench.storage.store import stores_of
 
 
-def printed(results: Path, stale: Stale) -> Iterator[Finding]:
+def printed(results: Path, today: Today) -> Iterator[Finding]:
     """Yield a finding for each table, figure and page that its records do not give.
 
     The last one counts those that are right. All are made again from the same records and
@@ -36,7 +36,7 @@ def printed(results: Path, stale: Stale) -> Iterator[Finding]:
         if (results / ".cache").is_dir():
             (copy / ".cache").symlink_to((results / ".cache").resolve(), target_is_directory=True)
         drawn = any(results.glob("*/figures/*.png"))
-        expected = [path.relative_to(copy) for path in rebuild(copy, figures=drawn, stale=stale)]
+        expected = [path.relative_to(copy) for path in rebuild(copy, figures=drawn, today=today)]
         figures = [
             path.relative_to(results)
             for place in ("*/figures", "theory")

@@ -45,6 +45,7 @@ class Record:
     weights: the digest of the weights that were sampled, or empty where unknown.
     trace: the digests of the weights after initialising, at each stage's end, after each
         kept epoch, and of each draw, in order; empty where unknown.
+    column: how the score is shown, if its metric says: title, decimals, table, sentence.
     processor: the CPU, and which of its instructions torch uses.
     version, versions: of this package, and of the packages that compute.
     ingredients: all that the value depends on, by part: "fit", "samples", "score".
@@ -83,6 +84,7 @@ class Record:
     valid_last: float | None = None
     metric_settings: str = "{}"
     curves: str = "{}"
+    column: str = "{}"
     model_settings: str = "{}"
     fit_seconds: float | None = None
     sample_seconds: float | None = None
@@ -168,7 +170,7 @@ ROLES = ("model", "samples", "reference")
 """What a row can be about, in the order of the tables."""
 INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
 TEXTS = tuple(f.name for f in FIELDS if f.type == "str")
-OBJECTS = ("options", "metric_settings", "model_settings", "curves", "ingredients", "formerly")
+OBJECTS = ("options", "metric_settings", "model_settings", "curves", "column", "ingredients", "formerly")
 """The columns that hold a JSON object."""
 EMPTY = ("", "{}", "[]", "False")
 """Texts that say nothing, which a seal leaves out.

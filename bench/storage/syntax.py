@@ -3,9 +3,9 @@
 Code is a canonical walk of its syntax tree, type names and non-empty fields, which is the
 same on every Python from 3.11 on. What cannot change a number is left out: comments,
 layout, docstrings, annotations, where an import stands and which name it gets, the texts
-of `raise`, `assert` and warnings, Protocols that only declare, and what reaches a result
-as a value of a Config (`BY_VALUE`). Imports by a computed name
-(`importlib.import_module`) are not followed.
+of `raise`, `assert` and warnings, Protocols that only declare, what reaches a result as a
+value of a Config (`BY_VALUE`), and what a Config or metric says for readers (`SHOWN`).
+Imports by a computed name (`importlib.import_module`) are not followed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ BY_VALUE = ("SETTINGS", "KIND", "ONLY", "INPUTS")
 """Attributes of a Config, a class with `build`, that are not part of its code.
 
 They are ingredients by their value, or no ingredients at all.
+"""
+SHOWN = ("columns", "SOURCES")
+"""Attributes of a Config, or of a metric, that are for readers alone.
+
+A metric is a class with `__call__` and `needs`.
 """
 IGNORED = ("annotation", "returns", "type_comment", "type_params", "ctx", "kind", "simple", "msg", "cause")
 """Fields of syntax nodes that cannot change a number."""
@@ -151,14 +156,7 @@ class _Walk:
             ):
                 return ["Expr", self.without_texts(call)]
             case ast.ClassDef():
-                is_config = any(
-                    isinstance(part, ast.FunctionDef) and part.name == "build" for part in node.body
-                )
-                return [
-                    "ClassDef",
-                    *self.fields(node, skip="body"),
-                    ["body", self.class_body(node.body, is_config=is_config)],
-                ]
+                return ["ClassDef", *self.fields(node, skip="body"), ["body", self.class_body(node.body)]]
             case ast.AnnAssign(value=ast.expr() as value):
                 return ["Assign", ["targets", [self.node(node.target)]], ["value", self.node(value)]]
             case ast.Import() | ast.ImportFrom():
@@ -204,11 +202,14 @@ class _Walk:
         """Return the canonical forms of the statements that count."""
         return [self.node(node) for node in statements if self.counts(node)]
 
-    def class_body(self, statements: list[ast.stmt], *, is_config: bool) -> list[Any]:
+    def class_body(self, statements: list[ast.stmt]) -> list[Any]:
         """Return what counts in a class body, fields without a value included."""
-        found = []
+        members, found = {_member(node) for node in statements}, []
+        left_out = (
+            (*BY_VALUE, *SHOWN) if "build" in members else SHOWN if {"__call__", "needs"} <= members else ()
+        )
         for node in statements:
-            if is_config and _is_by_value(node):
+            if _member(node) in left_out:
                 continue
             if isinstance(node, ast.AnnAssign):
                 inner = {
@@ -359,13 +360,11 @@ def _last(node: ast.Name | ast.Attribute) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr
 
 
-def _is_by_value(node: ast.stmt) -> bool:
-    """Return whether a statement of a Config assigns a name in `BY_VALUE`."""
-    targets = (
-        [node.target]
-        if isinstance(node, ast.AnnAssign)
-        else node.targets
-        if isinstance(node, ast.Assign)
-        else []
-    )
-    return len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id in BY_VALUE
+def _member(node: ast.stmt) -> str:
+    """Return the name that a statement of a class body defines, or ""."""
+    match node:
+        case ast.FunctionDef(name=name):
+            return name
+        case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+            return name
+    return ""

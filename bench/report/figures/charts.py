@@ -1,4 +1,4 @@
-"""Which curves are drawn of all rows: Parzen by σ and N, validation, distances?
+"""Which curves are drawn of all rows: those that metrics declare, and validation?
 
 They are drawn from the records alone, each for one column of a page and, with '-wide' in
 its name, for two.
@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from genmodel_bench.report.figures.figure import (
     BLACK,
     COLOURS,
@@ -25,7 +24,9 @@ from genmodel_bench.report.figures.figure import (
     name_curves,
 )
 from genmodel_bench.report.figures.lines import Line
+from genmodel_bench.report.tables.columns import Column
 from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.names import file_name
 
 Curve = Mapping[float, float]
 Curves = Mapping[Line, Curve]
@@ -37,75 +38,81 @@ REFERENCES = {
     "mean": ("#888888", ":"),
 }
 """Colour and dashes of the reference rows: real data are the solid black line."""
-HELD_OUT = "distance of held-out images by share"
 DASHES = ("-", "--", "-.", ":")
+CHECKS = "validation by epoch"
+"""The curve of every score of a model that trains: its validation checks."""
 
 
-def charts_of(lines: Sequence[Line], folder: Path) -> Iterator[Figure]:
+def charts_of(lines: Sequence[Line], columns: Sequence[Column], folder: Path) -> Iterator[Figure]:
     """Yield the charts of all lines of a data set, for one column and for two."""
-    charts: tuple[tuple[str, Section, Callable[[Curves, float], Drawn]], ...] = (
-        ("sigma on validation", "curves", against_sigma),
-        ("samples", "curves", against_samples),
-        ("validation by epoch", "learning", validation),
-        ("distance of samples by share", "distances", distances),
-    )
-    for name, section, draw in charts:
-        metric = "neighbours" if section == "distances" else "parzen"
-        curves = {line: curve for line in lines if (curve := line.curve(name, metric))}
-        if curves:
-            held_out = [line.curve(HELD_OUT, metric) for line in curves]
-            drawn_of = [[line.name, line.key[0], list(curve.items())] for line, curve in curves.items()]
-            of = content_digest(name, drawn_of, [list(curve.items()) for curve in held_out])
-            file = draw.__name__.replace("_", "-")
-            for suffix, width in (("", ONE_COLUMN), ("-wide", TWO_COLUMNS)):
-                found = figure_at(folder / f"{file}{suffix}.png", section, of, partial(draw, curves, width))
-                yield from [replace(found, wide=width > ONE_COLUMN)] if found else []
+    checks = {line: curve for line in lines if (curve := line.curve(CHECKS))}
+    yield from chart_at(folder, "validation", "learning", checks, {}, validation)
+    for column in (c for c in columns if c.of and c.is_score):
+        for name, said in column.curves.items():
+            curves = {line: curve for line in lines if (curve := line.curve(name, column.of))}
+            other = (said["beside"] or [""])[0]
+            beside = next((c for line in curves if (c := line.curve(other, column.of))), {})
+            file = f"curve-{file_name(f'{column.of[0]} {name}').replace('_', '-')}"
+            draw = partial(chart, said, beside, column.better)
+            yield from chart_at(folder, file, "curves", curves, beside, draw)
 
 
-def against_sigma(curves: Curves, width: float) -> Drawn:
-    """Return the chart of validation log-likelihood against σ, from which σ is chosen."""
-    best = [max(curve.values()) for curve in curves.values()]
+def chart_at(
+    folder: Path,
+    file: str,
+    section: Section,
+    curves: Curves,
+    beside: Curve,
+    draw: Callable[[Curves, float], Drawn],
+) -> Iterator[Figure]:
+    """Yield a chart of curves, if there are any, for one column and for two."""
+    if not curves:
+        return
+    drawn_of = [[line.name, line.key[0], list(curve.items())] for line, curve in curves.items()]
+    of = content_digest(file, drawn_of, list(beside.items()))
+    for suffix, width in (("", ONE_COLUMN), ("-wide", TWO_COLUMNS)):
+        found = figure_at(folder / f"{file}{suffix}.png", section, of, partial(draw, curves, width))
+        yield from [replace(found, wide=width > ONE_COLUMN)] if found else []
+
+
+def chart(said: Mapping[str, Any], beside: Curve, better: str, curves: Curves, width: float) -> Drawn:
+    """Return the chart of a curve that a metric declares (`metrics/column.py: Curve`)."""
     canvas, axes = axes_of(width)
-    plot(axes, curves, marker=".")
-    # A small σ costs thousands of nats: rows can be told apart only near the top.
-    spread = max(best) - min(best) or 1.0
-    axes.set(
-        xscale="log",
-        xlabel="σ",
-        ylabel="nats, validation images",
-        ylim=(min(best) - 0.5 * spread, max(best) + 0.1 * spread),
-    )
-    plain_ticks(axes, (0.1, 0.2, 0.3, 0.5, 1.0))
+    swapped = bool(said["swapped"])
+    turned = {line: turn(curve) if swapped else curve for line, curve in curves.items()}
+    plot(axes, turned, marker="" if swapped else ".")
+    if beside:
+        shown = turn(beside) if swapped else beside
+        look = {"color": BLACK, "linewidth": 2.4, "alpha": 0.35, "label": said["beside"][1]}
+        axes.plot(list(shown), list(shown.values()), **look)
+    axes.set(xlabel=said["x"], ylabel=said["y"])
+    cut = ""
+    if swapped:
+        axes.set(xlim=(0, None), ylim=(0, 1))
+    elif better == "higher":
+        # Rows can be told apart only near the top: bad settings cost thousands of nats.
+        best = [max(curve.values()) for curve in curves.values()]
+        least = min(min(curve.values()) for curve in curves.values())
+        spread = max(best) - min(best) or 1.0
+        low = min(best) - 0.5 * spread
+        cut = " Cut off below." if least < low else ""
+        axes.set(ylim=(low, max(best) + 0.1 * spread) if cut else (None, None))
+    if said["log_x"]:
+        axes.set(xscale="log")
+        plain_ticks(axes, sorted({x for curve in curves.values() for x in curve}))
     legend(canvas, width)
-    highest = "; ".join(
-        f"{line.name} at σ = {max(curve, key=curve.__getitem__):.3g}" for line, curve in curves.items()
-    )
+    found = "; ".join(f"{line.name} {ends(curve)}" for line, curve in curves.items())
     return Drawn(
         canvas,
-        "Parzen against σ",
-        "Mean log-likelihood of validation images against the bandwidth, in the mean over draws, folds and "
-        f"seeds; each of these takes the σ where its own is highest.{real_data(curves)} Cut off below.",
-        f"Curves of nats against σ, one for each row, highest: {highest}",
+        said["title"],
+        f"{said['says']}{real_data(curves)}{cut}",
+        f"Curves of {said['y']} against {said['x']}, one for each row: {found}",
     )
 
 
-def against_samples(curves: Curves, width: float) -> Drawn:
-    """Return the chart of test log-likelihood against the number of samples."""
-    canvas, axes = axes_of(width)
-    plot(axes, curves, marker=".")
-    axes.set(xscale="log", xlabel="N, samples", ylabel="nats, test images")
-    sizes = sorted({n for curve in curves.values() for n in curve})
-    plain_ticks(axes, sizes)
-    legend(canvas, width)
-    gained = "; ".join(f"{line.name} {ends(curve)}" for line, curve in curves.items())
-    return Drawn(
-        canvas,
-        "Parzen against N",
-        "Mean log-likelihood of the test images against the number of samples, σ chosen anew for each: rows "
-        f"of one N alone compare.{real_data(curves)} Where a finite set of images has been drawn whole, its "
-        "curve stays level.",
-        f"Curves of nats against the number of samples, from {sizes[0]:g} to {sizes[-1]:g}: {gained}",
-    )
+def turn(curve: Curve) -> Curve:
+    """Return a curve with its settings as values."""
+    return {value: setting for setting, value in curve.items()}
 
 
 def validation(curves: Curves, width: float) -> Drawn:
@@ -132,49 +139,10 @@ def validation(curves: Curves, width: float) -> Drawn:
     )
 
 
-def distances(curves: Curves, width: float) -> Drawn:
-    """Return the chart of distances to the nearest training image.
-
-    It shows the share of samples within each distance, beside that of held-out images.
-    """
-    held_out = next(iter(curves)).curve(HELD_OUT, "neighbours")
-    canvas, axes = axes_of(width)
-    plot(
-        axes, {line: {distance: share for share, distance in curve.items()} for line, curve in curves.items()}
-    )
-    axes.plot(
-        list(held_out.values()),
-        list(held_out),
-        color=BLACK,
-        linewidth=2.4,
-        alpha=0.35,
-        label="held-out images",
-    )
-    axes.set(
-        xlabel="distance to the nearest training image", ylabel="share of images", ylim=(0, 1), xlim=(0, None)
-    )
-    legend(canvas, width)
-    halves = "; ".join(f"{line.name} {half(curve):.2f}" for line, curve in curves.items())
-    return Drawn(
-        canvas,
-        "Distances to training images",
-        "The share of samples that lie within a distance (Euclidean, pixels in [0, 1]) of their nearest "
-        "training image; the broad grey line is of held-out test images. A curve left of it is of smooth or "
-        "copied images, one right of it of images unlike the data.",
-        "Rising curves, one for each row; medians: "
-        f"{f'held-out images {half(held_out):.2f}; ' if held_out else ''}{halves}",
-    )
-
-
 def ends(curve: Curve) -> str:
     """Return the first and last value of a curve as text, 'from … to …'."""
     values = list(curve.values())
-    return f"from {values[0]:.0f} to {values[-1]:.0f}"
-
-
-def half(curve: Curve) -> float:
-    """Return the median distance of images, from {share: distance}."""
-    return float(np.interp(0.5, list(curve), list(curve.values())))
+    return f"from {values[0]:.3g} to {values[-1]:.3g}"
 
 
 def real_data(curves: Curves) -> str:
@@ -234,7 +202,7 @@ def plain_ticks(axes: Any, values: Sequence[float]) -> None:
         if not shown or value >= 1.5 * shown[-1]:
             shown.append(value)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(shown, [f"{value:,g}" for value in shown])
+    axes.set_xticks(shown, [f"{value:,g}" if value >= 1 else f"{value:.2g}" for value in shown])
 
 
 def legend(canvas: Any, width: float) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from genmodel_bench.report.tables.table import Key
+from genmodel_bench.report.tables.columns import Key
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.code import source_of
 from genmodel_bench.storage.digest import content_digest
@@ -60,7 +60,7 @@ RC: Any = {
     "pdf.fonttype": 42,  # TrueType: embedded, and accepted by publishers
 }
 
-Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves", "distances", "theory"]
+Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves", "theory"]
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ PANELS = (("loss_d", "loss_g"), ("d_real", "d_fake"), ("first", "last"))
 
 def learning_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
     """Yield the learning curves of a line's lowest seed, drawn now or found on disk."""
-    for r in (r for r in line.likelihoods[:1] if r.role == "model"):
+    for r in (r for r in line.sampled[:1] if r.role == "model"):
         _, about = visuals_of(r, cache) or (None, {})
         history = about.get("history")
         path = folder / f"learning-{line.file_name}.png"
@@ -78,7 +78,7 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
         axes[-1].set(
             xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}", ylabel="nats, validation"
         )
-    over_seeds = f", in the mean over {len(line.likelihoods)} seeds" if len(line.likelihoods) > 1 else ""
+    over_seeds = f", in the mean over {len(line.sampled)} seeds" if len(line.sampled) > 1 else ""
     last = {name: row[name] for row in history for name in row if name not in ("stage", "epoch")}
     ends = ", ".join(f"{NAMES.get(name, name)} {value:.3g}" for name, value in last.items())
     return Drawn(
@@ -91,7 +91,7 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
             if any("d_real" in names for names in panels)
             else ""
         )
-        + (f", of seed {line.records[0].seed}" if len(line.likelihoods) > 1 else "")
+        + (f", of seed {line.records[0].seed}" if len(line.sampled) > 1 else "")
         + "."
         + (f" On the right, Parzen with 1,000 samples on validation images{over_seeds}." if checks else ""),
         f"Learning curves of {line.name}; at the end: {ends}",

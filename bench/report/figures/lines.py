@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.tables.table import Key, in_order_of
+from genmodel_bench.report.tables.columns import Key, Quantity
 from genmodel_bench.storage.arrays import Arrays, kept_arrays
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record
@@ -41,26 +41,22 @@ class Line:
         name = f"{model} {variant}".strip() + ("" if n == 10_000 else f" N={n}")
         return file_name(f"given {name}" if role == "samples" else name)
 
-    def rows(self, metric: str, quantity: str) -> list[Record]:
-        """Return the rows of a quantity that have a value, one for each seed."""
-        return [r for r in self.records if (r.metric, r.quantity) == (metric, quantity) and r.ok]
+    def of(self, quantity: Quantity) -> list[Record]:
+        """Return the rows of a score that have a value, one for each seed."""
+        return [r for r in self.records if (r.metric, r.quantity) == quantity and r.ok]
 
     @property
-    def likelihoods(self) -> list[Record]:
-        """Return the headline rows of the Parzen estimate, one for each seed."""
-        return self.rows("parzen", "log_likelihood")
+    def sampled(self) -> list[Record]:
+        """Return a scored row of each seed, whatever the score."""
+        return list({r.seed: r for r in reversed(self.records) if r.ok}.values())[::-1]
 
-    @property
-    def neighbours(self) -> list[Record]:
-        """Return the headline rows of distances to training images, one per seed."""
-        return self.rows("neighbours", "ratio")
+    def curve(self, name: str, quantity: Quantity | None = None) -> dict[float, float]:
+        """Return a curve of a score, {setting: value}, the mean over seeds.
 
-    def curve(self, name: str, metric: str = "parzen") -> dict[float, float]:
-        """Return a curve of the headline rows, {setting: value}, the mean over seeds.
-
-        Only settings that all seeds have are in it.
+        Only settings that all seeds have are in it. Without a score: one that every score
+        of a row has, as the validation checks.
         """
-        rows = self.likelihoods if metric == "parzen" else self.neighbours
+        rows = self.sampled if quantity is None else self.of(quantity)
         curves = [json.loads(r.curves).get(name, {}) for r in rows]
         shared = [
             setting for setting in (curves[0] if curves else {}) if all(setting in curve for curve in curves)
@@ -72,19 +68,13 @@ class Line:
         )
 
 
-def lines_of(records: Sequence[Record]) -> list[Line]:
+def lines_of(records: Sequence[Record], order: Sequence[Key]) -> list[Line]:
     """Return the lines of one data set's trusted records, in the order of its table."""
     found: dict[Key, list[Record]] = {}
     for r in sure(records):
         found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
     by_seed = {key: tuple(sorted(rows, key=lambda r: r.seed or 0)) for key, rows in found.items()}
-    return [Line(key, by_seed[key]) for key in in_order_of(records) if key in by_seed]
-
-
-def scores_of(record: Record, cache: Path) -> Arrays | None:
-    """Return the arrays behind the scores of a record's metric, or None."""
-    found = kept_arrays(cache / "scores" / f"{record.score_key}.safetensors", record.score_key)
-    return found and found[0]
+    return [Line(key, by_seed[key]) for key in order if key in by_seed]
 
 
 def visuals_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:

@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from genmodel_bench.report.examples import scores_of
 from genmodel_bench.report.figures.figure import (
     BLUE,
+    OF,
     ONE_COLUMN,
     TWO_COLUMNS,
     Drawn,
     Figure,
     Section,
     figure_at,
+    texts_of,
 )
-from genmodel_bench.report.figures.lines import Line, scores_of, visuals_of
+from genmodel_bench.report.figures.lines import Line, visuals_of
 from genmodel_bench.report.figures.mosaic import Tile, draw_tiles
 from genmodel_bench.storage.arrays import Arrays, digest_of
 from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.record import Record
 
 ROWS, COLUMNS = 4, 5
 YELLOW = "#FFC800"
@@ -49,10 +53,9 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         )
         yield from [found] if found else []
 
-    for scored in line.neighbours[:1]:
-        arrays = scores_of(scored, cache)
+    for scored, arrays in shown_of(line, cache, folder / f"samples-{line.file_name}.png"):
         yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
-    for sampled in (r for r in line.likelihoods[:1] if r.role == "model"):
+    for sampled in (r for r in line.sampled[:1] if r.role == "model"):
         visuals, about = visuals_of(sampled, cache) or ({}, {})
         of, content = (
             content_digest(sampled.cell, sampled.weights, sampled.recipe),
@@ -70,6 +73,24 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         yield from at(
             "film", of, partial(film, line.name, visuals, about) if "film" in visuals else None, content
         )
+
+
+def shown_of(line: Line, cache: Path, path: Path) -> Iterator[tuple[Record, Arrays]]:
+    """Yield the row of the lowest seed whose metric keeps samples to show, with its arrays.
+
+    Where none is at hand, the row from which the picture at `path` was drawn, if it is
+    there, without arrays.
+    """
+    lowest = [r for r in line.records if r.ok and r.seed == line.records[0].seed]
+    rows = {r.score_key: r for r in reversed(lowest)}
+    for r in rows.values():
+        arrays = scores_of(r, cache)
+        if "shown_samples" in arrays:
+            yield r, arrays
+            return
+    drawn_of = texts_of(path).get(OF, "")
+    if drawn_of in rows:
+        yield rows[drawn_of], {}
 
 
 def samples(name: str, arrays: Arrays) -> Drawn:

@@ -1,28 +1,25 @@
-"""By how much, and on which test images, does one row explain the data better?
+"""Which rows can a reader compare on the page, and on which test images do they differ?
 
-Two rows were scored on the same test images, so their difference is paired: image by
-image, d_i = log p_A(x_i) − log p_B(x_i) in nats. Its mean has the standard error sd(d) /
-√n with ddof 1, far smaller than the errors of both rows would suggest. Where the data set
-has folds, d is the mean of each fold, and n the number of folds. This error is over test
-images alone: it lacks the spread over training runs.
-
-Here the arrays are gathered and the images chosen. The differences between the two rows
-that a reader picks are computed by the page's script.
+Every pair is compared as `report/compare.py` does, here; the page's script only looks it
+up. Where the values by test image are at hand, it also shows how they differ, and the
+images that the one and the other row explain best.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.figures.lines import lines_of, scores_of
-from genmodel_bench.report.tables.table import Key
+from genmodel_bench.report.compare import Difference, Standing, difference
+from genmodel_bench.report.examples import Examples
+from genmodel_bench.report.tables.columns import Column, Key
+from genmodel_bench.report.tables.table import Table, standing_of
 from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import sure
@@ -44,63 +41,76 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What each row says of each test image, and the images worth looking at.
+    """All pairs of rows, what each row gives to each test image, and images to look at.
 
-    log_probs: nats of each test image, (n,) float32, the mean over training seeds.
-    folds: the fold of each test image, (n,) from 0, or None.
+    column: the score that is compared.
+    rows: name by row; pairs: their differences, in the order of `combinations`.
+    by_image: values of test images, (n,) float32, of those rows where they are at hand.
     shown: how many images are shown for each of two rows.
     images: the numbers of the test images in `sprite`, in order.
-    sprite: a PNG of these images.
+    sprite: a PNG of these images, empty if they are not at hand.
     columns: how many images are in a row of it.
     size: (h, w) of each.
     """
 
-    log_probs: dict[Key, NDArray[np.float32]]
-    folds: NDArray[np.int64] | None
-    shown: int
-    images: list[int]
-    sprite: bytes
-    columns: int
-    size: tuple[int, int]
+    column: Column
+    rows: dict[Key, str]
+    pairs: list[Difference]
+    by_image: dict[Key, NDArray[np.float32]]
+    shown: int = 0
+    images: Sequence[int] = ()
+    sprite: bytes = b""
+    columns: int = 1
+    size: tuple[int, int] = (1, 1)
 
 
-def comparison(records: Sequence[Record], cache: Path) -> Comparison | None:
-    """Return what can be compared of one data set, from the arrays under `cache`.
+def comparison(table: Table, records: Sequence[Record], examples: Examples, cache: Path) -> Comparison | None:
+    """Return what can be compared of one data set; None of fewer than two rows.
 
-    None where fewer than two rows, or no images, are at hand.
+    The score is the first one whose better direction is known.
     """
-    digests = {r.dataset_digest for r in sure(records)}
-    if len(digests) != 1:
+    column = next((c for c in table.columns if c.directed and table.has(c)), None)
+    if column is None or column.of is None:
         return None
-    digest = digests.pop()
+    rows: dict[Key, list[Record]] = {}
+    for r in sure(records):
+        rows.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
+    names = [of[0].name for of in rows.values()]
+    found: dict[Key, Standing] = {}
+    for key in (key for key in table.keys if key in rows):
+        name = rows[key][0].name
+        name += f", N = {key[3]:,}" if names.count(name) > 1 else ""
+        known = standing_of(name, key, rows[key], column, examples)
+        found |= {key: known} if known else {}
+    if len(found) < 2:
+        return None
+    pairs = [
+        difference(a, b, unit=column.unit, better=column.better) for a, b in combinations(found.values(), 2)
+    ]
+    by_image = {key: x for key in found if (x := examples.by_image.get((column.of, key))) is not None}
+    plain = Comparison(column, {key: row.name for key, row in found.items()}, pairs, by_image)
+    digests = {r.dataset_digest for r in sure(records)}
+    digest = digests.pop() if len(digests) == 1 else ""
     arrays, _ = kept_arrays(cache / "images" / f"{digest}.safetensors", digest) or ({}, {})
     test = arrays.get("test", np.zeros(0))
-    log_probs = {key: x for key, x in row_means(records, cache).items() if len(x) == len(test)}
-    if len(log_probs) < 2 or test.ndim != 4:
-        return None
-    folds = np.unique(arrays["fold"], return_inverse=True)[1].astype(np.int64) if "fold" in arrays else None
+    values = [x for x in by_image.values() if len(x) == len(test)]
+    if len(values) < max(2, len(by_image)) or test.ndim != 4:
+        return plain
     for shown in SHOWN:
-        images = worth_seeing(list(log_probs.values()), shown)
+        images = worth_seeing(values, shown)
         tiles = pixels(test, images)
         columns = max(1, math.ceil(math.sqrt(len(tiles))))
         sprite = mosaic(tiles, columns) if len(tiles) else b""
         if len(sprite) <= BUDGET:
             break
-    return Comparison(log_probs, folds, shown, images, sprite, columns, (tiles.shape[1], tiles.shape[2]))
-
-
-def row_means(records: Iterable[Record], cache: Path) -> dict[Key, NDArray[np.float32]]:
-    """Return log p of the test images, the mean over seeds, of each row.
-
-    Rows are left out where the arrays of any seed are not at hand.
-    """
-    means: dict[Key, NDArray[np.float32]] = {}
-    for line in lines_of(list(records)):
-        arrays = [(scores_of(r, cache) or {}).get("log_prob") for r in line.likelihoods]
-        seeds = [x for x in arrays if x is not None and x.ndim == 1 and np.isfinite(x).all()]
-        if seeds and len(seeds) == len(arrays) and len({len(x) for x in seeds}) == 1:
-            means[line.key] = np.stack(seeds).mean(0, dtype=np.float64).astype(np.float32)
-    return means
+    return replace(
+        plain,
+        shown=shown,
+        images=images,
+        sprite=sprite,
+        columns=columns,
+        size=(tiles.shape[1], tiles.shape[2]),
+    )
 
 
 def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[int]:

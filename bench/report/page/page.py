@@ -21,8 +21,9 @@ from typing import Any
 from genmodel_bench.report.figures.figure import Figure, Section
 from genmodel_bench.report.page.compare import Comparison
 from genmodel_bench.report.page.details import Block, blocks
-from genmodel_bench.report.tables.render import HEADLINE, LEDGER, LEGEND, letter, marks_of, printed
-from genmodel_bench.report.tables.table import COLUMNS, Key, Table
+from genmodel_bench.report.tables.columns import Column, Key, view_title
+from genmodel_bench.report.tables.render import DIRECTIONS, MARK, MARKED, legend, letter, marks_of, printed
+from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.record import Record
 
 GROUPS = {"model": "models", "samples": "users’ samples", "reference": "reference rows"}
@@ -32,30 +33,15 @@ SECTIONS: dict[Section, str] = {
     "arithmetic": "Arithmetic on codes",
     "film": "The course of training",
     "learning": "Learning curves",
-    "curves": "Parzen against σ and N",
-    "distances": "Distances to training images",
+    "curves": "Curves behind the scores",
     "theory": "Theory",
 }
 """The sections of figures, in order, with their headings."""
-NARROW = ("nats", "total ±", "published", "z", "NN ratio")
-"""The columns that a narrow screen shows at first."""
 ENLARGED = 1.4
 """How much larger than on paper a figure is shown, if its file gives its size.
 
 Its font of 7 points then has the size of the text around it.
 """
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table.
-
-    `kind` is "main", "wide" (at first hidden on narrow screens) or "ledger" (at first
-    hidden on all).
-    """
-
-    title: str
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -124,6 +110,8 @@ def page(
         "css": Markup(css),  # our own files, not a user's text
         "js": Markup(js),
         "columns": columns_of(table),
+        "sorted": next((i for i, c in enumerate(columns_of(table)) if c.directed), None),
+        "views": [(view, view_title(view)) for view in table.views],
         "rows": rows,
         "groups": GROUPS,
         "sections": [
@@ -133,7 +121,7 @@ def page(
         "comparison": compared and embeddable(compared, rows),
         "sprite": base64.b64encode(compared.sprite).decode() if compared else "",
         "remarks": table.remarks,
-        "legend": [(term, f"{text}.") for term, text in LEGEND],
+        "legend": [(term, f"{text}.") for term, text in legend_of(table)],
         "footnotes": [(letter(i), without(dataset, note)) for i, note in enumerate(table.footnotes)],
         "created": max((r.created for r in records), default=""),
     }
@@ -165,24 +153,25 @@ def policy(css: str, js: str) -> str:
 
 
 def columns_of(table: Table) -> list[Column]:
-    """Return the columns that are not empty, those of Table 1 first."""
-    there = set(printed(table, str, str).columns)
-    kinds = {name: "main" if name in NARROW else "wide" for name in HEADLINE} | {
-        name: "ledger" for name in LEDGER if name not in HEADLINE
-    }
-    assert kinds.keys() == COLUMNS.keys(), "a column that would be left out"
-    return [Column(name, kind) for name, kind in kinds.items() if name in there]
+    """Return the columns that are not empty, in order."""
+    return [column for column in table.columns if table.has(column)]
+
+
+def legend_of(table: Table) -> list[tuple[str, str]]:
+    """Return the terms of the whole table and what each means."""
+    found = [*legend(table, columns_of(table)), ("↑ ↓", DIRECTIONS)]
+    return [*found, (MARK, MARKED.removeprefix(f"{MARK} "))] if table.marks else found
 
 
 def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Sequence[Picture]) -> list[Row]:
     """Return the rows in the order of the table."""
     columns = columns_of(table)
-    text = printed(table, str, lambda mark: "")
+    text = printed(table, columns, str, lambda mark: "")
     keys: list[Key] = list(table.numbers.index)
     rows: list[Row] = []
     for i, key in enumerate(keys):
         values = table.numbers[dataset].iloc[i]
-        cells = [Cell(text[c.title].iloc[i], sortable(values[c.title]), c) for c in columns]
+        cells = [Cell(text.iloc[i, 1 + j], sortable(values[c.title]), c) for j, c in enumerate(columns)]
         own = [r for r in records if (r.role, r.model, r.variant, r.samples) == key]
         notes = [without(dataset, note) for note in table.notes.get(key, [])]
         first = not rows or rows[-1].key[0] != key[0]
@@ -231,34 +220,34 @@ def embedded(figures: Sequence[Figure]) -> list[Picture]:
 
 
 def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return a comparison as JSON can hold it, its rows in the order of the table.
+    """Return a comparison as JSON can hold it.
 
-    log p is base64 of little-endian float32.
+    Values by image are base64 of little-endian float32.
     """
-    from scipy.special import stdtrit
-
-    names = [row.name for row in rows]
+    ids = {row.key: row.id for row in rows}
     h, w = compared.size
-    n = (
-        len(next(iter(compared.log_probs.values())))
-        if compared.folds is None
-        else int(compared.folds.max()) + 1
-    )
+
+    def entry(key: Key, name: str) -> dict[str, Any]:
+        values = compared.by_image.get(key)
+        return {
+            "name": name,
+            "group": GROUPS[key[0]],
+            "samples": key[3],
+            "id": ids[key],
+            "values": None if values is None else base64.b64encode(values.astype("<f4").tobytes()).decode(),
+        }
+
     return {
-        "rows": [
-            {
-                "name": row.name + (f", N = {row.key[3]:,}" if names.count(row.name) > 1 else ""),
-                "group": GROUPS[row.key[0]],
-                "samples": row.key[3],
-                "logProb": base64.b64encode(compared.log_probs[row.key].astype("<f4").tobytes()).decode(),
-            }
-            for row in rows
-            if row.key in compared.log_probs
+        "title": compared.column.title,
+        "unit": compared.column.unit,
+        "better": compared.column.better,
+        "rows": [entry(key, name) for key, name in compared.rows.items()],
+        "pairs": [
+            {"value": d.value, "stderr": d.stderr, "verdict": d.verdict, "sentence": f"{d.sentence}."}
+            for d in compared.pairs
         ],
-        "clear": float(stdtrit(max(n - 1, 1), 0.975)),  # the z from which a difference is called clear
-        "folds": None if compared.folds is None else compared.folds.tolist(),
         "shown": compared.shown,
-        "images": compared.images,
+        "images": list(compared.images),
         "columns": compared.columns,
         "height": h,
         "width": w,

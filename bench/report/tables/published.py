@@ -1,8 +1,11 @@
-"""Which numbers were published for a model on a data set, under the same protocol?"""
+"""Which score is Table 1 of, and which numbers of it were published?"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+HEADLINE = ("parzen", "log_likelihood")
+"""The score of the paper's Table 1: (metric, its name)."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,11 @@ class Published:
     stderr: float
     sigma: float | None = None
     note: str = ""
+
+    @property
+    def quantity(self) -> tuple[str, str]:
+        """Return the score of ours that it compares with."""
+        return HEADLINE if self.sigma is None else (HEADLINE[0], f"at_sigma_{self.sigma:g}")
 
 
 # Goodfellow et al. (2014), Table 1. The authors' released code trains the non-saturating

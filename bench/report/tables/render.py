@@ -1,73 +1,40 @@
-"""How does Table 1 become CSV, Markdown and LaTeX?"""
+"""How do tables become CSV, Markdown and LaTeX?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import pandas as pd
-from genmodel_bench.report.tables.table import COLUMNS, Key, Table
+from genmodel_bench.report.tables.columns import COST, TABLE1, TOTAL, UNCERTAINTY, Column, Key, view_title
+from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.record import inert
 
-LEGEND = (
-    (
-        "nats",
-        "Parzen-window log-likelihood of the test images, higher is better, mean over draws and training "
-        "seeds",
-    ),
-    (
-        "total ±",
-        "the root of test ±² + seed ±² / seeds; with one seed the spread over training runs is unknown, and "
-        "≥ marks what is known without it (in the CSV: where seed ± is empty)",
-    ),
-    ("test ±", "standard error over the test n images, or folds"),
-    ("draw ±", "standard deviation over sample sets drawn from one trained model"),
-    ("seed ±", "standard deviation over training seeds"),
-    ("N", "samples in a draw"),
-    ("σ", "bandwidth chosen on validation images"),
-    ("published", "Goodfellow et al. (2014), Table 1"),
-    ("z", "our mean minus theirs, over the root of the summed squared errors"),
-    ("NN ratio", "median distance from a sample to its nearest training image over the same for test images"),
-    ("copies %", "samples equal to a training image"),
-    ("epoch", "whose weights were sampled, the last unless the name says otherwise, of how many epochs"),
-    (
-        "valid last, valid best",
-        "what validation images say of the last weights and of the best (Parzen with 1,000 samples)",
-    ),
-    ("minutes", "wall time of training one seed"),
-    ("MiB", "peak memory of its process or device"),
-)
-"""The terms of the table and what each means."""
 DASH = "–"
-HEADLINE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z", "NN ratio", "copies %")
-LEDGER = (
-    "test ±",
-    "test n",
-    "draw ±",
-    "draws",
-    "seed ±",
-    "seeds",
-    "epoch",
-    "epochs",
-    "valid last",
-    "valid best",
-    "minutes",
-    "MiB",
+MINUS = "−"
+MARK = "†"
+"""Stands after the numbers of a column that are not told apart from its best one."""
+MARKED = (
+    f"{MARK} best of its column, or not told apart from it: all pairs of models with three seeds or more "
+    "are compared, with what is uncertain in test images and training, at 5 % (Holm)"
 )
-"""The columns of the two tables that are printed for a data set.
-
-The CSV holds all of them in one.
-"""
-SIDE_BY_SIDE = ("nats", "total ±", "seeds", "N", "σ", "published", "published ±", "z")
-"""The columns of each data set where several are printed side by side."""
-SECOND = "Where the uncertainty comes from, whose weights were sampled, and what it took:"
+DIRECTIONS = "↑ higher is better, ↓ lower is better"
+LATEX_BEGINS = (
+    r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}"
+    r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+)
+"""The first line of each of our LaTeX files."""
+ALONE = (UNCERTAINTY, COST)
+"""The views that are printed for one data set, and not for several side by side."""
 
 
 def to_csv(table: Table) -> str:
-    """Return the numbers with all their digits, and the notes.
+    """Return all numbers with all their digits, the marks and the notes.
 
     One line per row; the columns are called 'data set: column'.
     """
     flat = table.numbers.copy()
+    for dataset, title in dict.fromkeys((dataset, title) for dataset, title, _ in table.marks):
+        flat[dataset, f"{title} best"] = [(dataset, title, key) in table.marks or None for key in flat.index]
     flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
     flat = flat.reset_index(level=[0, 1, 2])
@@ -76,26 +43,45 @@ def to_csv(table: Table) -> str:
     return str(flat.to_csv(index=False, lineterminator="\n"))
 
 
+def printed_views(table: Table) -> list[str]:
+    """Return the views that are printed: for several data sets, those of scores."""
+    return [v for v in table.views if len(table.datasets) < 2 or v not in ALONE] or [TABLE1]
+
+
+def columns_in(table: Table, view: str) -> list[Column]:
+    """Return the columns of a view that hold a number, in order."""
+    return [column for column in table.columns if column.view == view and table.has(column)]
+
+
 def to_markdown(table: Table) -> str:
-    """Return pipe tables, with reference rows set apart, the legend and the notes."""
-    tables = f"\n\n{SECOND}\n\n".join(pipe_table(table, columns) for columns in halves(table))
+    """Return a pipe table for each view, each with its legend, then the notes."""
+    parts = []
+    for view in printed_views(table):
+        columns = columns_in(table, view)
+        parts += [f"## {view_title(view)}"] if parts else []
+        parts += [pipe_table(table, columns), escape_markdown(legend_as_text(table, columns))]
     notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
-    return "\n\n".join([tables, *table.remarks, legend_as_text(), notes])
+    parts += ["## Notes"] * bool(table.remarks or notes)
+    return "\n\n".join([*parts, *table.remarks, notes])
 
 
-def legend_as_text() -> str:
-    """Return the legend as one paragraph."""
-    return " ".join(f"{term}: {text}." for term, text in LEGEND)
+def legend(table: Table, columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """Return what the terms of some columns mean: title and clause of each."""
+    return [(column.title, column.says) for column in columns if not column.error]
 
 
-def halves(table: Table) -> list[tuple[str, ...]]:
-    """Return the columns of each table that is printed."""
-    return [SIDE_BY_SIDE] if len(table.numbers.columns.unique(0)) > 1 else [HEADLINE, LEDGER]
+def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
+    """Return the legend of some columns as one paragraph."""
+    said = [f"{term}: {text}" for term, text in legend(table, columns)]
+    said += [DIRECTIONS] if any(column.directed for column in columns) else []
+    shown = {column.title for column in columns}
+    said += [MARKED] if any(title in shown for _, title, _ in table.marks) else []
+    return " ".join(f"{text}." for text in said)
 
 
-def pipe_table(table: Table, columns: Sequence[str]) -> str:
-    """Return some columns as a pipe table."""
-    shown = printed(table, escape_markdown, lambda mark: f" <sup>{mark}</sup>", columns)
+def pipe_table(table: Table, columns: Sequence[Column]) -> str:
+    """Return some columns as a pipe table, with reference rows set apart."""
+    shown = printed(table, columns, escape_markdown, lambda mark: f" <sup>{mark}</sup>")
     width = shown.shape[1]
     i = first_reference(table)
     if i is not None:
@@ -106,48 +92,57 @@ def pipe_table(table: Table, columns: Sequence[str]) -> str:
     )
 
 
-def to_latex(table: Table) -> str:
-    r"""Return booktabs tabulars, the legend and the notes.
+def to_latex(table: Table, view: str = TABLE1) -> str:
+    r"""Return a view as one booktabs tabular, with its legend and notes under it.
 
     A \midrule stands above the reference rows; booktabs and graphicx are needed. The
-    tables are set small, and shrunk to the width of the line if they are still wider.
+    table is set small, and shrunk to the width of the line if it is still wider.
     """
+    columns = columns_in(table, view)
     footnotes = [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
-    notes = [escape_latex(note) for note in (*table.remarks, legend_as_text(), *footnotes)]
-    tabulars = [tabular(table, columns) for columns in halves(table)]
-    return (
-        "\n\n".join([*tabulars, "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)])
-        + "\n"
-    )
+    notes = [escape_latex(note) for note in (*table.remarks, legend_as_text(table, columns), *footnotes)]
+    paragraphs = "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)
+    return "\n".join([LATEX_BEGINS, tabular(table, columns), "}}", "", paragraphs, ""])
 
 
-def tabular(table: Table, columns: Sequence[str]) -> str:
-    """Return some columns as a LaTeX tabular."""
-    shown = printed(table, escape_latex, lambda mark: f"$^{{{mark}}}$", columns).replace(DASH, LATEX[DASH])
-    shown = shown.replace("≥", LATEX["≥"].replace("\\", r"\\"), regex=True)
-    form = "l" + "r" * (shown.shape[1] - 1)
-    lines = shown.style.hide(axis="index").to_latex(hrules=True, column_format=form).splitlines()
-    i = first_reference(table)
-    if i:
-        lines.insert(lines.index(r"\midrule") + 1 + i, r"\midrule")
-    start = (
-        r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}"
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-    )
-    return "\n".join([start, *lines, "}}"])
+def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
+    """Return some columns as a LaTeX tabular; several data sets have a heading each."""
+    shown = printed(table, columns, escape_latex, lambda mark: f"$^{{{mark}}}$", digits=digits, latex=True)
+    titles = list(shown.columns)
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule"]
+    if len(table.datasets) > 1:
+        groups, at, rules = [], 2, []
+        for dataset in table.datasets:
+            width = sum(title.startswith(f"{escape_latex(dataset)}: ") for title in titles[1:])
+            if width:
+                groups.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(dataset)}}}")
+                rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+                at += width
+        lines += [" & ".join(["", *groups]) + r" \\", "".join(rules)]
+        titles = [titles[0], *(title.split(": ", 1)[1] for title in titles[1:])]
+    lines += [" & ".join(titles) + r" \\", r"\midrule"]
+    first = first_reference(table)
+    for i, row in enumerate(shown.itertuples(index=False)):
+        lines += [r"\midrule"] * bool(i and i == first)
+        lines.append(" & ".join(row) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
 def printed(
     table: Table,
+    columns: Sequence[Column],
     escape: Callable[[str], str],
     superscript: Callable[[str], str],
-    columns: Sequence[str] = tuple(COLUMNS),
+    *,
+    digits: int | None = None,
+    latex: bool = False,
 ) -> pd.DataFrame:
-    """Return `columns` of the table as text, after names with the letters of their notes.
+    """Return columns of the table as text, after names with the letters of their notes.
 
-    Columns that are empty throughout are left out.
+    Columns that are empty throughout are left out. `digits` replaces the decimals of the
+    columns that have any.
     """
-    several = len(table.numbers.columns.unique(0)) > 1
+    several = len(table.datasets) > 1
     names = []
     for key in table.numbers.index:
         _, model, variant, _ = key
@@ -155,19 +150,28 @@ def printed(
         names.append(
             escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else "")
         )
-    shown = pd.DataFrame({"model": names})
-    for dataset, column in table.numbers.columns:
-        values = table.numbers[dataset, column]
-        if column in columns and values.notna().any():
-            title = escape(f"{dataset}: {column}" if several else column)
-            shown[title] = [number(v, COLUMNS[column]) for v in values]
-            if column == "total ±":
+    shown = {"model": names}
+    for dataset in table.datasets:
+        for column in columns:
+            values = table.numbers[dataset, column.title]
+            if not values.notna().any():
+                continue
+            title = " ".join(part for part in (column.title, column.arrow) if part)
+            decimals = column.decimals if digits is None or not column.decimals else digits
+            texts = [escape(number(value, decimals)) for value in values]
+            if column == TOTAL:
                 alone = table.numbers[dataset, "seed ±"].isna()
-                shown[title] = [
-                    f"≥ {text}" if lower and text != DASH else text
-                    for text, lower in zip(shown[title], alone, strict=True)
+                texts = [
+                    f"{escape('≥')} {text}" if lower and text != escape(DASH) else text
+                    for text, lower in zip(texts, alone, strict=True)
                 ]
-    return shown
+            mark = r"\rlap{$^\dagger$}" if latex else MARK
+            texts = [
+                text + mark if (dataset, column.title, key) in table.marks else text
+                for text, key in zip(texts, table.numbers.index, strict=True)
+            ]
+            shown[f"{escape(dataset)}: {escape(title)}" if several else escape(title)] = texts
+    return pd.DataFrame(shown)
 
 
 def marks_of(table: Table, key: Key) -> list[str]:
@@ -176,10 +180,10 @@ def marks_of(table: Table, key: Key) -> list[str]:
 
 
 def number(value: object, decimals: int) -> str:
-    """Return a number as printed, or a dash where there is none."""
+    """Return a number as printed, with a true minus sign, or a dash where there is none."""
     if isinstance(value, str):
         return value
-    return DASH if pd.isna(value) else f"{value:.{decimals}f}"
+    return DASH if pd.isna(value) else f"{value:.{decimals}f}".replace("-", MINUS)
 
 
 def first_reference(table: Table) -> int | None:
@@ -202,6 +206,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--", "≥": r"$\geq$", "²": r"$^2$",
+    "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "’": "'", "½": r"$\frac{1}{2}$",
 }  # fmt: skip
 
 

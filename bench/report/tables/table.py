@@ -1,4 +1,4 @@
-"""Which numbers are in Table 1?
+"""Which numbers are in the tables?
 
 Rows are models, columns data sets; every rendering prints these numbers.
 """
@@ -8,48 +8,93 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from genmodel_bench.report.tables.published import CONTENT, EMPTY, PUBLISHED, REMARKS
+from genmodel_bench.report.compare import Standing, ranking, standing
+from genmodel_bench.report.examples import Examples
+from genmodel_bench.report.tables.columns import (
+    DETECTABLE,
+    DRAW,
+    DRAWS,
+    EPOCH,
+    EPOCHS,
+    MEMORY,
+    MINUTES,
+    SAMPLES,
+    SEED,
+    SEEDS,
+    SIGMA,
+    TEST,
+    TEST_N,
+    THEIR_ERROR,
+    THEIRS,
+    TOTAL,
+    VALID_BEST,
+    VALID_LAST,
+    Column,
+    Declared,
+    Key,
+    Z,
+    columns_of,
+)
+from genmodel_bench.report.tables.published import CONTENT, EMPTY, HEADLINE, PUBLISHED, REMARKS
 from genmodel_bench.storage.record import ROLES, Record
 
 KEY = ["role", "model", "variant", "samples"]
-COLUMNS = {
-    "nats": 1, "total ±": 1, "test ±": 1, "test n": 0, "draw ±": 1, "draws": 0, "seed ±": 1, "seeds": 0,
-    "N": 0, "σ": 4, "published": 1, "published ±": 1, "z": 1, "NN ratio": 3, "copies %": 1,
-    "epoch": 0, "epochs": 0, "valid last": 1, "valid best": 1, "minutes": 2, "MiB": 0,
-}  # fmt: skip
-"""The columns of a data set with the decimals that are printed."""
 
 STALE = "made by other code than today's; run it again"
 """The note of a line whose number today's code has not made."""
 
-Key = tuple[str, str, str, int]
-"""A row: (role, model, variant, number of samples).
-
-Log-likelihoods from different numbers of samples are not comparable.
-"""
-
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers by row (a `Key`) and (data set, column of `COLUMNS`); notes by row."""
+    """Numbers by row (a `Key`) and (data set, title of a column); notes by row.
+
+    columns: in order, those that no row of a data set has a number in as well.
+    marks: (data set, title, row) of the rows that are not told apart from the best of a
+        column.
+    """
 
     numbers: pd.DataFrame
+    columns: tuple[Column, ...] = ()
     notes: dict[Key, list[str]] = field(default_factory=dict)
+    marks: frozenset[tuple[str, str, Key]] = frozenset()
+
+    @property
+    def datasets(self) -> list[str]:
+        """Return the names of the data sets, in order."""
+        return list(self.numbers.columns.unique(0))
 
     @property
     def remarks(self) -> list[str]:
         """Return what readers have to know of the data sets."""
-        return [REMARKS[dataset] for dataset in self.numbers.columns.unique(0) if dataset in REMARKS]
+        return [REMARKS[dataset] for dataset in self.datasets if dataset in REMARKS]
 
     @property
     def footnotes(self) -> list[str]:
         """Return every different note, in the order of the rows."""
         return list(dict.fromkeys(note for key in self.numbers.index for note in self.notes.get(key, [])))
+
+    @property
+    def keys(self) -> list[Key]:
+        """Return the rows, in order."""
+        return [(str(a), str(b), str(c), int(n)) for a, b, c, n in self.numbers.index]
+
+    @property
+    def views(self) -> list[str]:
+        """Return the views that have a column with a number, in order."""
+        return list(dict.fromkeys(c.view for c in self.columns if self.has(c)))
+
+    def has(self, column: Column) -> bool:
+        """Return whether any row has a number in a column."""
+        return any(self.numbers[dataset, column.title].notna().any() for dataset in self.datasets)
+
+
+NOTHING_DECLARED: Declared = {}
+NO_EXAMPLES: Mapping[str, Examples] = {}
 
 
 def table1(
@@ -57,81 +102,119 @@ def table1(
     *,
     beside: Sequence[str] = (),
     stale: Collection[tuple[str, str]] = (),
+    declared: Declared = NOTHING_DECLARED,
+    examples: Mapping[str, Examples] = NO_EXAMPLES,
 ) -> Table:
     """Return the table of all records: models, then users' samples, then reference rows.
 
     Each of these groups is sorted best first. A data set of `beside` without records
     becomes a column of published values, with a note that says why it is empty otherwise.
     `stale` lines, (data set, name) each, bear a note.
+
+    declared: how today's metrics show their scores.
+    examples: by data set, what each row gives to each test image.
     """
-    if not records:
-        return Table(
-            pd.DataFrame(
-                index=pd.MultiIndex.from_tuples([], names=KEY),
-                columns=pd.MultiIndex.from_product([[], COLUMNS]),
-            )
-        )
+    columns = columns_of(records, declared)
+    titles = [column.title for column in columns]
     groups: dict[tuple[str, Key], list[Record]] = {}
     for r in records:
         groups.setdefault((r.dataset, (r.role, r.model, r.variant, r.samples)), []).append(r)
     published_setting: dict[Key, bool] = {}
-    columns: dict[tuple[str, Key], dict[str, object]] = {}
+    cells: dict[tuple[str, Key], dict[str, object]] = {}
     notes: dict[Key, list[str]] = {}
     for (dataset, key), rows in groups.items():
         published_setting[key] = is_the_published_setting(key, json.loads(rows[0].options))
-        columns[dataset, key], found = summarise(dataset, rows, published=published_setting[key])
+        cells[dataset, key], found = summarise(dataset, rows, columns, published=published_setting[key])
         notes.setdefault(key, []).extend(found)
         if (dataset, rows[0].name) in stale:
             notes[key].append(f"{dataset}: {STALE}")
     datasets = list(dict.fromkeys(dataset for dataset, _ in groups))
-    keys = list(dict.fromkeys(key for _, key in columns))
+    keys = list(dict.fromkeys(key for _, key in cells))
+    marks: set[tuple[str, str, Key]] = set()
+    for dataset in datasets:
+        for column in (c for c in columns if c.directed):
+            own = {key: rows for (of, key), rows in groups.items() if of == dataset}
+            best, seen = ranked(column, own, examples.get(dataset, Examples()))
+            marks |= {(dataset, column.title, key) for key in best}
+            for key in seen if column.of == HEADLINE else ():
+                cells[dataset, key][DETECTABLE.title] = seen[key]
     for dataset in (name for name in beside if name not in datasets):
         datasets.append(dataset)
         for key in keys:
             published = PUBLISHED.get((key[1], dataset)) if published_setting[key] else None
             if published:
-                columns[dataset, key] = {"published": published.value, "published ±": published.stderr}
+                cells[dataset, key] = {
+                    THEIRS.title: published.value,
+                    THEIR_ERROR.title: published.stderr,
+                }
                 notes[key].append(f"{dataset}: published values alone: {EMPTY[dataset]}")
     numbers = pd.DataFrame(
-        [[columns.get((d, key), {}).get(c) for d in datasets for c in COLUMNS] for key in keys],
+        [[cells.get((d, key), {}).get(title) for d in datasets for title in titles] for key in keys],
         index=pd.MultiIndex.from_tuples(keys, names=KEY),
-        columns=pd.MultiIndex.from_product([datasets, COLUMNS]),
+        columns=pd.MultiIndex.from_product([datasets, titles]),
         dtype=object,
     )
-    for dataset in datasets:
-        for key, note in [
-            *above_real_data(numbers[dataset], dataset),
-            *other_sample_sizes(numbers[dataset], dataset),
-        ]:
+    headline = next((c for c in columns if c.of == HEADLINE), None)
+    for dataset in datasets if headline else ():
+        values = numbers[dataset, headline.title]
+        for key, note in [*above_real_data(values, dataset), *other_sample_sizes(values, dataset)]:
             notes[key].append(note)
-    return Table(in_order(numbers), notes)
+    return Table(in_order(numbers, columns), columns, notes, frozenset(marks))
+
+
+def ranked(
+    column: Column, groups: Mapping[Key, Sequence[Record]], examples: Examples
+) -> tuple[list[Key], dict[Key, float]]:
+    """Return the models that share the best place of a column, and what was detectable.
+
+    Only rows of one number of samples compare: those of most rows do.
+    """
+    assert column.of is not None
+    models = {key: rows for key, rows in groups.items() if key[0] == "model"}
+    sizes = [key[3] for key in models]
+    usual = statistics.mode(sizes) if sizes else 0
+    names = {str(i): key for i, key in enumerate(models) if key[3] == usual}
+    rows = [
+        found
+        for name, key in names.items()
+        if (found := standing_of(name, key, models[key], column, examples)) is not None
+    ]
+    result = ranking(rows, better=column.better)
+    seen = {names[name]: value for name, value in result.detectable.items()}
+    return [names[name] for name in sorted(result.best, key=int)], seen
+
+
+def standing_of(
+    name: str, key: Key, rows: Sequence[Record], column: Column, examples: Examples
+) -> Standing | None:
+    """Return what is known of a row's score, as its column prints it."""
+    assert column.of is not None
+    scored = values_of([r for r in rows if not r.doubt], *column.of)
+    return standing(name, scored, examples.of(column.of, key), column.factor)
 
 
 def summarise(
-    dataset: str, rows: Sequence[Record], *, published: bool
+    dataset: str, rows: Sequence[Record], columns: Sequence[Column], *, published: bool
 ) -> tuple[dict[str, object], list[str]]:
     """Return one model's numbers on one data set, from all seeds, and its notes.
 
     Doubtful records do not count. `published` says whether a published value may be
     printed beside ours.
     """
-    numbers: dict[str, object] = {"N": rows[0].samples}
+    numbers: dict[str, object] = {SAMPLES.title: rows[0].samples}
     notes = [f"{dataset}: left out: {text}" for text in left_out([r for r in rows if r.doubt])]
     rows = [r for r in rows if not r.doubt]
-    scored = values_of(rows, "parzen", "log_likelihood")
     notes += [f"{dataset}: {status}" for status in with_seeds([r for r in rows if r.status != "ok"])]
+    for column in (c for c in columns if c.of):
+        of = values_of(rows, *column.of)
+        if of:
+            value = total_error(of) if column.error else mean(r.value for r in of)
+            numbers[column.title] = None if value is None else value * column.factor
+    scored = values_of(rows, *HEADLINE)
+    numbers |= cost(scored or [r for r in rows if r.value is not None])
     if not scored:
         return numbers, notes
-    seconds = mean(r.fit_seconds for r in scored)
-    numbers |= {"nats": mean(r.value for r in scored), "σ": sigma(scored), **ledger(scored)}
-    numbers |= {
-        "epochs": rows[0].epochs,
-        "epoch": span([r.checkpoint_epoch for r in scored if r.checkpoint_epoch is not None], 0),
-        "valid best": mean(r.valid_best for r in scored),
-        "valid last": mean(r.valid_last for r in scored),
-        "minutes": None if seconds is None else seconds / 60,
-        "MiB": mean(r.peak_memory_mib for r in scored),
-    }
+    numbers |= {SIGMA.title: sigma(scored), **ledger(scored)}
     content = rows[0].dataset_digest
     if published and content == CONTENT.get(dataset, content):
         found, note = comparison(dataset, rows, scored)
@@ -142,10 +225,23 @@ def summarise(
             f"{dataset}: published values do not stand beside: its content, {content}, is not that of the "
             "published files"
         )
-    for column, quantity, factor in (("NN ratio", "ratio", 1), ("copies %", "exact_copies", 100)):
-        average = mean(r.value for r in values_of(rows, "neighbours", quantity))
-        numbers[column] = None if average is None else average * factor
     return numbers, notes
+
+
+def cost(scored: Sequence[Record]) -> dict[str, object]:
+    """Return how many seeds there are, whose weights were sampled, and what it took."""
+    if not scored:
+        return {}
+    seconds = mean(r.fit_seconds for r in scored)
+    return {
+        SEEDS.title: len({r.seed for r in scored}) if scored[0].role != "samples" else None,
+        EPOCHS.title: scored[0].epochs,
+        EPOCH.title: span([r.checkpoint_epoch for r in scored if r.checkpoint_epoch is not None], 0),
+        VALID_BEST.title: mean(r.valid_best for r in scored),
+        VALID_LAST.title: mean(r.valid_last for r in scored),
+        MINUTES.title: None if seconds is None else seconds / 60,
+        MEMORY.title: mean(r.peak_memory_mib for r in scored),
+    }
 
 
 def values_of(rows: Iterable[Record], metric: str, quantity: str) -> list[Record]:
@@ -161,13 +257,12 @@ def ledger(scored: Sequence[Record]) -> dict[str, object]:
     draws. With one seed the spread over seeds is unknown, and the total a lower bound.
     """
     return {
-        "total ±": total_error(scored),
-        "test ±": mean(r.stderr for r in scored),
-        "test n": scored[0].n,
-        "draw ±": root_mean_square(r.draw_sd for r in scored),
-        "draws": min(r.draws for r in scored),
-        "seed ±": spread(scored),
-        "seeds": len(scored) if scored[0].role != "samples" else None,
+        TOTAL.title: total_error(scored),
+        TEST.title: mean(r.stderr for r in scored),
+        TEST_N.title: scored[0].n,
+        DRAW.title: root_mean_square(r.draw_sd for r in scored),
+        DRAWS.title: min(r.draws for r in scored),
+        SEED.title: spread(scored),
     }
 
 
@@ -197,7 +292,7 @@ def comparison(
         return {}, []
     ours, notes = scored, [f"{dataset}: {published.note}"] if published.note else []
     if published.sigma is not None:
-        ours = values_of(rows, "parzen", f"at_sigma_{published.sigma:g}")
+        ours = values_of(rows, *published.quantity)
         average = mean(r.value for r in ours) or 0.0
         notes = [
             f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: "
@@ -206,7 +301,7 @@ def comparison(
     z = ((mean(r.value for r in ours) or 0.0) - published.value) / math.hypot(
         total_error(ours), published.stderr
     )
-    return {"published": published.value, "published ±": published.stderr, "z": z}, notes
+    return {THEIRS.title: published.value, THEIR_ERROR.title: published.stderr, Z.title: z}, notes
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -231,7 +326,11 @@ def root_mean_square(values: Iterable[float | None]) -> float | None:
 
 
 def with_seeds(rows: Iterable[Record]) -> list[str]:
-    """Return the statuses of rows with their seeds: 'parzen: warning: … (seed 0, 1)'."""
+    """Return the statuses of rows with their seeds: 'parzen: warning: … (seed 0, 1)'.
+
+    That a metric does not apply is no status to tell of: its column has a dash.
+    """
+    rows = [r for r in rows if not r.status.startswith("n/a")]
     found = grouped(rows, lambda r: f"{r.metric}: {r.status}")
     return [text + (f" (seed {seeds_of(group)})" if seeds_of(group) else "") for text, group in found.items()]
 
@@ -258,15 +357,15 @@ def seeds_of(rows: Iterable[Record]) -> str:
     return ", ".join(map(str, sorted({r.seed for r in rows if r.seed is not None})))
 
 
-def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
+def above_real_data(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str]]:
     """Return a note for each row with a higher score than real training images.
 
     The score is the Parzen log-likelihood in nats.
     """
     found = []
-    for key, value in numbers["nats"].dropna().items():
+    for key, value in values.dropna().items():
         data = ("reference", "data", "", key[3])  # with as many samples
-        real = numbers["nats"].get(data)
+        real = values.get(data)
         if real is not None and value > real:
             found.append(
                 (
@@ -278,9 +377,9 @@ def above_real_data(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]
     return found
 
 
-def other_sample_sizes(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, str]]:
+def other_sample_sizes(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str]]:
     """Return a note for each row scored with another number of samples than most."""
-    scored = numbers["nats"].dropna().index
+    scored = values.dropna().index
     sizes = pd.Series([key[3] for key in scored], index=[key[0] == "samples" for key in scored], dtype=int)
     if sizes.nunique() < 2:
         return []
@@ -293,23 +392,20 @@ def other_sample_sizes(numbers: pd.DataFrame, dataset: str) -> list[tuple[Key, s
     return [(key, note) for key in scored if key[3] != usual]
 
 
-def in_order(numbers: pd.DataFrame) -> pd.DataFrame:
+def in_order(numbers: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     """Return the rows sorted by role, and within a role best first.
 
-    The best has the lowest rank of its log-likelihood, in the mean over data sets.
+    The best has the lowest rank in the first column of which one direction is better, in
+    the mean over data sets.
     """
-    values = numbers.xs("nats", axis=1, level=1).astype(float)
-    rank = values.rank(ascending=False, pct=True).mean(axis=1).fillna(math.inf)
+    first = next((c for c in columns if c.directed), None)
+    if first is None:
+        rank = pd.Series(math.inf, index=numbers.index)
+    else:
+        values = numbers.xs(first.title, axis=1, level=1).astype(float)
+        rank = values.rank(ascending=first.better == "lower", pct=True).mean(axis=1).fillna(math.inf)
     order = sorted(range(len(numbers)), key=lambda i: (ROLES.index(numbers.index[i][0]), rank.iloc[i]))
     return numbers.iloc[order]
-
-
-def in_order_of(records: Sequence[Record]) -> list[Key]:
-    """Return the keys of the table's rows, in its order."""
-    return [
-        (str(role), str(model), str(variant), int(n))
-        for role, model, variant, n in table1(records).numbers.index
-    ]
 
 
 def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:

@@ -69,8 +69,15 @@ function startTable() {
     button.addEventListener("click", () => unfold(row, button.getAttribute("aria-expanded") !== "true"));
     unfold(row, false);
   }
-  press(one("#all-columns"), (pressed) => one("table").classList.toggle("every", pressed));
+  for (const button of all("#views button")) button.addEventListener("click", () => show(button.dataset.view));
+  show(one("#views button").dataset.view);
   press(one("#all-details"), (pressed) => rows.forEach((row) => unfold(row, pressed)));
+}
+
+// Which columns are shown: those of one view, or with "" all.
+function show(view) {
+  for (const button of all("#views button")) button.setAttribute("aria-pressed", String(button.dataset.view === view));
+  for (const cell of all("th[data-view], td[data-view]", one("table"))) cell.hidden = view !== "" && cell.dataset.view !== view;
 }
 
 // What scrolls sideways has to be reached by keyboard; what does not is no stop on the way.
@@ -90,45 +97,18 @@ function decoded(base64) {
   return Float64Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-function foldMeans(values, folds) {
-  const sums = new Map();
-  values.forEach((value, i) => {
-    const [sum, n] = sums.get(folds[i]) ?? [0, 0];
-    sums.set(folds[i], [sum + value, n + 1]);
-  });
-  return [...sums.values()].map(([sum, n]) => sum / n);
-}
-
-// The mean of differences and its standard error, sd / √n with ddof 1, over test images or over the means of folds.
-function paired(differences, folds) {
-  const values = folds ? foldMeans(differences, folds) : [...differences];
-  const n = values.length;
-  const centre = mean(values);
-  const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (n - 1);
-  const error = Math.sqrt(variance / n);
-  const share = (condition) => differences.filter(condition).length / differences.length;
-  return { n, mean: centre, error, z: centre / error, above: share((d) => d > 0), below: share((d) => d < 0) };
-}
-
 const nats = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 const signed = (value) => (value > 0 ? "+" : "") + nats(value, 1);
 
-function verdict(a, b, result, scores) {
-  const over = scores.folds ? `the means of ${result.n} folds` : `${result.n.toLocaleString("en")} test images`;
-  const error = Number.isFinite(result.error) ? nats(result.error) : "unknown";
-  const clear = Math.abs(result.z) >= scores.clear;
-  const needed = clear ? "" : ` where ${nats(scores.clear, 1)} would be clear`;
-  const z = Number.isFinite(result.z) ? `, z\u00a0=\u00a0${nats(result.z, 1)}${needed}` : "";
-  const size = `${nats(Math.abs(result.mean))}\u00a0±\u00a0${error}\u00a0nats per image`;
-  const [better, worse] = result.mean >= 0 ? [a, b] : [b, a];
-  const found = clear ? [name(better), " explains them better than ", name(worse), `, by ${size}`]
-    : ["Neither explains them clearly better: ", name(better), " is above ", name(worse), ` by ${size}`];
-  const share = better === a ? result.above : result.below;
-  const details = ` (paired over ${over}${z}), and gives the higher log p to ${nats(100 * share, 1)}\u00a0% of the images.`;
-  const caution = a.samples === b.samples ? [] : [" Their numbers of samples differ, and the log-likelihood grows with it: not a fair comparison."];
-  return [...found, details, ...caution];
+// The pairs stand in the order (0, 1), (0, 2) …, (1, 2) …; what was found was computed when the page was made.
+function pairOf(scores, i, j) {
+  const [low, high] = i < j ? [i, j] : [j, i];
+  return scores.pairs[low * scores.rows.length - (low * (low + 1)) / 2 + high - low - 1];
+}
+
+function verdict(pair, a, b) {
+  const caution = a.samples === b.samples ? "" : " Their numbers of samples differ: not a fair comparison.";
+  return pair.sentence + caution;
 }
 
 const name = (row) => element("bdi", {}, row.name);
@@ -180,27 +160,33 @@ function histogram(differences) {
 }
 
 function compare(scores) {
-  const [a, b] = [one("#first"), one("#second")].map((select) => scores.rows[select.value]);
+  const [i, j] = [one("#first"), one("#second")].map((select) => Number(select.value));
+  const [a, b] = [scores.rows[i], scores.rows[j]];
   const output = one("#verdict");
-  one("#compared").hidden = a === b;
-  if (a === b) {
+  one("#compared").hidden = one("#lacking").hidden = true;
+  if (i === j) {
     output.replaceChildren("Choose two different rows.");
     return;
   }
-  a.values ??= decoded(a.logProb);
-  b.values ??= decoded(b.logProb);
-  const differences = a.values.map((value, i) => value - b.values[i]);
-  const result = paired(differences, scores.folds);
-  Object.assign(output.dataset, { mean: result.mean, error: result.error, z: result.z, n: result.n });
-  output.replaceChildren(...verdict(a, b, result, scores));
-  const order = [...differences.keys()].sort((i, j) => differences[i] - differences[j]);  // stable, as where the images were chosen
+  const pair = pairOf(scores, i, j);
+  output.replaceChildren(verdict(pair, a, b));
+  Object.assign(output.dataset, { value: i < j ? pair.value : -pair.value, error: pair.stderr, verdict: pair.verdict });
+  if (!a.values || !b.values) {
+    one("#lacking").hidden = false;
+    return;
+  }
+  one("#compared").hidden = false;
+  a.decoded ??= decoded(a.values);
+  b.decoded ??= decoded(b.values);
+  const differences = a.decoded.map((value, k) => value - b.decoded[k]);
+  const order = [...differences.keys()].sort((k, l) => differences[k] - differences[l]);  // stable, as where the images were chosen
   one("#histogram").replaceChildren(histogram(differences));
   const median = differences[order[Math.floor(order.length / 2)]];
   const range = `from ${signed(differences[order[0]])} to ${signed(differences[order.at(-1)])}, median ${signed(median)}`;
-  one("#histogram-caption").replaceChildren("Test images by log p under ", name(a), " minus log p under ", name(b), `: ${range} nats. Right of 0 the first explains the image better, left of 0 the second.`);
+  one("#histogram-caption").replaceChildren(`Test images by ${scores.title} under `, name(a), " minus that under ", name(b), `: ${range}.`);
   const best = [
-    bestImages(scores, [name(a), " explains best against ", name(b)], order.slice(-scores.shown).reverse().filter((i) => differences[i] > 0), differences),
-    bestImages(scores, [name(b), " explains best against ", name(a)], order.slice(0, scores.shown).filter((i) => differences[i] < 0), differences),
+    bestImages(scores, [name(a), " explains best against ", name(b)], order.slice(-scores.shown).reverse().filter((k) => differences[k] > 0), differences),
+    bestImages(scores, [name(b), " explains best against ", name(a)], order.slice(0, scores.shown).filter((k) => differences[k] < 0), differences),
   ];
   one("#best").replaceChildren(...(scores.shown ? best : []));
 }
