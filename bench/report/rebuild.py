@@ -64,9 +64,10 @@ def report(
 
     Without `figures`, only the tables. For each data set the files are
     `results/<dataset>/table1.{csv,md,tex}`, the views of the table as `VIEW.tex`,
-    `examples.safetensors`, `figures/` and `report.html`, a page with all of it. `results/table1.*` is over all
-    data sets but digits, if there are several or the paper's MNIST; beside MNIST stands
-    the paper's other data set, TFD. Stale lines bear a note.
+    `examples.safetensors`, `figures/` and `report.html`, a page with all of it.
+    `results/table1.*` is over all data sets but digits, if there are several or the
+    paper's MNIST; beside MNIST stands the paper's other data set, TFD. Stale lines bear a
+    note.
 
     Raises:
         BadRecords: stored records, or those of the theory, are damaged.
@@ -153,7 +154,7 @@ def files_of(figures: Iterable[Figure]) -> list[Path]:
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:
-    """Write a table as CSV and Markdown, and each view of it as LaTeX; return the files."""
+    """Write a table as CSV and Markdown, each view of it as LaTeX; return the files."""
     texts = {"table1.csv": to_csv(table), "table1.md": to_markdown(table)}
     texts |= {f"{file_name(view)}.tex": to_latex(table, view) for view in printed_views(table)}
     for old in folder.glob("*.tex"):  # a view that no score names any more

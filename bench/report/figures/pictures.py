@@ -76,7 +76,7 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
 
 
 def shown_of(line: Line, cache: Path, path: Path) -> Iterator[tuple[Record, Arrays]]:
-    """Yield the row of the lowest seed whose metric keeps samples to show, with its arrays.
+    """Yield the row, of the lowest seed, whose metric keeps samples to show; its arrays.
 
     Where none is at hand, the row from which the picture at `path` was drawn, if it is
     there, without arrays.

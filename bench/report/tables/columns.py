@@ -177,7 +177,7 @@ def scores_of(records: Iterable[Record], declared: Declared) -> Iterable[Column]
 
 
 def column_of(quantity: Quantity, record: Record, said: Mapping[str, Any]) -> Column:
-    """Return the column of a score from what its metric declares, and from a row of it."""
+    """Return the column of a score by what its metric declares, and by a row of it."""
     return Column(
         title=str(said["title"]),
         says=str(said["says"]),

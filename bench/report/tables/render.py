@@ -180,7 +180,7 @@ def marks_of(table: Table, key: Key) -> list[str]:
 
 
 def number(value: object, decimals: int) -> str:
-    """Return a number as printed, with a true minus sign, or a dash where there is none."""
+    """Return a number as printed, with a true minus sign, or a dash if there is none."""
     if isinstance(value, str):
         return value
     return DASH if pd.isna(value) else f"{value:.{decimals}f}".replace("-", MINUS)
