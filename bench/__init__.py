@@ -1,8 +1,8 @@
 """What does the Python API offer?
 
-`run`, `score` and `Executor`, which says where a run is computed; `Protocol`, which says
-how its models are sampled; and the errors that they raise. The first three are imported
-on first use, so that `bench --help` does not wait for torch.
+`run`, `score` and `compare`; `Executor`, which says where a run is computed; `Protocol`,
+which says how its models are sampled; and the errors that they raise. All but the last
+two are imported on first use, so that `bench --help` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.errors import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName
 
 if TYPE_CHECKING:
+    from genmodel_bench.commands.compare import compare
     from genmodel_bench.commands.run import run
     from genmodel_bench.commands.score import score
     from genmodel_bench.execution.executor import Executor
@@ -27,12 +28,14 @@ __all__ = [
     "Executor",
     "Protocol",
     "UnknownName",
+    "compare",
     "run",
     "score",
 ]
 
 
 _HOMES = {
+    "compare": "genmodel_bench.commands.compare",
     "run": "genmodel_bench.commands.run",
     "score": "genmodel_bench.commands.score",
     "Executor": "genmodel_bench.execution.executor",

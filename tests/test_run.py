@@ -10,13 +10,16 @@ import pytest
 import torch
 from flat import run
 from genmodel_bench import BadOption, BenchError
+from genmodel_bench.cells.plan import plan
 from genmodel_bench.data.dataset import assemble
 from genmodel_bench.data.registry import load
+from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Notice
+from genmodel_bench.execution.reuse import lacking
 from genmodel_bench.metrics import METRICS, Result, Score
 from genmodel_bench.models import MODELS, settings_for, vae
-from genmodel_bench.report.tables.table import STALE
+from genmodel_bench.report.tables.table import STALE, table1
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
@@ -347,6 +350,30 @@ def test_a_metric_that_needs_what_a_model_has_not_is_not_applicable(tmp_path):
     needy = replace(Brightness(), needs=(Density,))
     records = quick(tmp_path, metrics={"brightness": needy})
     assert list(records["status"]) == ["n/a: needs Density"]
+
+
+def test_what_does_not_apply_costs_no_training_and_is_a_dash_without_a_note(tmp_path):
+    needy = replace(Brightness(), needs=(Density,))
+    records = quick(tmp_path, metrics={"needy": needy})
+    assert not list((tmp_path / ".cache").glob("fits/*/*"))
+    assert records["fit_seconds"].isna().all()
+    assert quick(tmp_path, metrics={"needy": needy}).equals(records)
+    both = quick(tmp_path, metrics={"needy": needy, "brightness": Brightness()})
+    assert set(both["status"]) == {"n/a: needs Density", "ok"}
+    table = table1(Store(tmp_path, "digits").records())
+    assert [column.title for column in table.columns if column.is_score] == ["brightness"]
+    assert table.footnotes == []
+
+
+def test_what_applies_is_asked_of_a_model_whose_building_changes_no_random_number(tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    data, needy = load("digits"), {"needy": replace(Brightness(), needs=(Density,))}
+    context = Context(data, Store(tmp_path, "digits"), needy, torch.device("cpu"))
+    cell = plan(data, ["vae"], METRICS, seeds=1)[0]
+    assert lacking(cell, context, ["needy"]) == {"needy": ["Density"]}
+    assert torch.equal(torch.rand(2), expected)
 
 
 def test_a_metric_that_raises_or_gives_nan_is_a_failed_row(tmp_path):

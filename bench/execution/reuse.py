@@ -1,23 +1,26 @@
-"""Which rows of a cell are stored and up to date, and which are missing?"""
+"""Which rows of a cell are stored, which cannot be, and which are missing?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.execution.context import Context
+from genmodel_bench.execution.measure import missing
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage import provenance
 from genmodel_bench.storage.record import Record, as_json
 
 
 def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]]:
-    """Return the stored rows of a cell that are up to date, and blanks for the rest.
+    """Return the rows of a cell that are there already, and blanks for the rest.
 
-    A blank is the row of a metric that is missing, without a score.
+    There are those that are stored and up to date, and one that says "n/a" for each
+    metric that needs what the model lacks. A blank is the row of a metric that is
+    missing, without a score.
     """
     metrics = context.metrics
     there = {} if context.rescore else reusable(context.store.records(), cell, metrics)
@@ -39,7 +42,27 @@ def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]
         for name, metric in metrics.items()
         if name not in there
     }
+    for name, lacks in lacking(cell, context, blanks).items():
+        kept.append(replace(blanks.pop(name), status=f"n/a: needs {', '.join(lacks)}"))
     return kept, blanks
+
+
+def lacking(cell: Cell, context: Context, names: Iterable[str]) -> dict[str, list[str]]:
+    """Return what metrics with these names need and the cell's model lacks, if anything.
+
+    It is asked of a model that is built and not trained. Where none can be built, nothing
+    is lacking: training will say what is wrong.
+    """
+    asking = {name: context.metrics[name] for name in names if context.metrics[name].needs}
+    if not asking:
+        return {}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = cell.config.build(context.data.shape)
+    except Exception:  # noqa: BLE001  # any error of a model becomes the status of its rows
+        return {}
+    found = {name: missing(metric, model) for name, metric in asking.items()}
+    return {name: lacks for name, lacks in found.items() if lacks}
 
 
 def reusable(records: Sequence[Record], cell: Cell, metrics: Mapping[str, Metric]) -> dict[str, list[Record]]:

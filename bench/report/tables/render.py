@@ -60,7 +60,7 @@ def to_markdown(table: Table) -> str:
         columns = columns_in(table, view)
         parts += [f"## {view_title(view)}"] if parts else []
         parts += [pipe_table(table, columns), escape_markdown(legend_as_text(table, columns))]
-    notes = "".join(f"- ({letter(i)}) {escape_markdown(note)}\n" for i, note in enumerate(table.footnotes))
+    notes = "".join(f"- {escape_markdown(note)}\n" for note in lettered(table))
     parts += ["## Notes"] * bool(table.remarks or notes)
     return "\n\n".join([*parts, *table.remarks, notes])
 
@@ -79,9 +79,9 @@ def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
     return " ".join(f"{text}." for text in said)
 
 
-def pipe_table(table: Table, columns: Sequence[Column]) -> str:
+def pipe_table(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
     """Return some columns as a pipe table, with reference rows set apart."""
-    shown = printed(table, columns, escape_markdown, lambda mark: f" <sup>{mark}</sup>")
+    shown = printed(table, columns, escape_markdown, lambda mark: f" <sup>{mark}</sup>", digits=digits)
     width = shown.shape[1]
     i = first_reference(table)
     if i is not None:
@@ -99,8 +99,8 @@ def to_latex(table: Table, view: str = TABLE1) -> str:
     table is set small, and shrunk to the width of the line if it is still wider.
     """
     columns = columns_in(table, view)
-    footnotes = [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
-    notes = [escape_latex(note) for note in (*table.remarks, legend_as_text(table, columns), *footnotes)]
+    texts = (*table.remarks, legend_as_text(table, columns), *lettered(table))
+    notes = [escape_latex(text) for text in texts]
     paragraphs = "\n".join(rf"\noindent{{\footnotesize {note}\par}}" for note in notes)
     return "\n".join([LATEX_BEGINS, tabular(table, columns), "}}", "", paragraphs, ""])
 
@@ -174,6 +174,11 @@ def printed(
     return pd.DataFrame(shown)
 
 
+def lettered(table: Table) -> list[str]:
+    """Return the notes of a table, each after its letter."""
+    return [f"({letter(i)}) {note}" for i, note in enumerate(table.footnotes)]
+
+
 def marks_of(table: Table, key: Key) -> list[str]:
     """Return the letters of a row's notes."""
     return [letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, [])]
@@ -187,8 +192,10 @@ def number(value: object, decimals: int) -> str:
 
 
 def first_reference(table: Table) -> int | None:
-    """Return the position of the first reference row, or None."""
-    return next((i for i, key in enumerate(table.numbers.index) if key[0] == "reference"), None)
+    """Return the position from which on all rows are reference rows, or None."""
+    roles = [key[0] for key in table.numbers.index]
+    first = roles.index("reference") if "reference" in roles else len(roles)
+    return first if first < len(roles) and set(roles[first:]) == {"reference"} else None
 
 
 def letter(i: int) -> str:
