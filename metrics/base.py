@@ -97,7 +97,8 @@ class Metric(Protocol):
     """A frozen dataclass of settings; called with a subject, it returns scores.
 
     Random numbers come from torch's default generator on the samples' device, which the
-    caller seeds.
+    caller seeds. `SOURCES` is optional: what to cite for the metric, a tuple of BibTeX
+    entries as text, which `bench cite` prints; () where there is nothing to cite.
     """
 
     @property

@@ -86,6 +86,19 @@ class Neighbours:
             factor=100,
         ),
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{goodfellow2014generative,
+            author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
+                Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
+            title = {Generative Adversarial Nets},
+            booktitle = {Advances in Neural Information Processing Systems 27},
+            year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}""",
+        """@inproceedings{theis2016note,
+            author = {Theis, Lucas and van den Oord, Aäron and Bethge, Matthias},
+            title = {A Note on the Evaluation of Generative Models},
+            booktitle = {International Conference on Learning Representations},
+            year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}""",
+    )
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:

@@ -82,6 +82,24 @@ class Parzen:
             },
         )
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{goodfellow2014generative,
+            author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
+                Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
+            title = {Generative Adversarial Nets},
+            booktitle = {Advances in Neural Information Processing Systems 27},
+            year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}""",
+        """@article{breuleux2011quickly,
+            author = {Breuleux, Olivier and Bengio, Yoshua and Vincent, Pascal},
+            title = {Quickly Generating Representative Samples from an {RBM}-Derived Process},
+            journal = {Neural Computation}, volume = {23}, number = {8}, pages = {2053--2073},
+            year = {2011}}""",
+        """@inproceedings{theis2016note,
+            author = {Theis, Lucas and van den Oord, Aäron and Bethge, Matthias},
+            title = {A Note on the Evaluation of Generative Models},
+            booktitle = {International Conference on Learning Representations},
+            year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}""",
+    )
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:

@@ -110,10 +110,11 @@ class Config(Protocol):
     that differ in nothing else share one training. `REFERENCE` marks the rows that
     calibrate a metric.
 
-    Two attributes are optional. `ONLY` names data sets: `bench run --all` runs the Config
-    on these alone. `INPUTS` names the files that the model itself opens, as paths
+    Three attributes are optional. `ONLY` names data sets: `bench run --all` runs the
+    Config on these alone. `INPUTS` names the files that the model itself opens, as paths
     relative to the folder of its module: results then depend on their content, which the
-    digest of the code does not cover.
+    digest of the code does not cover. `SOURCES` is what to cite for the model, a tuple of
+    BibTeX entries as text, which `bench cite` prints.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

@@ -69,6 +69,24 @@ class Config:
         "digits": {"hidden": (128, 128), "contraction": 0.1, "epochs": 100, "batch_size": 50},
         "olivetti": {"hidden": (500, 500), "epochs": 150, "batch_size": 20},
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{rifai2011contractive,
+            author = {Rifai, Salah and Vincent, Pascal and Muller, Xavier and Glorot, Xavier and
+                Bengio, Yoshua},
+            title = {Contractive Auto-Encoders: Explicit Invariance During Feature Extraction},
+            booktitle = {Proceedings of the 28th International Conference on Machine Learning},
+            year = {2011}}""",
+        """@inproceedings{rifai2012generative,
+            author = {Rifai, Salah and Bengio, Yoshua and Dauphin, Yann and Vincent, Pascal},
+            title = {A Generative Process for Sampling Contractive Auto-Encoders},
+            booktitle = {Proceedings of the 29th International Conference on Machine Learning},
+            year = {2012}, eprint = {1206.6434}, archivePrefix = {arXiv}}""",
+        """@inproceedings{bengio2013better,
+            author = {Bengio, Yoshua and Mesnil, Grégoire and Dauphin, Yann and Rifai, Salah},
+            title = {Better Mixing via Deep Representations},
+            booktitle = {Proceedings of the 30th International Conference on Machine Learning},
+            year = {2013}, eprint = {1207.4404}, archivePrefix = {arXiv}}""",
+    )
 
     def __post_init__(self) -> None:
         if not self.hidden:

@@ -60,6 +60,18 @@ class Config:
         "digits": {"hidden": (128, 128), "epochs": 150, "batch_size": 50},
         "olivetti": {"hidden": (500, 500), "epochs": 200, "batch_size": 20, "lr": 0.01},
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@article{hinton2006fast,
+            author = {Hinton, Geoffrey E. and Osindero, Simon and Teh, Yee-Whye},
+            title = {A Fast Learning Algorithm for Deep Belief Nets},
+            journal = {Neural Computation}, volume = {18}, number = {7}, pages = {1527--1554},
+            year = {2006}}""",
+        """@inproceedings{bengio2013better,
+            author = {Bengio, Yoshua and Mesnil, Grégoire and Dauphin, Yann and Rifai, Salah},
+            title = {Better Mixing via Deep Representations},
+            booktitle = {Proceedings of the 30th International Conference on Machine Learning},
+            year = {2013}, eprint = {1207.4404}, archivePrefix = {arXiv}}""",
+    )
 
     def __post_init__(self) -> None:
         if not self.hidden:

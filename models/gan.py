@@ -130,6 +130,20 @@ class Config:
             "lr": 0.025,
         },
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{goodfellow2014generative,
+            author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
+                Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
+            title = {Generative Adversarial Nets},
+            booktitle = {Advances in Neural Information Processing Systems 27},
+            year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}""",
+        """@inproceedings{goodfellow2013maxout,
+            author = {Goodfellow, Ian and Warde-Farley, David and Mirza, Mehdi and Courville, Aaron and
+                Bengio, Yoshua},
+            title = {Maxout Networks},
+            booktitle = {Proceedings of the 30th International Conference on Machine Learning},
+            year = {2013}, eprint = {1302.4389}, archivePrefix = {arXiv}}""",
+    )
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -81,6 +81,13 @@ class Config:
         },
         "olivetti": {"hidden": (1000, 1000), "epochs": 150, "batch_size": 20, "sample_steps": 20},
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{bengio2014deep,
+            author = {Bengio, Yoshua and Thibodeau-Laufer, Éric and Alain, Guillaume and Yosinski, Jason},
+            title = {Deep Generative Stochastic Networks Trainable by Backprop},
+            booktitle = {Proceedings of the 31st International Conference on Machine Learning},
+            year = {2014}, eprint = {1306.1091}, archivePrefix = {arXiv}}""",
+    )
 
     def __post_init__(self) -> None:
         if len(self.hidden) != 2:

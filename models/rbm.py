@@ -64,6 +64,24 @@ class Config:
         "digits": {"hidden": 128, "epochs": 150, "batch_size": 50},
         "olivetti": {"epochs": 200, "batch_size": 20, "lr": 0.01, "sample_steps": 50},
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@article{hinton2002training,
+            author = {Hinton, Geoffrey E.},
+            title = {Training Products of Experts by Minimizing Contrastive Divergence},
+            journal = {Neural Computation}, volume = {14}, number = {8}, pages = {1771--1800},
+            year = {2002}}""",
+        """@inproceedings{tieleman2008training,
+            author = {Tieleman, Tijmen},
+            title = {Training Restricted {Boltzmann} Machines using Approximations to the Likelihood
+                Gradient},
+            booktitle = {Proceedings of the 25th International Conference on Machine Learning},
+            year = {2008}}""",
+        """@techreport{hinton2010practical,
+            author = {Hinton, Geoffrey E.},
+            title = {A Practical Guide to Training Restricted {Boltzmann} Machines},
+            institution = {University of Toronto}, number = {UTML TR 2010-003},
+            year = {2010}}""",
+    )
 
     def __post_init__(self) -> None:
         check_chains("rbm", self)

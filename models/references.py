@@ -28,6 +28,13 @@ class Data:
     REFERENCE: ClassVar[bool] = True
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {}
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{theis2016note,
+            author = {Theis, Lucas and van den Oord, Aäron and Bethge, Matthias},
+            title = {A Note on the Evaluation of Generative Models},
+            booktitle = {International Conference on Learning Representations},
+            year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}""",
+    )
 
     def build(self, shape: Shape) -> Prototypes:
         """Return a model that will draw from the training images."""
@@ -48,6 +55,7 @@ class KMeans:
     REFERENCE: ClassVar[bool] = True
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {"digits": {"clusters": 600}, "olivetti": {"clusters": 120}}
+    SOURCES: ClassVar[tuple[str, ...]] = Data.SOURCES
 
     def build(self, shape: Shape) -> Prototypes:
         """Return a model that will draw from the centroids."""
@@ -102,6 +110,7 @@ class Gaussian:
     REFERENCE: ClassVar[bool] = True
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     SETTINGS: ClassVar = {}
+    SOURCES: ClassVar[tuple[str, ...]] = Data.SOURCES
 
     def build(self, shape: Shape) -> GaussianFit:
         """Return a model that will be fitted to mean and covariance."""

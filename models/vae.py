@@ -50,6 +50,13 @@ class Config:
         "digits": {"latent": 8, "hidden": (128, 128), "epochs": 150, "batch_size": 50},
         "olivetti": {"epochs": 200, "batch_size": 20},
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{kingma2014auto,
+            author = {Kingma, Diederik P. and Welling, Max},
+            title = {Auto-Encoding Variational {Bayes}},
+            booktitle = {International Conference on Learning Representations},
+            year = {2014}, eprint = {1312.6114}, archivePrefix = {arXiv}}""",
+    )
 
     def build(self, shape: Shape) -> VAE:
         """Return an untrained model for images of `shape`: (c, h, w)."""

@@ -147,3 +147,48 @@ DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
     "tfd": load_tfd,
     "olivetti": load_olivetti,
 }
+SOURCES: dict[str, tuple[str, ...]] = {
+    "digits": (
+        """@misc{alpaydin1998optical,
+            author = {Alpaydin, E. and Kaynak, C.},
+            title = {Optical Recognition of Handwritten Digits},
+            howpublished = {UCI Machine Learning Repository},
+            year = {1998}, doi = {10.24432/C50P49}}""",
+    ),
+    "mnist": (
+        """@article{lecun1998gradient,
+            author = {LeCun, Yann and Bottou, Léon and Bengio, Yoshua and Haffner, Patrick},
+            title = {Gradient-Based Learning Applied to Document Recognition},
+            journal = {Proceedings of the IEEE}, volume = {86}, number = {11}, pages = {2278--2324},
+            year = {1998}}""",
+    ),
+    "fashion-mnist": (
+        """@article{xiao2017fashion,
+            author = {Xiao, Han and Rasul, Kashif and Vollgraf, Roland},
+            title = {{Fashion-MNIST}: a Novel Image Dataset for Benchmarking Machine Learning Algorithms},
+            journal = {arXiv preprint arXiv:1708.07747},
+            year = {2017}, eprint = {1708.07747}, archivePrefix = {arXiv}}""",
+    ),
+    "cifar10": (
+        """@techreport{krizhevsky2009learning,
+            author = {Krizhevsky, Alex},
+            title = {Learning Multiple Layers of Features from Tiny Images},
+            institution = {University of Toronto},
+            year = {2009}}""",
+    ),
+    "tfd": (
+        """@techreport{susskind2010toronto,
+            author = {Susskind, Josh and Anderson, Adam and Hinton, Geoffrey E.},
+            title = {The {Toronto} Face Dataset},
+            institution = {University of Toronto}, number = {UTML TR 2010-001},
+            year = {2010}}""",
+    ),
+    "olivetti": (
+        """@inproceedings{samaria1994parameterisation,
+            author = {Samaria, F. S. and Harter, A. C.},
+            title = {Parameterisation of a Stochastic Model for Human Face Identification},
+            booktitle = {Proceedings of the Second IEEE Workshop on Applications of Computer Vision},
+            year = {1994}}""",
+    ),
+}
+"""What to cite for each data set, as BibTeX entries."""
