@@ -5,6 +5,8 @@ here.
 """
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.metrics.histogram import Histogram
+from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
 
@@ -13,4 +15,6 @@ __all__ = ["METRICS", "Metric", "Reference", "Result", "Score", "Subject"]
 METRICS: dict[str, Metric] = {
     "parzen": Parzen(),
     "neighbours": Neighbours(),
+    "histogram": Histogram(),
+    "mind-pixels": MindPixels(),
 }

@@ -110,11 +110,13 @@ class Config(Protocol):
     that differ in nothing else share one training. `REFERENCE` marks the rows that
     calibrate a metric.
 
-    Three attributes are optional. `ONLY` names data sets: `bench run --all` runs the
+    Four attributes are optional. `ONLY` names data sets: `bench run --all` runs the
     Config on these alone. `INPUTS` names the files that the model itself opens, as paths
     relative to the folder of its module: results then depend on their content, which the
     digest of the code does not cover. `SOURCES` is what to cite for the model, a tuple of
-    BibTeX entries as text, which `bench cite` prints.
+    BibTeX entries as text, which `bench cite` prints. `BOUNDS` maps a field to (low,
+    high): `bench run --set` takes numbers of at least low and below high, None for no
+    bound; of other fields a number has to be of the sign of the registered ones.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

@@ -65,6 +65,7 @@ class Config:
     KIND: ClassVar[str] = "models.cae.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps", "step")
+    BOUNDS: ClassVar = {"contraction": (0, None), "step": (0, None)}
     SETTINGS: ClassVar = {
         "digits": {"hidden": (128, 128), "contraction": 0.1, "epochs": 100, "batch_size": 50},
         "olivetti": {"hidden": (500, 500), "epochs": 150, "batch_size": 20},

@@ -78,6 +78,10 @@ class Config:
     KIND: ClassVar[str] = "models.conv_gan.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
+    BOUNDS: ClassVar = {
+        **{name: (0, 1) for name in ("dropout_input", "dropout_hidden", "momentum", "momentum_final")},
+        **{name: (0, None) for name in ("pads", "lr_floor", "momentum_epochs")},
+    }
     ONLY: ClassVar[tuple[str, ...]] = ("cifar10",)
     SETTINGS: ClassVar = {
         "digits": {

@@ -77,6 +77,10 @@ class Config:
     KIND: ClassVar[str] = "models.gan.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
+    BOUNDS: ClassVar = {
+        **{name: (0, 1) for name in ("dropout_input", "dropout_hidden", "momentum", "momentum_final")},
+        **{name: (0, None) for name in ("lr_floor", "momentum_epochs")},
+    }
     SETTINGS: ClassVar = {
         "digits": {
             "latent": 32,

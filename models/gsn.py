@@ -70,6 +70,7 @@ class Config:
     KIND: ClassVar[str] = "models.gsn.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("chain", "sample_steps")
+    BOUNDS: ClassVar = {"corruption": (0, 1), "noise": (0, None), "momentum": (0, 1)}
     SETTINGS: ClassVar = {
         "digits": {
             "hidden": (200, 200),

@@ -60,6 +60,10 @@ class Config:
     KIND: ClassVar[str] = "models.rbm.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ("sample_steps",)
+    BOUNDS: ClassVar = {
+        **{name: (0, 1) for name in ("momentum", "momentum_final")},
+        **{name: (0, None) for name in ("weight_decay", "warm_up", "sample_steps")},
+    }
     SETTINGS: ClassVar = {
         "digits": {"hidden": 128, "epochs": 150, "batch_size": 50},
         "olivetti": {"epochs": 200, "batch_size": 20, "lr": 0.01, "sample_steps": 50},

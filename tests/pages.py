@@ -12,8 +12,9 @@ import torch
 from genmodel_bench.report.figures.figure import Figure
 from genmodel_bench.report.page.compare import comparison
 from genmodel_bench.report.page.page import page
-from genmodel_bench.report.tables.table import table1
+from genmodel_bench.report.rebuild import Today, tabulated
 from genmodel_bench.storage import sealed
+from genmodel_bench.storage.store import Store
 from PIL import Image
 from test_report import ROW
 
@@ -57,7 +58,7 @@ def hash_of(text):
 
 RECORDS = [
     *rows("vae", (0, 1, 2), offset=4),
-    *rows("gan-ns", offset=2),
+    *rows("gan-ns", (0, 1, 2), offset=2),
     *rows("dbn", offset=1),
     *rows(STRANGER, role="samples", offset=3, status=f"warning: {STRANGER}"),
     *rows("data", role="reference", offset=6),
@@ -73,8 +74,9 @@ def sealed_at(path, arrays, about=""):
     )
 
 
-def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8):
+def keep(results, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8):
     """Write the arrays behind `records`, and test images: image i is all of value i."""
+    cache = results / ".cache"
     for r in records:
         if r.score_key:
             arrays = {"log_prob": log_probs(OFFSETS[r.model] + r.seed), "sigma_curve": np.zeros(10)}
@@ -87,24 +89,44 @@ def keep(cache, *, records=RECORDS, folds=None, shape=(1, 6, 5), dtype=np.uint8)
 
 
 def draw(folder):
-    """Figures of two rows and of all; one has a known resolution, one is missing."""
-    Image.fromarray(np.full((40, 60), 128, np.uint8)).save(folder / "a.png")
-    Image.fromarray(np.full((300, 2000), 128, np.uint8)).save(folder / "b.png", dpi=(300, 300))
+    """Figures of two rows and of all; one has a known resolution, one is missing.
+
+    The summary has a form for two columns too. Each has a PDF of its own.
+    """
+    sizes = {"a": (40, 60), "d": (40, 60), "b": (300, 2000), "s": (600, 975), "s-wide": (300, 2025)}
+    for name, size in sizes.items():
+        grey = Image.fromarray(np.full(size, 100 + len(name) + ord(name[0]), np.uint8))
+        grey.save(folder / f"{name}.png", **({} if size == (40, 60) else {"dpi": (300, 300)}))
+        (folder / f"{name}.pdf").write_bytes(b"%PDF of " + name.encode())
     vae, stranger = ("model", "vae", "", 10_000), ("samples", STRANGER, "", 10_000)
+    told = "None chosen. Framed: the nearest."
     return [
+        Figure(folder / "s.png", "summary", "The rows", "Best first.", "Dots."),
+        Figure(folder / "s-wide.png", "summary", "The rows", "Best first.", "Dots.", wide=True),
         Figure(folder / "b.png", "curves", "Parzen against σ", "Over the grid.", "A line."),
-        Figure(folder / "a.png", "samples", "vae", "None chosen.", "Digits of vae.", vae),
-        Figure(folder / "a.png", "samples", STRANGER, STRANGER, STRANGER, stranger),
+        Figure(folder / "a.png", "samples", "vae", f"{told} Sharp.", "Digits of vae.", vae),
+        Figure(folder / "d.png", "samples", STRANGER, f"{told} Of {STRANGER}.", STRANGER, stranger),
         Figure(folder / "gone.png", "film", "gone", "gone", "gone", vae),
     ]
 
 
+def tables(folder, records=RECORDS, dataset="mnist"):
+    """The table of records, and the values by image behind it."""
+    return tabulated(Store(folder, dataset), records, Today())
+
+
+def compared(folder, records=RECORDS, dataset="mnist"):
+    table, examples = tables(folder, records, dataset)
+    return comparison(table, records, examples, folder / ".cache")
+
+
 def made(folder, *, records=RECORDS, folds=None, dataset="mnist"):
     keep(folder, records=records, folds=folds)
-    return page(dataset, table1(records), records, draw(folder), comparison(records, folder))
+    table, _ = tables(folder, records, dataset)
+    return page(dataset, table, records, draw(folder), compared(folder, records, dataset))
 
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "source", "input"}
 
 
 class Reader(HTMLParser):

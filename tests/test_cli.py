@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from genmodel_bench.cli.main import main
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS, settings_for
 from genmodel_bench.storage.record import seal_of
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +28,23 @@ def bench(*args, code=0, **env):
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Runs a command in this process; returns its exit code, stdout and stderr."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    return run
 
 
 TINY = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--no-figures", "--set", "vae.epochs=2"]
@@ -135,15 +156,102 @@ def test_score_prints_one_json_object(tmp_path):
         (["run", "vae", "--set", "vae.latnt=3"], "vae: no option 'latnt'; did you mean 'latent'?"),
         (["run", "vae", "--dataset", "mnst"], "unknown data set 'mnst'; did you mean 'mnist'?"),
         (["run", "vae", "--device", "cuda:99"], "torch sees"),
+        (["run", "vae", "--jobs", "0"], "--jobs: got 0, expected at least 1"),
+        (["run", "vae", "--jobs", "two"], "run: Invalid value for '--jobs'"),
+        (["run", "vae", "--epochs", "3"], "run: No such option: --epochs"),
+        (["run", "vae", "--set", "vae.epochs=-1"], "vae: epochs: got -1, expected at least 1"),
+        (["run", "vae", "--set", "vae.batch_size=0"], "vae: batch_size: got 0, expected at least 1"),
+        (["run", "vae", "--set", "vae.lr=-1"], "vae: lr: got -1.0, expected above 0"),
+        (["run", "vae", "--set", "vae.lr=nan"], "vae: lr: got 'nan', expected a finite number"),
+        (["run", "vae", "--set", "vae.lr=inf"], "vae: lr: got 'inf', expected a finite number"),
+        (["run", "vae", "--set", "vae.lr=1\n2"], "vae: lr: got '1\\n2', expected a value of type float"),
+        (["run", "vae", "--set", "vae.lr=1e-3", "--set", "vae.lr=1"], "vae.lr is given twice"),
+        (["run", "vae", "--seeds", "three"], "--seeds: got 'three', expected how many, as 3, or which"),
+        (["run", "vae", "--seeds", "3,,7"], "--seeds: got '3,,7'"),
+        (["run", "vae", "--seeds", "20240101"], "the one seed 20240101 is given as 20240101,"),
+        (["run", "vae", "--metric", "parzn"], "unknown metric 'parzn'; did you mean 'parzen'?"),
+        (["run", "vae", "--dry-run", "--set", "vae.lr=0"], "vae: lr: got 0.0, expected above 0"),
+        (["why", "vae", "--set", "vae.lr=0.1,0.2"], "why: --set names 2 cells, expected one"),
         (["score", "absent.npy", "--dataset", "digits"], "absent.npy: no such file"),
+        (["score"], "score: Missing argument"),
         (["report"], "no records under"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_two(args, message, tmp_path):
-    done = bench(*args, "--results", tmp_path / "r", code=2)
-    assert message in done.stderr
+def test_mistakes_are_one_line_and_exit_code_two(args, message, tmp_path, typed):
+    code, out, err = typed(*args, "--results", tmp_path / "r")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("bench: ")
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["rum"], "bench: No such command 'rum'"),
+        (["--sed"], "bench: No such option: --sed"),
+        (["list", "model"], "bench: list: Invalid value for"),
+        (["list", "metrics", "--dataset", "digits"], "bench: list: --dataset: got metrics, expected models"),
+        (["list", "models", "--dataset", "mnst"], "bench: unknown data set 'mnst'; did you mean 'mnist'?"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line(args, message, typed):
+    code, out, err = typed(*args)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith(message)
+
+
+def test_a_mistake_is_one_line_for_a_user_too(tmp_path):
+    done = bench("run", "vae", "--set", "vae.epochs=-1", "--results", tmp_path / "r", code=2)
+    assert done.stderr.startswith("bench: vae: epochs: got -1")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["score"], ["check"], ["list"]])
+def test_help_has_a_short_name_everywhere(command, typed):
+    code, short, _ = typed(*command, "-h")
+    assert code == 0
+    assert "Usage: bench" in short
+    assert typed(*command, "--help") == (0, short, "")
+
+
+def test_without_arguments_there_is_help(typed):
+    assert typed() == typed("--help")
+
+
+def test_the_version_is_that_of_the_package(typed):
+    from importlib.metadata import version
+
+    assert typed("--version") == (0, f"genmodel-bench {version('genmodel-bench')}\n", "")
+
+
+def test_a_shell_is_told_how_words_go_on():
+    words = {"COMP_WORDS": "bench run --se", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench"], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={**os.environ, "_BENCH_COMPLETE": "complete_bash", **words},
+    )  # fmt: skip
+    assert {"--seeds", "--set"} == set(done.stdout.split())
+
+
+def test_sweeps_seeds_and_metrics_are_planned_as_asked_for(tmp_path, typed):
+    asked = ["--seeds", "3,7", "--set", "vae.lr=1e-2,1e-4", "--set", "vae.hidden=(16,),(8,8)"]
+    code, out, _ = typed("run", "vae", "mean", *asked, "--dry-run", "--results", tmp_path)
+    names = [line.partition("digits ")[2] for line in out.splitlines()]
+    lines = [f"vae (hidden={hidden}, lr={lr})" for lr in ("0.01", "0.0001") for hidden in ("(16,)", "(8, 8)")]
+    assert code == 0
+    assert names == [f"{line} seed {seed}: to be trained" for line in [*lines, "mean"] for seed in (3, 7)]
+
+
+def test_a_metric_that_is_asked_for_is_computed_alone(tmp_path, typed):
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).random((150, 64), dtype=np.float32))
+    score = ["score", tmp_path / "noise.npy", "--dataset", "digits", "--json", "--no-figures"]
+    code, out, err = typed(*score, "--metric", "parzen", "--results", tmp_path / "r")
+    assert (code, set(json.loads(out)["metrics"]), err) == (0, {"parzen"}, "")
+    seconds = typed("run", "mean", *TINY[:-2], "--metric", "neighbours", "--dry-run", "--results", tmp_path)
+    assert seconds[0] == 0
 
 
 def test_a_diverged_row_is_exit_code_one(tmp_path):
@@ -151,13 +259,34 @@ def test_a_diverged_row_is_exit_code_one(tmp_path):
     assert "diverged" in done.stdout
 
 
-def test_list_names_every_entry():
-    models = bench("list", "models").stdout
-    assert all(
-        name in models for name in ("gan-ns", "gan-mm", "vae", "dbn", "data", "kmeans", "gaussian", "mean")
-    )
-    assert "parzen" in bench("list", "metrics").stdout
-    assert "folder:PATH" in bench("list", "datasets").stdout
+def test_list_names_every_entry(typed):
+    def names(kind):
+        return [line.split()[0] for line in typed("list", kind)[1].splitlines() if line[0] != " "]
+
+    assert names("models") == list(MODELS)
+    assert names("metrics") == list(METRICS)
+    assert names("datasets")[-1] == "folder:PATH"
+
+
+@pytest.mark.parametrize("dataset", ["digits", "cifar10", "folder:somewhere"])
+def test_list_says_what_would_run_on_a_data_set_and_with_which_settings(dataset, typed):
+    blocks = {}
+    for line in typed("list", "models", "--dataset", dataset)[1].splitlines():
+        if line[0] != " ":
+            name = line.split()[0]
+            blocks[name] = {"": line}
+        else:
+            key, value = line.strip().split(" = ")
+            blocks[name][key] = value
+    assert list(blocks) == list(MODELS)
+    for name, settings in blocks.items():
+        usual, there = (asdict(config) for config in (MODELS[name], settings_for(name, dataset)))
+        assert set(settings) - {""} == set(usual)
+        for key in usual:
+            instead = f" (usually {usual[key]})" if usual[key] != there[key] else ""
+            assert settings[key] == f"{there[key]}{instead}"
+    meant = "[not with --all: only on cifar10]" not in blocks["gan-conv"][""]
+    assert meant == (dataset == "cifar10")
 
 
 def test_help_imports_no_torch():

@@ -6,22 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from genmodel_bench.report.figures.charts import (
-    against_samples,
-    against_sigma,
-    charts_of,
-    distances,
-    looks_of,
-    validation,
-)
+from genmodel_bench.commands.report import declared_by
+from genmodel_bench.report.figures.charts import chart, charts_of, looks_of, validation
 from genmodel_bench.report.figures.figure import BLACK, BLUE, ONE_COLUMN, TWO_COLUMNS, paper
 from genmodel_bench.report.figures.learning import boundaries, learning, panels_of
-from genmodel_bench.report.figures.lines import Line, lines_of
+from genmodel_bench.report.figures.lines import Line
 from genmodel_bench.report.figures.mosaic import GAP, Tile, draw_tiles, pixels, sheet_of
 from genmodel_bench.report.figures.pictures import arithmetic, film, samples, walks
-from test_figures import CURVES, SHARES, rows_of, shown
+from genmodel_bench.report.tables.columns import columns_of
+from test_figures import CURVES, SCORE, SHARES, in_lines, rows_of, shown
 
 WIDTHS = [ONE_COLUMN, TWO_COLUMNS]
+DISTANCES = ("neighbours", "ratio")
+SAID = {
+    name: said for quantity in (SCORE, DISTANCES) for name, said in declared_by()[quantity]["curves"].items()
+}
+"""How the charts are to be drawn, by the name of the curve."""
+THREE = [*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)]
 
 
 def curves_in(canvas, panel=0):
@@ -32,52 +33,101 @@ def curves_in(canvas, panel=0):
     }
 
 
-def line_curves(name, metric="parzen"):
-    lines = lines_of(
-        [*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)]
-    )
-    return {line: line.curve(name, metric) for line in lines}
+def line_curves(name, quantity=SCORE):
+    return {line: line.curve(name, quantity) for line in in_lines(THREE)}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(
-    ("name", "draw"), [("sigma on validation", against_sigma), ("samples", against_samples)]
-)
-def test_curves_are_drawn_as_they_were_recorded(name, draw, width):
-    drawn = curves_in(draw(line_curves(name), width).canvas)
+@pytest.mark.parametrize("name", ["sigma on validation", "samples"])
+def test_curves_are_drawn_as_they_were_recorded(name, width):
+    canvas = chart(SAID[name], {}, "higher", line_curves(name), width).canvas
+    drawn = curves_in(canvas)
+    assert canvas.axes[0].get_xscale() == "log"
+    assert (canvas.axes[0].get_xlabel(), canvas.axes[0].get_ylabel()) == (SAID[name]["x"], SAID[name]["y"])
     recorded = {float(x): y for x, y in CURVES[name].items()}
     for model, lift in (("vae", 0), ("dbn", 1), ("data", 2)):
         assert drawn[model] == (list(recorded), [y + lift for y in recorded.values()])
 
 
 def test_validation_is_drawn_against_the_share_of_training():
-    assert curves_in(validation(line_curves("validation by epoch"), ONE_COLUMN).canvas)["vae"] == (
+    assert curves_in(validation(line_curves("validation by epoch", None), ONE_COLUMN).canvas)["vae"] == (
         [0.5, 1.0],
         [0.0, 4.0],
     )
 
 
 def test_distances_are_drawn_as_shares_below_each_of_them():
-    lines = line_curves("distance of samples by share", "neighbours")
-    first, *others = lines
-    further = {key: 2 * value for key, value in SHARES.items()}
-    text = json.dumps(
-        {"distance of samples by share": SHARES, "distance of held-out images by share": further}
-    )
-    moved = replace(
-        first,
-        records=tuple(replace(r, curves=text) if r.metric == "neighbours" else r for r in first.records),
-    )
-    drawn = curves_in(
-        distances({moved: lines[first], **{line: lines[line] for line in others}}, ONE_COLUMN).canvas
-    )
+    lines = line_curves("distance of samples by share", DISTANCES)
+    further = {float(share): 2 * distance for share, distance in SHARES.items()}
+    said = SAID["distance of samples by share"]
+    drawn = curves_in(chart(said, further, "neither", lines, ONE_COLUMN).canvas)
     shares = [float(share) for share in SHARES]
-    assert drawn[first.name] == (list(SHARES.values()), shares)
+    for line in lines:
+        assert drawn[line.name] == (list(SHARES.values()), shares)
     assert drawn["held-out images"] == (list(further.values()), shares)
 
 
+def test_the_curve_beside_the_others_is_the_one_that_is_declared(tmp_path, monkeypatch):
+    further = {share: 2 * distance for share, distance in SHARES.items()}
+    curves = {"distance of samples by share": SHARES, "distance of held-out images by share": further}
+    records = [replace(r, curves=json.dumps(curves)) if r.metric == "neighbours" else r for r in THREE]
+    besides = []
+    monkeypatch.setattr(
+        "genmodel_bench.report.figures.charts.chart",
+        lambda said, beside, *rest: besides.append(beside) or chart(said, beside, *rest),
+    )
+    columns = [column for column in columns_of(records, {}) if column.of == DISTANCES]
+    assert len(list(charts_of(in_lines(records), columns, tmp_path))) == 4
+    assert besides == [{float(share): distance for share, distance in further.items()}] * 2
+
+
+@pytest.mark.parametrize("low", [-3.0, 0.0])
+def test_nothing_is_cut_off_where_the_axes_are_swapped(low):
+    lines = line_curves("distance of samples by share", DISTANCES)
+    curve = {low: -2.0, 1.0: 4.0, 5.0: 6.0}
+    said = SAID["distance of samples by share"]
+    (axes,) = chart(said, {}, "neither", dict.fromkeys(lines, curve), ONE_COLUMN).canvas.axes
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert left <= -2
+    assert right >= 6
+    assert (bottom, top) == (low, 5)
+
+
+def test_only_what_is_far_below_the_best_is_cut_off_and_the_caption_says_so():
+    said = SAID["sigma on validation"]
+    near, far = ({0.1: low, 0.2: 5.0, 0.4: 4.0} for low in (3.0, -9000.0))
+    lines = list(line_curves("samples"))
+    for curve, better, cut in ((near, "higher", False), (far, "higher", True), (far, "neither", False)):
+        curves = {line: {x: y + i for x, y in curve.items()} for i, line in enumerate(lines)}
+        drawn = chart(said, {}, better, curves, ONE_COLUMN)
+        bottom, top = drawn.canvas.axes[0].get_ylim()
+        assert (bottom > curve[0.1]) == cut
+        assert ("Cut off below." in drawn.caption) == cut
+        # the best of each row is shown in any case
+        assert bottom < 5
+        assert top > 7
+
+
+def test_a_chart_is_drawn_anew_when_its_metric_says_something_else_of_it(tmp_path):
+    lines, columns = in_lines(THREE), columns_of(THREE, {})
+    before = list(charts_of(lines, columns, tmp_path))
+    assert list(charts_of(lines, columns, tmp_path)) == before
+    name = "sigma on validation"
+    curves = {name: {**SAID[name], "says": "Other words."}}
+    after = list(charts_of(lines, [replace(columns[0], curves=curves)], tmp_path))
+    changed = {figure.path.stem: figure.caption for figure in after}
+    assert changed["curve-parzen-sigma-on-validation"].startswith("Other words.")
+
+
+def test_curves_of_one_name_have_a_file_each(tmp_path):
+    other = [replace(r, quantity="other") for r in THREE if r.metric == "parzen"]
+    records = [*THREE, *other]
+    figures = list(charts_of(in_lines(records), columns_of(records, {}), tmp_path))
+    assert len({figure.path for figure in figures}) == len(figures) == 2 * (1 + 2 + 2 + 1)
+
+
 def test_learning_curves_are_what_was_logged():
-    (line,) = lines_of(rows_of("gan-ns"))
+    (line,) = in_lines(rows_of("gan-ns"))
     history = [{"stage": "a", "epoch": 1, "loss_d": 0.7, "d_real": 0.6, "d_fake": 0.3, "loss_g": 1.0}]
     history += [{"stage": "a", "epoch": 2, "loss_d": 0.6, "d_real": 0.7, "d_fake": 0.2, "loss_g": 2.0}]
     canvas = learning(line, history).canvas
@@ -93,12 +143,12 @@ def test_learning_curves_are_what_was_logged():
 def test_the_caption_of_learning_says_of_which_seeds_it_is():
     history = [{"stage": "a", "epoch": 1, "loss": 0.7}]
     one, two = rows_of("vae"), rows_of("vae", seed=1)
-    assert "seed" not in learning(lines_of(one)[0], history).caption
-    caption = learning(lines_of([*one, *two])[0], history).caption
+    assert "seed" not in learning(in_lines(one)[0], history).caption
+    caption = learning(in_lines([*one, *two])[0], history).caption
     assert "of seed 0" in caption
     assert "in the mean over 2 seeds" in caption
     without = [replace(r, curves="{}") for r in one]
-    assert "On the right" not in learning(lines_of(without)[0], history).caption
+    assert "On the right" not in learning(in_lines(without)[0], history).caption
 
 
 @pytest.fixture
@@ -160,10 +210,12 @@ def test_walks_are_drawn_row_by_row(laid):
 
 @pytest.mark.parametrize("name", [r"$\frac{$", "_hidden", "x" * 200, "模型 😀", "a & <b>", "%s {0}"])
 def test_any_name_can_be_drawn(name, tmp_path):
-    lines = lines_of([*rows_of(name, role="samples"), *rows_of("data", role="reference")])
+    records = [*rows_of(name, role="samples"), *rows_of("data", role="reference")]
+    lines = in_lines(records)
     with paper():
-        figures = list(charts_of(lines, tmp_path))
-        canvas = against_sigma({line: line.curve("sigma on validation") for line in lines}, ONE_COLUMN).canvas
+        figures = list(charts_of(lines, columns_of(records, {}), tmp_path))
+        curves = {line: line.curve("sigma on validation", SCORE) for line in lines}
+        canvas = chart(SAID["sigma on validation"], {}, "higher", curves, ONE_COLUMN).canvas
     assert len(figures) == 8
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
@@ -238,14 +290,15 @@ def test_tiles_are_square_pixels_in_the_drawing():
 
 
 def test_charts_show_every_line_and_real_data_in_black(tmp_path):
-    lines = lines_of(
-        [*rows_of("vae"), *rows_of("dbn", lift=1.0), *rows_of("data", role="reference", lift=2.0)]
-    )
+    lines = in_lines(THREE)
     looks = looks_of(lines)
     assert looks[next(line for line in lines if line.key[1] == "data")]["color"] == BLACK
     assert len({(look["color"], look["linestyle"]) for look in looks.values()}) == 3
-    figures = {figure.path.stem: figure for figure in charts_of(lines, tmp_path)}
-    assert figures["against-sigma"].alt.count("σ = 0.2") == 3
+    figures = {figure.path.stem: figure for figure in charts_of(lines, columns_of(THREE, {}), tmp_path)}
+    sigma = figures["curve-parzen-sigma-on-validation"]
+    assert "vae from 1 to 2; dbn from 2 to 3; data from 3 to 4" in "; ".join(
+        sorted(sigma.alt.split(": ")[1].split("; "), key=("vae", "dbn", "data").index)
+    )
     for figure in figures.values():
         assert all(name in figure.alt for name in ("vae", "dbn", "data"))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from genmodel_bench.commands.report import declared_by
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.report.figures.charts import charts_of
 from genmodel_bench.report.figures.figure import (
@@ -22,24 +23,28 @@ from genmodel_bench.report.figures.figure import (
 from genmodel_bench.report.figures.lines import lines_of
 from genmodel_bench.report.rebuild import figures_of as figures_in
 from genmodel_bench.report.rebuild import report
+from genmodel_bench.report.tables.columns import columns_of
+from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.names import file_name
-from genmodel_bench.storage.record import Record, to_csv
+from genmodel_bench.storage.record import Record, as_json, to_csv
 from genmodel_bench.storage.store import Store
 from pages import sealed_at
 from PIL import Image
 
+DECLARED = {quantity: as_json(column) for quantity, column in declared_by().items()}
 PARZEN = Record(
     "mnist", "vae", metric="parzen", quantity="log_likelihood", value=1.0, samples=10_000,
-    cell="c0", weights="w0", seed=0, stderr=1.0, draw_sd=0.1, n=100,
-    metric_settings=json.dumps({"sigma": 0.2}),
+    cell="c0", weights="w0", seed=0, stderr=1.0, draw_sd=0.1, n=100, better="higher",
+    column=DECLARED["parzen", "log_likelihood"], metric_settings=json.dumps({"sigma": 0.2}),
 )  # fmt: skip
 CURVES = {
     "sigma on validation": {"0.1": 1.0, "0.2": 5.0, "0.4": 2.0},
     "samples": {"1000": 3.0, "10000": 4.0},
     "validation by epoch": {"1": 0.0, "2": 4.0},
 }
+SCORE = ("parzen", "log_likelihood")
 SHARES = {f"{k / 40:g}": 1 + k / 40 for k in range(41)}
 DISTANCES = {"distance of samples by share": SHARES, "distance of held-out images by share": SHARES}
 
@@ -59,6 +64,8 @@ def rows_of(model, *, seed=0, role="model", lift=0.0, **changes):
         row,
         metric="neighbours",
         quantity="ratio",
+        better="neither",
+        column=DECLARED["neighbours", "ratio"],
         score_key=f"s-{model}-{seed}",
         curves=json.dumps(DISTANCES),
     )
@@ -119,14 +126,25 @@ def results(tmp_path, monkeypatch):
 
 
 def figures_of(results):
-    return figures_in(results / "mnist", Store(results, "mnist").records(), results / ".cache")
+    records = Store(results, "mnist").records()
+    return figures_in(results / "mnist", records, table1(records), results / ".cache")
+
+
+def in_lines(records):
+    """The lines of records, in the order of their table."""
+    return lines_of(records, table1(records).keys)
 
 
 def names(figures):
     return {figure.path.stem for figure in figures}
 
 
-CHARTS = {"against-sigma", "against-samples", "validation", "distances"}
+CHARTS = {
+    "curve-parzen-sigma-on-validation",
+    "curve-parzen-samples",
+    "validation",
+    "curve-neighbours-distance-of-samples-by-share",
+}
 CHARTS |= {f"{name}-wide" for name in CHARTS}
 OF_GAN = {f"{section}-gan-ns" for section in ("samples", "walks", "film", "learning")}
 
@@ -185,6 +203,27 @@ def test_visuals_of_other_weights_are_not_drawn(results):
     assert names(figures_of(results)) == CHARTS | {"samples-gan-ns"}
 
 
+def test_the_lowest_seed_that_was_scored_is_shown(results):
+    store = Store(results, "mnist")
+    first = next(r for r in store.records() if r.model == "gan-ns")
+    failed = replace(first, value=None, status="failed: no luck", seal="")
+    others = rows_of("gan-ns", seed=1)
+    rows = [r for r in store.records() if r.model == "data"]
+    store.path.write_text(to_csv([r.sealed() for r in (failed, *others, *rows)]))
+    scores_at(results / ".cache", others[1])
+    visuals_at(results / ".cache", others[0])
+    assert names(figures_of(results)) == CHARTS | OF_GAN
+
+
+@pytest.mark.parametrize("name", ["distance", "shown_samples", "shown_shifted_neighbours"])
+def test_where_an_array_lacks_no_samples_are_shown(results, name):
+    row = next(r for r in Store(results, "mnist").records() if r.score_key == "s-gan-ns-0")
+    arrays = shown()
+    del arrays[name]
+    sealed_at(results / ".cache" / "scores" / f"{row.score_key}.safetensors", arrays)
+    assert names(figures_of(results)) == CHARTS | OF_GAN - {"samples-gan-ns"}
+
+
 def test_figures_of_rows_that_are_no_more_are_deleted_and_a_strangers_stay(results):
     figures_of(results)
     folder = results / "mnist" / "figures"
@@ -210,18 +249,24 @@ def test_fonts_are_embedded_as_truetype(results):
 
 def test_curves_are_means_over_seeds_of_what_all_seeds_have():
     records = [*rows_of("vae"), *rows_of("vae", seed=1, lift=1.0)]
-    (line,) = lines_of(records)
-    assert line.curve("samples") == {1000: 3.5, 10000: 4.5}
+    (line,) = in_lines(records)
+    assert line.curve("samples", SCORE) == {1000: 3.5, 10000: 4.5}
     short = json.loads(records[2].curves)
     del short["samples"]["10000"]
-    (line,) = lines_of([*records[:2], replace(records[2], curves=json.dumps(short)), records[3]])
-    assert line.curve("samples") == {1000: 3.5}
-    assert line.curve("none of it") == {}
+    (line,) = in_lines([*records[:2], replace(records[2], curves=json.dumps(short)), records[3]])
+    assert line.curve("samples", SCORE) == {1000: 3.5}
+    assert line.curve("none of it", SCORE) == line.curve("none of it") == {}
+    # validation is not a curve of one score: every score of the row has it
+    assert line.curve("validation by epoch") == {1: 0.5, 2: 4.5}
 
 
 def test_no_records_no_charts(tmp_path):
-    assert list(charts_of([], tmp_path)) == []
-    assert list(charts_of(lines_of([replace(PARZEN, value=None, status="failed: no luck")]), tmp_path)) == []
+    columns = columns_of([PARZEN], {})
+    assert columns[0].curves
+    assert list(charts_of([], columns, tmp_path)) == []
+    failed = in_lines([replace(PARZEN, value=None, status="failed: no luck")])
+    assert len(failed) == 1
+    assert list(charts_of(failed, columns, tmp_path)) == []
 
 
 def test_a_figure_says_of_itself_what_it_is_of(tmp_path):
@@ -285,14 +330,16 @@ def test_rows_do_not_share_a_file(results):
         *rows_of("x" * 111 + "a", role="samples"),
         *rows_of("x" * 111 + "b", role="samples"),
     ]
-    lines = lines_of([*rows_of("gan-ns", options='{"epochs": 5}'), *given])
+    lines = in_lines([*rows_of("gan-ns", options='{"epochs": 5}'), *given])
     assert len({line.file_name for line in lines}) == 4
 
 
 def test_figures_can_be_left_for_later(results):
     report(results)
     written = report(results, figures=False)
-    assert {path.name for path in written} == {"table1.csv", "table1.md", "table1.tex"}
+    views = {f"{view}.tex" for view in table1(Store(results, "mnist").records()).views}
+    assert {path.name for path in written} == {"table1.csv", "table1.md", *views}
+    assert views >= {"table1.tex", "memorisation.tex"}
     # the page showed the records as they were before
     assert not (results / "mnist" / "report.html").exists()
     assert len(list((results / "mnist" / "figures").iterdir())) == 24
@@ -332,6 +379,7 @@ def test_odd_curves_are_refused_in_one_line(curves, results):
         {},
         {"samples": {}},
         {"validation by epoch": {"0": 1.0}},
+        {"samples": {"0": 1.0, "10": 2.0}},  # no place on a logarithmic axis
         {"distance of samples by share": {"0": 1.0, "1": 2.0}},
     ],
 )

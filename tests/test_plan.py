@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from flat import plan
 from genmodel_bench import BadOption, UnknownName
+from genmodel_bench.cells.plan import check_builds, metrics_named
+from genmodel_bench.commands.report import report
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
-from genmodel_bench.models import MODELS, vae
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS, settings_for, vae
 from test_run import quick
 
 import bench
@@ -17,8 +21,18 @@ import bench
     ("kwargs", "error", "message"),
     [
         ({"models": ["gan-nss"]}, UnknownName, "did you mean 'gan-ns'"),
-        ({"options": ["gan-ns.epochs=3"]}, UnknownName, "unknown model 'gan-ns'; known: vae"),
-        ({"seeds": 0}, BadOption, "--seeds: got 0"),
+        ({"options": ["gan-ns.epochs=3"]}, BadOption, "--set: gan-ns is not in this run"),
+        ({"options": ["vae.epochs=-1"]}, BadOption, "vae: epochs: got -1, expected at least 1"),
+        (
+            {"models": ["gan-conv"], "options": ["gan-conv.kernels=99,99"]},
+            BadOption,
+            "--set: gan-conv cannot be built with these options: ",
+        ),
+        ({"seeds": 0}, BadOption, "--seeds: got 0, expected at least 1"),
+        ({"seeds": []}, BadOption, "--seeds: got [], expected one or more whole numbers"),
+        ({"seeds": [3, -1]}, BadOption, "--seeds: got [3, -1], expected one or more whole numbers"),
+        ({"seeds": 2.5}, BadOption, "--seeds: got 2.5, expected a number of seeds, or a list"),
+        ({"seeds": 20_240_101}, BadOption, "the one seed 20240101 is given as 20240101,"),
         ({"draws": 0}, BadOption, "--draws: got 0"),
         ({"checkpoint": "first"}, BadOption, "--checkpoint: got 'first', expected best or last"),
         ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
@@ -47,6 +61,56 @@ def test_plan_puts_models_in_order_and_seeds_innermost(digits):
     assert [(c.model, c.seed) for c in cells] == [("vae", 0), ("vae", 1), ("data", 0), ("data", 1)]
     assert isinstance(cells[0].config, vae.Config)
     assert cells[0].variant == ""
+
+
+def test_listed_seeds_are_those_of_the_cells(digits):
+    assert [c.seed for c in plan(digits, ["vae"], seeds=[7, 3, 7, 11])] == [7, 3, 11]
+    assert [c.seed for c in plan(digits, ["vae"], seeds=(5,))] == [5]
+    assert [c.id for c in plan(digits, ["vae"], seeds=[1])] == [c.id for c in plan(digits, ["vae"], seeds=2)][
+        1:
+    ]
+
+
+def test_several_values_of_an_option_are_several_lines_with_all_seeds(digits):
+    cells = plan(digits, ["vae", "mean"], seeds=2, options=["vae.lr=1e-2,1e-3,1e-4"])
+    lines = ["vae lr=0.01", "vae ", "vae lr=0.0001", "mean "]  # 1e-3 is what is registered
+    assert [f"{c.model} {c.variant}" for c in cells] == [name for name in lines for _ in range(2)]
+    assert [c.seed for c in cells] == [0, 1] * 4
+    assert len({c.fit_key for c in cells}) == len(cells)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 4)])
+def test_every_registered_model_can_be_built_and_no_random_number_is_drawn_for_it(name, shape):
+    before = torch.get_rng_state()
+    check_builds(name, settings_for(name, "digits"), shape)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_only_memory_refuses_is_no_matter_of_options(digits):
+    (cell,) = plan(digits, ["vae"], seeds=1, options=["vae.latent=1000000000"])
+    assert cell.config.latent == 10**9  # as a row it says "oom"
+
+
+def test_metrics_are_chosen_by_name_in_the_order_of_the_registry():
+    assert metrics_named(()) == METRICS
+    assert list(metrics_named([*reversed(METRICS)])) == list(METRICS)
+    assert metrics_named(["parzen", "parzen"]) == {"parzen": METRICS["parzen"]}
+    with pytest.raises(UnknownName, match="unknown metric 'parzn'; did you mean 'parzen'"):
+        metrics_named(["parzn"])
+
+
+def test_chosen_metrics_alone_are_computed_and_the_others_follow(tmp_path):
+    first = quick(tmp_path, ["mean"], metrics=metrics_named(["parzen"]), seeds=[4])
+    assert set(first["metric"]) == {"parzen"}
+    assert set(first["seed"]) == {4}
+    table = (tmp_path / "digits" / "table1.csv").read_bytes()
+    report(tmp_path, figures=False)
+    assert (tmp_path / "digits" / "table1.csv").read_bytes() == table
+    second = quick(tmp_path, ["mean"], seeds=[4])
+    assert set(second["metric"]) == set(METRICS)
+    kept = second[second["metric"] == "parzen"]
+    assert list(kept["created"]) == list(first["created"])
 
 
 def test_the_python_api_is_where_the_readme_says():

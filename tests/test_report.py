@@ -2,30 +2,36 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from genmodel_bench.commands.report import stale_under
-from genmodel_bench.report.rebuild import report
+from genmodel_bench.cli.terminal import grid
+from genmodel_bench.commands.report import declared_by, today
+from genmodel_bench.report.rebuild import report, tabulated, write_table
 from genmodel_bench.report.tables.published import CONTENT
 from genmodel_bench.report.tables.render import (
     escape_latex,
     escape_markdown,
     letter,
+    printed_views,
     to_csv,
     to_latex,
     to_markdown,
 )
 from genmodel_bench.report.tables.table import table1
-from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
+from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
+DECLARED = {quantity: as_json(column) for quantity, column in declared_by().items()}
 ROW = Record(
-    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats",
+    "mnist", "gan-ns", metric="parzen", quantity="log_likelihood", unit="nats", better="higher",
+    column=DECLARED["parzen", "log_likelihood"],
     n=10_000, samples=10_000, draws=5, draw_sd=0.3, epochs=100, checkpoint="last",
     checkpoint_epoch=90, valid_best=215.0, valid_last=214.0, fit_seconds=90.0,
     metric_settings=json.dumps({"sigma": 0.2154}),
@@ -60,6 +66,25 @@ def numbers(records=RECORDS):
     return table1(records).numbers["mnist"]
 
 
+def markdown_blocks(text):
+    """The tables of a Markdown text: for each its lines, as cells."""
+    return [
+        [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()]
+        for block in text.split("\n\n")
+        if block.startswith("|")
+    ]
+
+
+def title_of(heading):
+    """A column's title, without the arrow that is printed after it."""
+    return heading.removesuffix(" ↑").removesuffix(" ↓")
+
+
+def minus(text):
+    """A printed number as Python reads it."""
+    return text.replace("−", "-")
+
+
 def test_mean_spread_and_standard_error_over_seeds():
     row = numbers().loc[("model", "gan-ns", "", 10_000)]
     assert row["nats"] == 224
@@ -91,7 +116,8 @@ def test_published_values_stand_beside_comparable_rows_alone():
 
 def test_a_number_published_at_a_fixed_sigma_is_compared_at_it():
     rows = parzen("deep-gsn-chain", [150.0])
-    rows.append(replace(rows[0], quantity="at_sigma_0.2", value=204.0, stderr=1.0, metric_settings="{}"))
+    fixed = {"quantity": "at_sigma_0.2", "column": "{}", "metric_settings": "{}"}
+    rows.append(replace(rows[0], value=204.0, stderr=1.0, **fixed))
     row = numbers(rows).loc[("model", "deep-gsn-chain", "", 10_000)]
     assert row["nats"] == 150
     assert row["z"] == pytest.approx((204 - 214) / math.sqrt(1 + 0.3**2 / 5 + 1.1**2))
@@ -130,14 +156,9 @@ def test_one_seed_has_no_spread_and_never_a_zero():
     # what is known without the spread over seeds: the test images and the five draws
     assert row["total ±"] == pytest.approx(math.sqrt(2**2 + 0.3**2 / 5))
     cells = {}
-    for block in to_markdown(table1(RECORDS)).split("\n\n"):
-        for line in (line for line in block.splitlines() if line.startswith("| dbn")):
-            cells |= dict(
-                zip(
-                    *([cell.strip() for cell in x.split("|")] for x in (block.splitlines()[0], line)),
-                    strict=True,
-                )
-            )
+    for header, *lines in markdown_blocks(to_markdown(table1(RECORDS))):
+        for line in (line for line in lines if line[0] == "dbn"):
+            cells |= dict(zip(header, line, strict=True))
     assert (cells["seed ±"], cells["seeds"], cells["total ±"]) == ("–", "1", "≥ 2.0")
 
 
@@ -215,68 +236,131 @@ def test_different_numbers_of_samples_do_not_mix():
     assert not table.notes["model", "gan-ns", "", 10_000]
 
 
-def test_csv_markdown_and_latex_print_the_same_numbers():
-    table = table1(RECORDS)
+def as_in_latex(cell):
+    """A cell of Markdown as LaTeX has it."""
+    signs = {"–": "--", "≥": r"$\geq$", "−": "$-$", "†": r"\rlap{$^\dagger$}"}
+    return "".join(signs.get(char, char) for char in cell)
+
+
+RIVAL = [*parzen("deep-gsn", [223.0, 225.0, 227.0]), *parzen("rbm", [-70.0, -71.0, -72.0])]
+"""Two more models of three seeds: one as good as the best, and one that is not."""
+COPY = replace(
+    ROW, dataset_digest=CONTENT["mnist"], seed=0, metric="neighbours", quantity="exact_copies",
+    unit="share", better="lower", value=0.125, stderr=0.01,
+    column=DECLARED["neighbours", "exact_copies"],
+)  # fmt: skip
+COPIES = [replace(COPY, model=model).sealed() for model in ("gan-ns", "dbn")]
+
+
+@pytest.mark.parametrize("more", [[], RIVAL, COPIES, [*RIVAL, *COPIES]])
+def test_csv_markdown_and_latex_print_the_same_numbers(more):
+    table = table1([*RECORDS, *more])
     exact = list(csv.DictReader(io.StringIO(to_csv(table))))
-    blocks = [block.splitlines() for block in to_markdown(table).split("\n\n") if block.startswith("|")]
-    tabulars = [
-        part.split(r"\toprule")[1].splitlines() for part in to_latex(table).split(r"\bottomrule")[:-1]
-    ]
-    assert len(blocks) == len(tabulars) == 2
-    shown = set()
-    for markdown, tabular in zip(blocks, tabulars, strict=True):
-        header = [cell.strip() for cell in markdown[0].split("|")[1:-1]]
-        body = [
-            [cell.strip() for cell in line.split("|")[1:-1]]
-            for line in markdown[2:]
-            if "reference rows" not in line
+    blocks = markdown_blocks(to_markdown(table))
+    tabulars = [to_latex(table, view).split(r"\bottomrule")[0] for view in printed_views(table)]
+    assert len(blocks) == len(tabulars) == len(table.views) >= 3
+    shown, marked = set(), set()
+    for (header, _, *body), tabular in zip(blocks, tabulars, strict=True):
+        body = [line for line in body if "reference rows" not in line[0]]
+        heading, *latex = [
+            line.rstrip(" \\").split(" & ")
+            for line in tabular.split(r"\toprule")[1].splitlines()
+            if " & " in line
         ]
-        latex = [line.rstrip(" \\").split(" & ") for line in tabular if " & " in line][1:]
-        assert len(exact) == len(body) == len(latex) == 7
-        shown |= set(header[1:])
+        assert [escape_latex(title) for title in header[1:]] == heading[1:]
+        assert len(exact) == len(body) == len(latex)
         for row, md, tex in zip(exact, body, latex, strict=True):
-            for title, cell, tex_cell in zip(header[1:], md[1:], tex[-len(md) + 1 :], strict=True):
-                assert cell.replace("–", "--").replace("≥", r"$\geq$") == tex_cell
+            for title, cell, tex_cell in zip(map(title_of, header[1:]), md[1:], tex[1:], strict=True):
+                assert as_in_latex(cell) == tex_cell
+                shown.add(title)
                 value = row[f"mnist: {title}"]
                 assert (cell == "–") == (value == "")
                 if cell.startswith("≥ "):
                     assert title == "total ±"
                     assert row["mnist: seed ±"] == ""
                     cell = cell.removeprefix("≥ ")
+                if cell.endswith("†"):
+                    marked.add(title)
+                    assert row[f"mnist: {title} best"] == "True"
+                    cell = cell.removesuffix("†")
+                else:
+                    assert not row.get(f"mnist: {title} best")
                 if value:
                     decimals = len(cell.partition(".")[2])
-                    assert f"{float(value):.{decimals}f}" == cell
+                    assert f"{float(value):.{decimals}f}" == minus(cell)
     filled = {
         key.removeprefix("mnist: ")
         for row in exact
         for key, value in row.items()
         if value and key.startswith("mnist: ")
     }
-    assert shown == filled
+    assert shown | {f"{title} best" for title in marked} == filled
+    assert marked == ({"nats"} if RIVAL[0] in more else set())
+
+
+def test_no_number_in_print_has_a_hyphen_for_a_minus_sign():
+    low = [*parzen("data", [-243.5], role="reference"), *parzen("gan-ns", [-240.0]), *parzen("dbn", [-9.0])]
+    low += [replace(r, quantity="at_sigma_0.2", column="{}") for r in parzen("deep-gsn-chain", [-20.5])]
+    low += parzen("deep-gsn-chain", [-21.5])
+    table = table1(low)
+    assert any("−243.5 nats" in note for note in table.footnotes)
+    assert any("−20.5 nats" in note for note in table.footnotes)
+    for text in (to_markdown(table), *(to_latex(table, view) for view in table.views)):
+        assert not re.search(r"(?<![\w-])-\d", re.sub(r"\\cmidrule.*", "", text))
 
 
 def test_reference_rows_stand_under_a_rule():
-    lines = to_markdown(table1(RECORDS)).splitlines()
-    rule = next(i for i, line in enumerate(lines) if "reference rows" in line)
-    assert [line.split("|")[1].split()[0] for line in lines[rule + 1 : rule + 4]] == [
-        "kmeans",
-        "data",
-        "mean",
-    ]
-    latex = to_latex(table1(RECORDS))
-    # under each of two headers, and above the reference rows
-    assert latex.count(r"\midrule") == 4
-    assert all(part in latex for part in (r"\toprule", r"\bottomrule", r"\begin{tabular}{l"))
-    first, second, _ = latex.split(r"\bottomrule")
-    for tabular in (first, second):
-        assert tabular.index("mine") < tabular.rindex(r"\midrule") < tabular.index("kmeans")
+    table = table1(RECORDS)
+    blocks = markdown_blocks(to_markdown(table))
+    for _, _, *lines in blocks:
+        names = [line[0].split()[0] for line in lines]
+        assert names[names.index("*reference") + 1 :] == ["kmeans", "data", "mean"]
+    assert len(blocks) == len(table.views)
+    for view in table.views:
+        latex = to_latex(table, view)
+        assert all(part in latex for part in (r"\toprule", r"\bottomrule", r"\begin{tabular}{l"))
+        # under the header, and above the reference rows
+        assert latex.count(r"\midrule") == 2
+        assert latex.index("mine") < latex.rindex(r"\midrule") < latex.index("kmeans")
 
 
 def test_several_data_sets_stand_side_by_side():
     table = table1([*RECORDS, *parzen("gan-ns", [20.0], dataset="digits")])
     assert list(table.numbers.columns.unique(0)) == ["mnist", "digits"]
     assert table.numbers["digits"].loc[("model", "gan-ns", "", 10_000)]["nats"] == 20
-    assert "digits: nats" in to_markdown(table)
+    ((header, *_),) = markdown_blocks(to_markdown(table))
+    own = ["total ±", "seeds", "N", "σ"]
+    published = ["published", "published ±", "z"]
+    assert header[1:] == [
+        *(f"mnist: {title}" for title in ("nats ↑", *own, *published)),
+        *(f"digits: {title}" for title in ("nats ↑", *own)),
+    ]
+
+
+def test_in_latex_data_sets_side_by_side_are_one_tabular_with_a_heading_for_each():
+    table = table1([*RECORDS, *COPIES, *parzen("gan-ns", [20.0], dataset="folder:a: b_c")])
+    for view, (first, second) in {"table1": (8, 5), "memorisation": (2, 0)}.items():
+        latex = to_latex(table, view)
+        (tabular,) = re.findall(r"\\begin{tabular}{(l.*?)}\n(.*?)\\end{tabular}", latex, re.DOTALL)
+        above, rules, heading, *rows = [
+            line for line in tabular[1].splitlines() if " & " in line or "cmidrule" in line
+        ]
+        groups = [rf"\multicolumn{{{first}}}{{c}}{{mnist}}"]
+        groups += [rf"\multicolumn{{{second}}}{{c}}{{folder:a: b\_c}}"] * bool(second)
+        assert above == " & ".join(["", *groups]) + r" \\"
+        expected = rf"\cmidrule(lr){{2-{first + 1}}}"
+        assert rules == expected + rf"\cmidrule(lr){{{first + 2}-{first + second + 1}}}" * bool(second)
+        cells = heading.removesuffix(r" \\").split(" & ")
+        assert len(cells) == 1 + first + second == len(tabular[0])
+        assert cells[1 : 1 + second] == cells[1 + first :]  # the same titles, without the data set
+        assert all(len(row.split(" & ")) == len(cells) for row in rows)
+
+
+def test_what_is_of_one_data_set_alone_is_not_printed_for_several():
+    one, two = table1(RECORDS), table1([*RECORDS, *parzen("gan-ns", [20.0], dataset="digits")])
+    assert printed_views(one) == ["table1", "uncertainty", "cost"]
+    assert printed_views(two) == ["table1"]
+    assert "mnist: seed ±" in to_csv(two)
 
 
 def test_names_of_strangers_are_escaped():
@@ -294,12 +378,16 @@ def test_letters_go_on_after_z():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
 def test_the_latex_compiles(tmp_path):
-    body = to_latex(table1(RECORDS))
-    text = (
-        r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}"
-        rf"\begin{{document}}{body}\end{{document}}"
-    )
-    (tmp_path / "t.tex").write_text(text)
+    alone = table1([*RECORDS, *RIVAL, *COPIES])
+    beside = table1([*RECORDS, *RIVAL, *COPIES, *parzen("gan-ns", [-20.0], dataset="digits")])
+    bodies = [to_latex(table, view) for table in (alone, beside) for view in printed_views(table)]
+    text = [
+        r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}",
+        r"\begin{document}",
+        "\n\\clearpage\n".join(bodies),
+        r"\end{document}",
+    ]
+    (tmp_path / "t.tex").write_text("\n".join(text))
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True
     )
@@ -309,7 +397,8 @@ def test_the_latex_compiles(tmp_path):
 def test_report_is_a_function_of_the_records_alone(tmp_path):
     Store(tmp_path, "mnist").append(RECORDS)
     first = {path: path.read_bytes() for path in report(tmp_path)}
-    assert {path.name for path in first} == {"table1.csv", "table1.md", "table1.tex", "report.html"}
+    views = {f"{view}.tex" for view in printed_views(table1(RECORDS))}
+    assert {path.name for path in first} == {"table1.csv", "table1.md", "report.html", *views}
     assert {path: path.read_bytes() for path in report(tmp_path)} == first
 
 
@@ -319,13 +408,16 @@ def test_the_readmes_table_is_the_committed_one():
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "olivetti"])
-def test_committed_tables_are_what_their_records_give(dataset):
-    folder = ROOT / "results" / dataset
-    records = Store(folder.parent, dataset).records()
-    stale = {(dataset, name) for name in stale_under(folder.parent)(records)}
-    table = table1(records, stale=stale)
-    for suffix, render in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-        assert render(table) == (folder / f"table1.{suffix}").read_text()
+def test_committed_tables_are_what_their_records_give(dataset, tmp_path):
+    store = Store(ROOT / "results", dataset)
+    records, known = store.records(), today(store.results)
+    stale = {(dataset, name) for name in known.stale(records)}
+    table, _ = tabulated(store, records, known, stale=stale)
+    for path in write_table(tmp_path, table):
+        assert path.read_text() == (store.folder / path.name).read_text()
+    assert {path.name for path in store.folder.glob("*.tex")} == {
+        path.name for path in tmp_path.glob("*.tex")
+    }
 
 
 def test_the_papers_other_column_shows_what_was_published_and_why_there_is_no_more():
@@ -355,16 +447,15 @@ def test_report_of_nothing_writes_nothing(tmp_path):
     assert report(tmp_path) == []
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
 def test_a_narrow_terminal_shows_whole_names_and_numbers(width):
-    from genmodel_bench.cli.terminal import grid
-    from rich.console import Console
-
     stream = io.StringIO()
-    Console(file=stream, width=width).print(grid(RECORDS, width))
+    Console(file=stream, width=width).print(grid(table1(RECORDS), width))
     text = stream.getvalue()
-    for part in ("gan-ns", "kmeans", "mine & <b>", "224.0", "330.0", "-59.0"):
+    for part in ("gan-ns", "kmeans", "mine & <b>", "224.0", "330.0", "−59.0"):
         assert part in text
     assert "above real training images" in " ".join(text.split())
     assert "…" not in text
-    assert ("0.2154" in text) == (width >= 80)
+    assert all(len(line) <= width for line in text.splitlines())
+    # the score and its error come before the bandwidth, that before what training took
+    assert ("0.2154" in text, "minutes" in text) == (width >= 60, width >= 200)

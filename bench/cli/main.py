@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from genmodel_bench.cells.protocol import USUAL
@@ -25,24 +27,55 @@ from genmodel_bench.cli.options import (
     Draws,
     Exactness,
     Figures,
+    Form,
     Kind,
+    Metrics,
     Models,
     Precision,
     Replace,
     Results,
     Samples,
+    Seeds,
     Taken,
     Where,
     protocol_of,
+    seeds_in,
+    split,
 )
 from genmodel_bench.errors import BenchError, printable
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
-    no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+UsageError = typer.BadParameter.__bases__[0]
+"""What typer raises of an option that it cannot read; it has no public name there."""
+
+
+def say_version(asked: bool) -> None:
+    """Print the version and end the command, if it was asked for."""
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"genmodel-bench {version('genmodel-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def bench(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Compare generative models with numbers that can be published."""
+
+
+def say_loading() -> None:
+    """Say on a terminal that torch is being loaded, before it is: that takes seconds."""
+    if sys.stderr.isatty():
+        typer.echo("bench: loading torch …", err=True)
 
 
 @app.command()
@@ -50,11 +83,12 @@ def run(
     models: Models = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
     dataset: DatasetName = "digits",
-    seeds: Annotated[int, typer.Option(help="Training runs of each model, from seeds 0, 1, ….")] = 3,
+    seeds: Seeds = "3",
     samples: Samples = USUAL.samples,
     draws: Draws = USUAL.draws,
     checkpoint: Checkpoint = Taken.last,
     options: Changes = None,
+    metric: Metrics = None,
     device: Device = "auto",
     deterministic: Deterministic = False,
     precision: Precision = Exactness.float32,
@@ -102,7 +136,10 @@ def run(
         raise BenchError(f"--jobs: got {jobs}, expected at least 1")
     if bool(models) == everything:
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
-    from genmodel_bench.cli.terminal import Display, print_preview
+    chosen = seeds_in(seeds)
+    say_loading()
+    from genmodel_bench.cells.plan import metrics_named
+    from genmodel_bench.cli.terminal import display, print_preview
     from genmodel_bench.commands.preview import preview
     from genmodel_bench.commands.run import run as run_models
     from genmodel_bench.execution.executor import Executor
@@ -112,7 +149,8 @@ def run(
 
     request: Any = {
         "dataset": dataset,
-        "seeds": seeds,
+        "seeds": chosen,
+        "metrics": metrics_named(metric or ()),
         "options": options or (),
         "protocol": protocol_of(samples, draws, checkpoint, deterministic, precision),
         "data": data,
@@ -123,7 +161,7 @@ def run(
         return
     jobs = jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device)))
     where = Executor(executor.value, jobs, timeout, address, cpus_per_cell, gpus_per_cell)
-    with Display(results) as display:
+    with display(results) as listener:
         records = run_models(
             models,
             **request,
@@ -133,7 +171,7 @@ def run(
             replace=replace,
             tensorboard=tensorboard,
             figures=figures,
-            listener=display,
+            listener=listener,
         )
     if records["status"].str.startswith(FAILURES).any():
         raise typer.Exit(1)
@@ -152,29 +190,38 @@ def score(
     results: Results = RESULTS,
     figures: Figures = True,
     replace: Replace = False,
+    metric: Metrics = None,
 ) -> None:
     """Score your own samples and put them in the table.
 
-    The exit code is 1 if a metric gives no score.
+    The exit code is 1 if a metric fails; one that does not apply is no failure.
     """
+    if not as_json:
+        say_loading()
+    from genmodel_bench.cells.plan import metrics_named
+    from genmodel_bench.cli.terminal import print_scores, progress
     from genmodel_bench.commands.score import score as score_samples
 
-    found = score_samples(
-        samples,
-        dataset=dataset,
-        name=name,
-        device=device,
-        data=data,
-        results=results,
-        figures=figures,
-        replace_data=replace,
+    with nullcontext() if as_json else progress() as listener:
+        found = score_samples(
+            samples,
+            dataset=dataset,
+            name=name,
+            device=device,
+            data=data,
+            results=results,
+            figures=figures,
+            replace_data=replace,
+            metrics=metrics_named(metric or ()),
+            listener=listener,
+        )
+    failed = any(
+        metric["value"] is None and not metric["status"].startswith("n/a")
+        for metric in found["metrics"].values()
     )
-    failed = any(metric["value"] is None for metric in found["metrics"].values())
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
     else:
-        from genmodel_bench.cli.terminal import print_scores
-
         print_scores(found, results)
     if failed:
         raise typer.Exit(1)
@@ -193,6 +240,84 @@ def report(results: Results = RESULTS) -> None:
         raise BenchError(f"report: no records under {results}; make some with `bench run --all`")
     for path in written:
         typer.echo(path)
+
+
+@app.command()
+def compare(
+    rows: Annotated[list[str], typer.Argument(help="Two or more rows, as the table names them.")],
+    dataset: DatasetName = "digits",
+    metric: Annotated[
+        str | None, typer.Option(help="METRIC or METRIC.SCORE (default: the score of Table 1).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Say which rows are told apart, with all that is uncertain in their differences."""
+    from genmodel_bench.commands.compare import compared
+
+    column, pairs = compared(rows, dataset=dataset, metric=metric, results=results)
+    if as_json:
+        found = [asdict(pair) | {"verdict": pair.verdict, "sentence": pair.sentence} for pair in pairs]
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    from genmodel_bench.cli.terminal import print_pairs
+
+    print_pairs(dataset, column, pairs)
+
+
+@app.command()
+def claims(
+    file: Annotated[Path, typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].')],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Say which claims of a file the results support.
+
+    The exit code is 3 if one is contradicted, else 4 if one is undetermined.
+    """
+    from genmodel_bench.commands.claims import claims as judged_claims
+    from genmodel_bench.commands.claims import exit_code
+
+    judged = judged_claims(file, results)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in judged], ensure_ascii=False))
+    else:
+        for each in judged:
+            typer.echo(f"{each.finding}: {each.claim}\n    {printable(each.reason)}")
+    raise typer.Exit(exit_code(judged))
+
+
+@app.command()
+def table(
+    datasets: Annotated[
+        list[str] | None, typer.Option("--dataset", help="A data set, in order (default: all).")
+    ] = None,
+    rows: Annotated[str, typer.Option(help="Rows in order, separated by ';' (default: all).")] = "",
+    columns: Annotated[
+        str, typer.Option(help="Columns or views in order, separated by ';' (default: Table 1).")
+    ] = "",
+    sort: Annotated[str, typer.Option(help="A column, best first; -COLUMN the other way round.")] = "",
+    digits: Annotated[int | None, typer.Option(help="Decimals of all numbers that have any.", min=0)] = None,
+    caption: Annotated[str, typer.Option(help="The caption.")] = "",
+    label: Annotated[str, typer.Option(help="The LaTeX label, as tab:results.")] = "",
+    form: Annotated[Form, typer.Option("--format", help="How it is written.")] = Form.md,
+    results: Results = RESULTS,
+) -> None:
+    """Print a table for a paper: chosen rows and columns, or a macro for each number."""
+    from genmodel_bench.commands.table import table as chosen_table
+
+    text = chosen_table(
+        results,
+        datasets=datasets or (),
+        rows=split(rows),
+        columns=split(columns),
+        sort=sort,
+        digits=digits,
+        caption=caption,
+        label=label,
+        format=form.value,
+    )
+    typer.echo(text, nl=False)
 
 
 @app.command()
@@ -244,14 +369,16 @@ def check(
     The exit code is 3 if one regressed by more than its noise, else 4 if one cannot be
     compared or all were skipped.
     """
-    from genmodel_bench.cli.terminal import Lines, print_verdicts
+    if not as_json:
+        say_loading()
+    from genmodel_bench.cli.terminal import print_verdicts, progress
     from genmodel_bench.commands.check import as_plain, exit_code
     from genmodel_bench.commands.check import check as check_numbers
 
-    listener = None if as_json else Lines()
-    verdicts = check_numbers(
-        baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, listener=listener
-    )
+    with nullcontext() if as_json else progress() as listener:
+        verdicts = check_numbers(
+            baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, listener=listener
+        )
     if as_json:
         typer.echo(as_plain(verdicts))
     else:
@@ -339,12 +466,45 @@ def vouch(
         raise typer.Exit(1)
 
 
-@app.command(name="list")
-def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """List the registered models, metrics or data sets."""
-    from genmodel_bench.cli.terminal import print_registry
+@app.command()
+def cite(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models, metrics and data sets; none: all that the records use."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Of all records, those of this data set.")
+    ] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Print BibTeX of this tool and of the models, metrics and data sets used."""
+    if names and dataset is not None:
+        raise BenchError("cite: got names and --dataset, expected one of them")
+    from genmodel_bench.commands.cite import cite as citations_of
 
-    print_registry(kind.value)
+    found = citations_of(names or (), dataset=dataset, results=results)
+    typer.echo(found.bibtex, nl=False)
+    if found.left_out:
+        typer.echo(f"bench: left out, no source is known: {printable(', '.join(found.left_out))}", err=True)
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Of models: what `run --all` would run there, with which settings."),
+    ] = None,
+) -> None:
+    """List the registered models, metrics or data sets."""
+    if dataset is not None and kind is not Kind.models:
+        raise BenchError(f"list: --dataset: got {kind.value}, expected models; leave --dataset out")
+    from genmodel_bench.cli.terminal import print_models, print_registry
+
+    if dataset is None:
+        print_registry(kind.value)
+    else:
+        print_models(dataset)
 
 
 def main() -> None:
@@ -355,12 +515,22 @@ def main() -> None:
     """
     signal.signal(signal.SIGINT, interrupt)
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:
         if NOTED:
             say_interrupted()
             sys.exit(130)
+        if isinstance(error, UsageError):
+            command = error.ctx.command_path.split()[1:] if error.ctx else []
+            text = " ".join(error.format_message().rstrip(".").split())
+            where = f"{' '.join(command)}: " if command else ""
+            say_mistake(f"{where}{text}; see `{' '.join(['bench', *command, '-h'])}`")
         if not isinstance(error, (BenchError, OSError)):
             raise
-        typer.echo(f"bench: {printable(str(error))}", err=True)
-        sys.exit(2)
+        say_mistake(str(error))
+
+
+def say_mistake(text: str) -> NoReturn:
+    """Print a mistake as one line on stderr, and end with exit code 2."""
+    typer.echo(f"bench: {printable(text)}", err=True)
+    sys.exit(2)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.errors import BadOption
 from genmodel_bench.storage.names import default_results
 
 Figures = Annotated[
@@ -55,6 +56,15 @@ class Exactness(StrEnum):
     bf16 = "bf16"
 
 
+class Form(StrEnum):
+    """How a table is written."""
+
+    md = "md"
+    csv = "csv"
+    tex = "tex"
+    macros = "macros"
+
+
 class Where(StrEnum):
     """Where the cells run: on this machine, or on a Ray cluster."""
 
@@ -85,7 +95,29 @@ Precision = Annotated[
     ),
 ]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="MODEL.KEY=VALUE", help="Change a hyper-parameter.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="MODEL.KEY=VALUE",
+        help="Change a hyper-parameter, as vae.epochs=20. vae.lr=1e-3,1e-4 is a row of each value. A tuple "
+        "is vae.hidden=16,16, several are vae.hidden=(16,16),(32,32). Several options: each combination.",
+    ),
+]
+Seeds = Annotated[
+    str,
+    typer.Option(
+        "--seeds",
+        metavar="N|SEED,SEED,…",
+        help="Training runs of each model: N from seeds 0, 1, …, or these seeds, as 3,7,11 (one: 7,).",
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Compute this metric, may be repeated (default: all of `bench list metrics`).",
+    ),
 ]
 
 
@@ -94,3 +126,20 @@ def protocol_of(
 ) -> Protocol:
     """Return the Protocol that these options describe."""
     return Protocol(samples, draws, checkpoint.value, deterministic, precision.value)
+
+
+def seeds_in(text: str) -> int | list[int]:
+    """Return what `--seeds` says: a number of seeds, or with a comma the seeds.
+
+    Raises:
+        BadOption: it is neither.
+    """
+    try:
+        return [int(seed) for seed in text.rstrip(",").split(",")] if "," in text else int(text)
+    except ValueError:
+        raise BadOption(f"--seeds: got {text[:60]!r}, expected how many, as 3, or which, as 3,7,11") from None
+
+
+def split(text: str) -> list[str]:
+    """Return the names in a list of an option; ';' parts them, for ',' is in names."""
+    return [name.strip() for name in text.split(";") if name.strip()]

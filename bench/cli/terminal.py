@@ -1,11 +1,12 @@
-"""What does the terminal show: progress, the table so far, scores, findings and lists?"""
+"""What does the terminal show: tables, scores, verdicts, findings and lists?
+
+Progress is shown by `commands/display.py`.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,176 +14,53 @@ from typing import Any
 
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.commands.check import Verdict
+from genmodel_bench.commands.display import Display, title
 from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
-from genmodel_bench.execution.listener import Silent
-from genmodel_bench.execution.messages import News, Notice, Outcome, Waiting
+from genmodel_bench.errors import UnknownName
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.report.compare import Difference
 from genmodel_bench.report.tables.columns import COST, TABLE1, TOTAL, UNCERTAINTY, Column
 from genmodel_bench.report.tables.render import letter, printed
 from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import CODE, code_digest
 from genmodel_bench.storage.store import Store
-from genmodel_bench.training.loop import Progress as Position
-from genmodel_bench.training.selection import Check
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table as Grid
 from rich.text import Text
 
 
-class Display:
-    """Shows a run: live on a terminal; elsewhere, as in a log, one line for each cell.
+def display(results: Path) -> Display:
+    """Return what shows `bench run` on stdout, with the table of its records."""
 
-    The table comes at the end.
-    """
+    def drawn(dataset: str, width: int) -> Group:
+        return grid(table_of(Store(results, dataset)), width)
 
-    def __init__(self, results: Path) -> None:
-        self.console = terminal()
-        self.results = results
-        self.store: Store | None = None
-        columns = [
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        ]
-        self.bars = Progress(*columns, console=self.console)
-        self.tasks: dict[Cell, Any] = {}
-        self.checks: dict[Cell, str] = {}
-        self.live = Live(Group(self.bars), console=self.console, auto_refresh=True, refresh_per_second=4)
-        self.last: dict[Cell, float] = {}
-        self.last_check = time.monotonic()
-
-    def __enter__(self) -> Display:
-        if self.console.is_terminal:
-            self.live.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self.console.is_terminal:
-            self.live.update(self.table() if kind is None else Group(self.bars), refresh=True)
-            self.live.__exit__(None, None, None)
-        elif kind is None:
-            self.console.print(self.table())
-
-    def started(self, cell: Cell) -> None:
-        """Add a progress bar for a cell."""
-        self.last[cell] = time.monotonic()
-        self.tasks[cell] = self.bars.add_task(title(cell), total=None)
-
-    def news(self, cell: Cell, news: News) -> None:
-        """Show the progress of a cell's training or sampling, a check or a notice."""
-        match news:
-            case Notice(text):
-                self.console.print(Text(f"{title(cell)}: {text}"), soft_wrap=True)
-            case Waiting(over):
-                self.progress(cell, Position("" if over else "waits for another cell's training", 0, 1))
-            case Check(epoch, value):
-                self.checks[cell] = f"epoch {epoch}: {value:.1f} nats on validation images"
-                if not self.console.is_terminal and time.monotonic() - self.last_check > 10:
-                    self.last_check = time.monotonic()
-                    self.console.print(Text(f"{title(cell)} {self.checks[cell]}"), soft_wrap=True)
-            case Position():
-                self.progress(cell, news)
-
-    def progress(self, cell: Cell, progress: Position) -> None:
-        """Update a cell's bar, at most 5 times a second; or log a line a minute."""
-        if (
-            time.monotonic() - self.last[cell] < (0.2 if self.console.is_terminal else 60)
-            and progress.done < progress.total
-        ):
-            return
-        self.last[cell] = time.monotonic()
-        name = f"{title(cell)} {progress.stage}"
-        said = f"{name} ({self.checks[cell]})" if cell in self.checks else name
-        self.bars.update(self.tasks[cell], description=said, completed=progress.done, total=progress.total)
-        if not self.console.is_terminal and progress.done < progress.total:
-            self.console.print(Text(f"{name}: step {progress.done} of {progress.total}"), soft_wrap=True)
-
-    def finished(self, cell: Cell, outcome: Outcome) -> None:
-        """Replace the bar of a cell with its line of results."""
-        self.store = self.store or Store(self.results, cell.dataset)
-        if cell in self.tasks:
-            self.bars.remove_task(self.tasks.pop(cell))
-        self.console.print(Text(line(cell, outcome)), soft_wrap=True)
-        if self.console.is_terminal:
-            self.live.update(Group(self.table(), self.bars))
-
-    def ended(self, stale: Sequence[str]) -> None:
-        """Name the lines of the table that are stale and should be run again."""
-        if stale:
-            text = (
-                f"stale, made by other code or settings of a metric than today's: {', '.join(stale)}; "
-                "`bench run` makes them anew"
-            )
-            self.console.print(Text(text), soft_wrap=True)
-
-    def table(self) -> Group:
-        """Return the table of the records so far, with its footnotes."""
-        return grid(table_of(self.store), self.console.width) if self.store else Group()
+    return Display(terminal(), drawn)
 
 
-class Lines(Silent):
-    """Prints one line on stderr for each finished cell."""
-
-    def finished(self, cell: Cell, outcome: Outcome) -> None:
-        """Print the scores of a cell, or why it failed."""
-        Console(stderr=True).print(Text(line(cell, outcome)), soft_wrap=True)
+def progress() -> Display:
+    """Return what shows the cells and steps of another command, on stderr."""
+    return Display(terminal(stderr=True))
 
 
-def terminal() -> Console:
+def terminal(*, stderr: bool = False) -> Console:
     """Return the console; a log or pipe counts as one of 160 columns."""
-    console = Lasting()
-    return console if console.is_terminal else Lasting(width=160)
+    console = Lasting(stderr=stderr)
+    return console if console.is_terminal else Lasting(stderr=stderr, width=160)
 
 
 class Lasting(Console):
     """A console whose pipe may close, as with `head`: the computation continues."""
 
     def on_broken_pipe(self) -> None:
-        """Stop printing, and send stdout to the null device."""
+        """Stop printing, and send stdout, or stderr, to the null device."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def title(cell: Cell) -> str:
-    """Return how a cell is named to the user: data set, model, options and seed."""
-    return f"{cell.dataset} {cell.model}{f' ({cell.variant})' if cell.variant else ''} seed {cell.seed}"
-
-
-def line(cell: Cell, outcome: Outcome) -> str:
-    """Return the line of a finished cell: each metric's headline score, or its status."""
-    parts = []
-    for metric in dict.fromkeys(r.metric for r in outcome.records):
-        r = next(r for r in outcome.records if r.metric == metric)
-        value = "" if r.value is None else f"{r.value:.4g} {r.unit}, ± {r.stderr:.2g} over {r.stderr_over}"
-        chosen = json.loads(r.metric_settings)
-        settings = f"(N = {r.samples}, σ = {chosen['sigma']:.4g})" if "sigma" in chosen else ""
-        parts.append(
-            " ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part)
-        )
-    seconds = outcome.records[0].fit_seconds
-    cost = (
-        "reused"
-        if outcome.reused
-        else f"trained in {seconds:.1f} s"
-        if seconds is not None
-        else "not trained"
-    )
-    return f"{title(cell)}: {'; '.join(parts)} [{cost}]"
+        closed = sys.stderr if self.stderr else sys.stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), closed.fileno())
 
 
 def grid(table: Table, width: int) -> Group:
@@ -242,6 +120,14 @@ def print_preview(cells: Iterable[tuple[Cell, str]]) -> None:
         Console().print(Text(f"{cell.id} {title(cell)}: {state}"), soft_wrap=True)
 
 
+def print_pairs(dataset: str, column: Column, pairs: Sequence[Difference]) -> None:
+    """Print how far rows differ in a score, and what follows for each pair."""
+    console = terminal()
+    console.print(Text(f"{column.title} {column.arrow} on {dataset}: {column.says}"), soft_wrap=True)
+    for pair in pairs:
+        console.print(Text(f"- {pair.sentence}"), soft_wrap=True)
+
+
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print the verdicts of `bench check`, one row for each line of the table."""
     console = terminal()
@@ -292,6 +178,36 @@ def print_findings(findings: Iterable[Finding]) -> bool:
     return good
 
 
+def print_models(dataset: str) -> None:
+    """Print what `run --all` would run on a data set, and each model's settings there.
+
+    Settings that differ from the usual ones are followed by these.
+
+    Raises:
+        UnknownName: there is no such data set.
+    """
+    from genmodel_bench.cells.plan import meant_for
+    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.models import MODELS, settings_for
+
+    if dataset not in DATASETS and not dataset.startswith("folder:"):
+        raise UnknownName("data set", dataset, [*DATASETS, "folder:PATH"])
+    console = Console()
+    for name, usual in MODELS.items():
+        only = "" if meant_for(name, dataset) else f" [not with --all: only on {', '.join(usual.ONLY)}]"
+        console.print(Text(f"{name:12} {said_of(usual)}{only}"), soft_wrap=True)
+        config = settings_for(name, dataset)
+        for field in fields(config):
+            value, elsewhere = getattr(config, field.name), getattr(usual, field.name)
+            instead = f" (usually {elsewhere})" if value != elsewhere else ""
+            console.print(Text(f"{'':14} {field.name} = {value}{instead}"), soft_wrap=True)
+
+
+def said_of(entry: object) -> str:
+    """Return the first line of what an entry of a registry says of itself."""
+    return (type(entry).__doc__ or "").partition("\n")[0]
+
+
 def print_registry(kind: str) -> None:
     """Print each name of a registry, what it is, and its settings if it has some."""
     from genmodel_bench.data.registry import DATASETS
@@ -309,7 +225,7 @@ def print_registry(kind: str) -> None:
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
     for name, entry in registry.items():
-        console.print(Text(f"{name:12} {(type(entry).__doc__ or '').splitlines()[0]}"), soft_wrap=True)
+        console.print(Text(f"{name:12} {said_of(entry)}"), soft_wrap=True)
         for field in fields(entry):
             if field.name != "needs":
                 console.print(Text(f"{'':14} {field.name} = {getattr(entry, field.name)}"), soft_wrap=True)

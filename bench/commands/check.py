@@ -29,13 +29,16 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import cell_today
+from genmodel_bench.commands.display import heard
+from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
 from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.execute import run_cell
-from genmodel_bench.execution.listener import Listener, Silent
+from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
@@ -197,6 +200,7 @@ def check(
     fast: repeat only the lines that train within a minute, with one seed of each.
     retrain: train everything again. By default trained models and samples under `results`
         that are up to date are scored again, and only the others are trained.
+    listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Raises:
         BenchError: the baseline, its data or the device is missing or cannot be used.
@@ -204,29 +208,43 @@ def check(
     lines = read_lines(Path(baseline) / "runs.csv")
     where = resolve_device(device)
     dataset = lines[0][0].dataset
-    content = load(dataset, root=data)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
     results = Path(results or default_results())
     vouched = read_vouched(results)
-    for records in lines:
-        planned = cells_today(records, content.digest, vouched, fast=fast)
-        if isinstance(planned, Verdict):
-            verdicts.append(planned)
-        else:
-            todo.append((records, planned))
-    listener = listener or Silent()
-    scored = {HEADLINE[0]: METRICS[HEADLINE[0]]}
-    with working_folder(results, scratch=retrain) as folder:
-        context = Context(content.to(where), Store(folder, dataset), scored, where, rescore=True)
-        context.store.prepare()
-        outcomes = {}
-        for cell in (cell for _, planned in todo for cell in planned):
-            listener.started(cell)
-            outcome = run_cell(cell, context, tell=partial(listener.news, cell))
-            outcomes[cell] = outcome.records[0]  # the headline, or the failure
-            listener.finished(cell, outcome)
+    with heard(listener) as listener:
+        listener.doing(f"loading {dataset}")
+        content = load(dataset, root=data)
+        for records in lines:
+            planned = cells_today(records, content.digest, vouched, fast=fast)
+            if isinstance(planned, Verdict):
+                verdicts.append(planned)
+            else:
+                todo.append((records, planned))
+        cells = [cell for _, planned in todo for cell in planned]
+        listener.planned(cells)
+        with working_folder(results, scratch=retrain) as folder:
+            outcomes = headlines(cells, content.to(where), Store(folder, dataset), where, listener)
     return [*(compare(records, [outcomes[cell] for cell in cells]) for records, cells in todo), *verdicts]
+
+
+def headlines(
+    cells: Sequence[Cell], content: Dataset, store: Store, where: torch.device, listener: Listener
+) -> dict[Cell, Record]:
+    """Return the headline record of each cell, or its failure, made by today's code.
+
+    content: the data set, on the device `where`.
+    """
+    scored = {HEADLINE[0]: METRICS[HEADLINE[0]]}
+    context = Context(content, store, scored, where, rescore=True)
+    store.prepare()
+    found = {}
+    for cell in cells:
+        listener.started(cell)
+        outcome = run_cell(cell, context, tell=partial(listener.news, cell))
+        found[cell] = outcome.records[0]
+        listener.finished(cell, outcome)
+    return found
 
 
 def read_lines(path: Path) -> list[list[Record]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from genmodel_bench.cells.cell import Cell
@@ -11,7 +11,7 @@ from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import sampled
 from genmodel_bench.execution.reuse import reusable
-from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.store import Store
 
@@ -20,11 +20,12 @@ def preview(
     models: Sequence[str] | None,
     *,
     dataset: str,
-    seeds: int,
+    seeds: int | Sequence[int],
     options: Sequence[str],
     protocol: Protocol,
     data: Path | None,
     results: Path,
+    metrics: Mapping[str, Metric] = METRICS,
 ) -> Iterator[tuple[Cell, str]]:
     """Yield each cell of a run and its state, such as "finished" or "to be trained".
 
@@ -35,9 +36,9 @@ def preview(
     store = Store(results, content.name)
     records = store.records()
     for cell in plan(
-        content, models, METRICS, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+        content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
     ):
-        if len(reusable(records, cell, METRICS)) == len(METRICS):
+        if len(reusable(records, cell, metrics)) == len(metrics):
             yield cell, "finished"
         elif sampled(cell, content, store):
             yield cell, "sampled, to be scored"

@@ -11,12 +11,13 @@ import pandas as pd
 from genmodel_bench.cells.cell import remember_code
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.report import report, stale_under
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import keep_test_images, new_mark, unmark
 from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
-from genmodel_bench.execution.listener import Listener, Silent
+from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.ingredients import read_vouched
@@ -32,7 +33,7 @@ def run(
     models: Sequence[str] | None = None,
     *,
     dataset: str = "digits",
-    seeds: int = 3,
+    seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
     device: str = "auto",
@@ -51,8 +52,9 @@ def run(
     Finished cells under `results` are reused, and interrupted ones are continued.
 
     models: names in `MODELS`; None for all that are meant for the data set.
-    seeds: training runs of each model, with base seeds 0, 1, …
-    options: changed hyper-parameters, like "gan-ns.epochs=100".
+    seeds: training runs of each model, with base seeds 0, 1, …; or these seeds.
+    options: changed hyper-parameters, like "gan-ns.epochs=100"; "vae.lr=1e-3,1e-4" makes
+        a row of each value, and several such options a row of each combination.
     protocol: how all models are sampled, and the numerics.
     executor: where cells run: in this process, in others, or on a cluster.
     data: root folder of the data sets' files.
@@ -62,6 +64,8 @@ def run(
         rows are an error.
     tensorboard: log training for TensorBoard, in `results/.cache/tensorboard`.
     figures: draw the figures and write the page too, not only the tables.
+    metrics: those that are computed, by name.
+    listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the records of the cells; scores are in the units of their metric. A model
     that fails is a row with the failure as its status.
@@ -70,25 +74,32 @@ def run(
         BenchError: a name, an option or the data do not exist, or stored rows are damaged
             or made from other data.
     """
-    listener = listener or Silent()
     executor.check(device=device, tensorboard=tensorboard)
     where, mark = Path(results or default_results()), new_mark() if force else ""
     source = partial(load, dataset, root=data)
-    content, vouched = source(), read_vouched(where)
-    cells = plan(content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched)
-    store = Store(where, content.name)
-    store.prepare(content.digest, replace=replace)
-    unmark(mark, store)
-    keep_test_images(content, store)
-    setup = Setup(source, where, device, metrics, rescore=force, run=mark, tensorboard=tensorboard)
-    records: list[Record] = []
-    try:
-        with closing(executor.outcomes(cells, content, setup, listener)) as outcomes:
-            for cell, outcome in outcomes:
-                records += outcome.records
-                listener.finished(cell, outcome)
-    finally:
+    with heard(listener) as listener:
+        listener.doing(f"loading {dataset}")
+        content, vouched = source(), read_vouched(where)
+        cells = plan(
+            content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+        )
+        store = Store(where, content.name)
+        store.prepare(content.digest, replace=replace)
         unmark(mark, store)
-    report(where, figures=figures, metrics=metrics)
-    listener.ended(stale_under(where, metrics)(store.records()))
+        keep_test_images(content, store)
+        setup = Setup(source, where, device, metrics, rescore=force, run=mark, tensorboard=tensorboard)
+        listener.planned(cells)
+        listener.doing("starting")
+        records: list[Record] = []
+        try:
+            with closing(executor.outcomes(cells, content, setup, listener)) as outcomes:
+                for cell, outcome in outcomes:
+                    records += outcome.records
+                    listener.finished(cell, outcome)
+        finally:
+            unmark(mark, store)
+        listener.doing("writing tables, figures and the page" if figures else "writing tables")
+        known = {**METRICS, **metrics}  # rows of other metrics are in the tables too
+        report(where, figures=figures, metrics=known)
+        listener.ended(stale_under(where, known)(store.records()))
     return frame(records)

@@ -11,11 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from genmodel_bench.cells.cell import metric_ingredients
+from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.report import report
+from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BadOption, BadSamples
 from genmodel_bench.execution.artefacts import keep_test_images
+from genmodel_bench.execution.listener import Listener
 from genmodel_bench.execution.measure import subject_of
 from genmodel_bench.execution.rows import score_records
 from genmodel_bench.inputs.samples import as_samples, parts, read_samples
@@ -41,6 +45,7 @@ def score(
     figures: bool = True,
     replace_data: bool = False,
     metrics: Mapping[str, Metric] = METRICS,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Score a user's samples, and add them to the table of a data set as the row `name`.
 
@@ -49,6 +54,8 @@ def score(
     name: by default the name of the file without its ending; "samples" for an array.
     replace_data: supersede rows made from another content of the data set. Without it,
         such rows are an error.
+    metrics: those that are computed, by name.
+    listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the scores as plain values: {"name", "dataset", "n", "metrics": {metric:
     {"value", "stderr", "unit", "status", …}}}. The entry of a metric holds the fields of
@@ -61,43 +68,66 @@ def score(
             data.
     """
     where = resolve_device(device)
-    content = load(dataset, root=data)
     path = Path(samples) if isinstance(samples, (str, Path)) else None
     name = checked_name(name or (Path(os.path.realpath(path)).stem if path else "samples"))
-    store = Store(Path(results or default_results()), dataset)
-    read = partial(as_samples, samples) if path is None else partial(read_samples, path)
-    x = read(content.shape, scratch=store.cache)
-    for key, metric in metrics.items():
-        if len(x) < metric.min_samples:
-            needs = (
-                f"which needs at least {metric.min_samples}; draw 10,000 to compare with published numbers"
-            )
-            raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
-    store.prepare(content.digest, replace=replace_data)
-    keep_test_images(content, store)
-    content = content.to(where)
+    with heard(listener) as listener:
+        listener.doing(f"loading {dataset}")
+        content = load(dataset, root=data)
+        store = Store(Path(results or default_results()), dataset)
+        listener.doing(f"reading {path or 'samples'}")
+        read = partial(as_samples, samples) if path is None else partial(read_samples, path)
+        x = read(content.shape, scratch=store.cache)
+        for key, metric in metrics.items():
+            if len(x) < metric.min_samples:
+                needs = (
+                    f"which needs at least {metric.min_samples}; "
+                    "draw 10,000 to compare with published numbers"
+                )
+                raise BadSamples(f"{path or 'samples'}: {len(x)} samples are too few for {key}, {needs}")
+        store.prepare(content.digest, replace=replace_data)
+        keep_test_images(content, store)
+        records = scored(x, name, content.to(where), where, store, metrics, listener)
+        store.append(records)
+        listener.doing("writing tables, figures and the page" if figures else "writing tables")
+        report(store.results, figures=figures, metrics={**METRICS, **metrics})
+    return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
+
+
+def scored(
+    x: Tensor,
+    name: str,
+    content: Dataset,
+    where: torch.device,
+    store: Store,
+    metrics: Mapping[str, Metric],
+    listener: Listener,
+) -> list[Record]:
+    """Return the rows of samples x: (n, c, h, w) that are called `name`.
+
+    content: the data set, on the device `where`.
+    """
     vouched = read_vouched(store.results)
     digest = content_digest("given", sha256(x))
     made = {"created": now(), "dtype": str(x.dtype).removeprefix("torch."), **machine(where)}
     row = Record(
-        dataset, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made
+        content.name, name, role="samples", samples=len(x), dataset_digest=content.digest, cell=digest, **made
     )
     given = {
         "name": name,
-        "data set": dataset,
+        "data set": content.name,
         "content of the data set": content.digest,
         "content of the samples": digest,
     }
     records: list[Record] = []
-    for key, metric in metrics.items():
-        ingredients = {"samples": given, "score": metric_ingredients(key, metric, dataset=dataset, draws=1)}
+    for i, (key, metric) in enumerate(metrics.items()):
+        listener.doing(f"scoring {len(x):,} samples with {key} ({i + 1} of {len(metrics)})")
+        score = metric_ingredients(key, metric, dataset=content.name, draws=1)
+        ingredients = {"samples": given, "score": score}
         blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
         records += score_records(
             blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store
         )
-    store.append([r.sealed().settled(vouched) for r in records])
-    report(store.results, figures=figures, metrics=metrics)
-    return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
+    return [r.sealed().settled(vouched) for r in records]
 
 
 def sha256(x: Tensor) -> str:

@@ -108,6 +108,8 @@ def cell_named(
     vouched = read_vouched(store.results)
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
         cells = plan(data, [text], METRICS, seeds=1, options=options, protocol=protocol, vouched=vouched)
+        if len(cells) > 1:
+            raise BenchError(f"why: --set names {len(cells)} cells, expected one; give each option one value")
         return replace(cells[0], seed=seed)
     found = {r.cell: r for r in store.records() if r.role != "samples" and r.cell.startswith(text)}
     if len(found) != 1:

@@ -12,6 +12,14 @@ from genmodel_bench.execution.messages import News, Outcome
 class Listener(Protocol):
     """Is notified of cells while they run; the command line's listener shows them."""
 
+    def doing(self, what: str) -> None:
+        """Handle what the command does from now on, between cells or before them."""
+        return None
+
+    def planned(self, cells: Sequence[Cell]) -> None:
+        """Handle the cells that will be run, in order."""
+        return None
+
     def started(self, cell: Cell) -> None:
         """Handle the start of a cell."""
         return None

@@ -120,20 +120,32 @@ def keep_examples(store: Store, digest: str, examples: Examples, order: Sequence
     arrays: dict[str, Any] = {}
     if examples.folds is not None:
         arrays[FOLD] = examples.folds
-    left = BUDGET
+    left, about = BUDGET, {}
     for place in sorted(examples.by_image, key=lambda p: order.index(p[1]) if p[1] in order else len(order)):
         values = examples.by_image[place]
         left -= values.nbytes
         if left < 0:
             break
         arrays[examples.names[place]] = values
+        about[examples.names[place]] = [*place[0], *place[1]]
     path = path_of(store)
-    if not examples.by_image:
+    if not about:
         path.unlink(missing_ok=True)
         return []
-    about = json.dumps({examples.names[p]: [*p[0], *p[1]] for p in examples.by_image}, sort_keys=True)
-    header = {"key": digest, "digest": digest_of(arrays), "about": about}
-    content = save(dict(sorted(arrays.items())), header)
+    header = {"key": digest, "digest": digest_of(arrays), "about": json.dumps(about, sort_keys=True)}
+    content = with_sorted_header(save(dict(sorted(arrays.items())), header))
     if not path.exists() or path.read_bytes() != content:
         write_atomically(path, content)
     return [path]
+
+
+def with_sorted_header(content: bytes) -> bytes:
+    """Return a .safetensors file with its header sorted, so that equal files are equal.
+
+    The library writes the metadata in another order each time. The header is JSON behind
+    its length, and spaces fill it up to a multiple of eight bytes.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]

@@ -5,7 +5,7 @@ A pure function of the results folder: nothing is trained or scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from genmodel_bench.report.figures.figure import Figure, sweep
 from genmodel_bench.report.figures.learning import learning_of
 from genmodel_bench.report.figures.lines import lines_of
 from genmodel_bench.report.figures.pictures import pictures_of
+from genmodel_bench.report.figures.summary import summary_of
 from genmodel_bench.report.figures.theory import draw as draw_theory
 from genmodel_bench.report.page.compare import comparison
+from genmodel_bench.report.page.index import index
 from genmodel_bench.report.page.page import page
 from genmodel_bench.report.tables.columns import Declared, columns_of
 from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
@@ -25,7 +27,7 @@ from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.names import default_results, file_name
 from genmodel_bench.storage.record import Record
-from genmodel_bench.storage.store import Store, stores_of
+from genmodel_bench.storage.store import Store, stores_of, sure
 
 ALONE = "digits"
 """The data set for trying things out; it is in no table beside others.
@@ -64,7 +66,8 @@ def report(
 
     Without `figures`, only the tables. For each data set the files are
     `results/<dataset>/table1.{csv,md,tex}`, the views of the table as `VIEW.tex`,
-    `examples.safetensors`, `figures/` and `report.html`, a page with all of it.
+    `examples.safetensors`, `figures/` and `report.html`, a page with all of it; to these
+    pages leads `results/index.html`.
     `results/table1.*` is over all data sets but digits, if there are several or the
     paper's MNIST; beside MNIST stands the paper's other data set, TFD. Stale lines bear a
     note.
@@ -88,18 +91,21 @@ def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> li
     everything: list[Record] = []
     outdated: set[tuple[str, str]] = set()
     examples: dict[str, Examples] = {}
+    pages: dict[str, Table] = {}
     for store in stores_of(results):
         records = store.records()
         everything += records
         outdated |= {(store.dataset, name) for name in today.stale(records)}
         table, examples[store.dataset] = tabulated(store, records, today, stale=outdated)
         written += write_table(store.folder, table)
-        if records:
-            written += keep_examples(store, records[0].dataset_digest, examples[store.dataset], table.keys)
+        digest = next((r.dataset_digest for r in sure(records)), "")  # rows of another are doubted
+        written += keep_examples(store, digest, examples[store.dataset], table.keys)
         if figures and records:
             written += illustrate(store, records, table, theory, examples[store.dataset])
+            pages[store.folder.name] = table
         else:  # an existing page shows other rows
             (store.folder / "report.html").unlink(missing_ok=True)
+    written += write_index(results, pages)
     together = [r for r in everything if r.dataset != ALONE]
     paper = any(r.dataset == "mnist" for r in together)
     if paper or len({r.dataset for r in together}) > 1:
@@ -123,14 +129,9 @@ def illustrate(
 ) -> list[Path]:
     """Draw the figures of a data set's records and write its page; return the files."""
     figures = figures_of(store.folder, records, table, store.cache)
-    shown = [figure for figure in [*figures, *theory] if not figure.wide]
+    compared = comparison(table, records, examples, store.cache)
     path = store.folder / "report.html"
-    write_atomically(
-        path,
-        page(
-            store.dataset, table, records, shown, comparison(table, records, examples, store.cache)
-        ).encode(),
-    )
+    write_atomically(path, page(store.dataset, table, records, [*figures, *theory], compared).encode())
     return [*files_of(figures), path]
 
 
@@ -141,11 +142,21 @@ def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Pat
     """
     lines = lines_of(records, table.keys)
     place = folder / "figures"
-    figures = [*charts_of(lines, table.columns, place)]
+    figures = [*summary_of(table, place), *charts_of(lines, table.columns, place)]
     for line in lines:
         figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
     sweep(place, figures)
     return figures
+
+
+def write_index(results: Path, pages: Mapping[str, Table]) -> list[Path]:
+    """Write the page that leads to those of all data sets; delete it if there are none."""
+    path = results / "index.html"
+    if not pages:
+        path.unlink(missing_ok=True)
+        return []
+    write_atomically(path, index(pages).encode())
+    return [path]
 
 
 def files_of(figures: Iterable[Figure]) -> list[Path]:

@@ -58,8 +58,8 @@ def fault_of_print(path: Path, results: Path, copy: Path) -> str | None:
     """
     there, again = results / path, copy / path
     if not there.exists():
-        # A page has megabytes, and no clone has one.
-        return None if path.name == "report.html" else "is not there"
+        # A page has megabytes, and no clone has one, nor the one that leads to them.
+        return None if path.name in ("report.html", "index.html") else "is not there"
     texts = texts_of(there)
     if path.suffix == ".png" and not is_as_drawn(there, texts):
         return "is not as it was drawn"

@@ -19,7 +19,7 @@ from typing import Any
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.packages import followed, spec_of
 
-BY_VALUE = ("SETTINGS", "KIND", "ONLY", "INPUTS")
+BY_VALUE = ("SETTINGS", "KIND", "ONLY", "INPUTS", "BOUNDS")
 """Attributes of a Config, a class with `build`, that are not part of its code.
 
 They are ingredients by their value, or no ingredients at all.

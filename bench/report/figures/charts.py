@@ -23,13 +23,13 @@ from genmodel_bench.report.figures.figure import (
     figure_at,
     name_curves,
 )
-from genmodel_bench.report.figures.lines import Line
+from genmodel_bench.report.figures.lines import Line, SeedCurve, mean_of
 from genmodel_bench.report.tables.columns import Column
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.names import file_name
 
 Curve = Mapping[float, float]
-Curves = Mapping[Line, Curve]
+Curves = Mapping[Line, SeedCurve]
 
 REFERENCES = {
     "data": (BLACK, "-"),
@@ -41,20 +41,25 @@ REFERENCES = {
 DASHES = ("-", "--", "-.", ":")
 CHECKS = "validation by epoch"
 """The curve of every score of a model that trains: its validation checks."""
+BAND = " Lines are means over seeds; bands reach from the lowest seed to the highest."
 
 
 def charts_of(lines: Sequence[Line], columns: Sequence[Column], folder: Path) -> Iterator[Figure]:
     """Yield the charts of all lines of a data set, for one column and for two."""
-    checks = {line: curve for line in lines if (curve := line.curve(CHECKS))}
+    checks = {line: curve for line in lines if (curve := line.curve_by_seed(CHECKS))}
     yield from chart_at(folder, "validation", "learning", checks, {}, validation)
+    taken: set[str] = set()
     for column in (c for c in columns if c.of and c.is_score):
         for name, said in column.curves.items():
-            curves = {line: curve for line in lines if (curve := line.curve(name, column.of))}
-            other = (said["beside"] or [""])[0]
+            curves = {line: curve for line in lines if (curve := line.curve_by_seed(name, column.of))}
+            other = (said.get("beside") or [""])[0]
             beside = next((c for line in curves if (c := line.curve(other, column.of))), {})
-            file = f"curve-{file_name(f'{column.of[0]} {name}').replace('_', '-')}"
+            file = file_name("-".join(["curve", column.of[0], *name.split()]))
+            if file in taken:  # another score has a curve of this name
+                file = file_name(" ".join(["curve", *column.of, name]))
+            taken.add(file)
             draw = partial(chart, said, beside, column.better)
-            yield from chart_at(folder, file, "curves", curves, beside, draw)
+            yield from chart_at(folder, file, "curves", curves, beside, draw, [said, column.better])
 
 
 def chart_at(
@@ -64,55 +69,58 @@ def chart_at(
     curves: Curves,
     beside: Curve,
     draw: Callable[[Curves, float], Drawn],
+    said: Sequence[Any] = (),
 ) -> Iterator[Figure]:
-    """Yield a chart of curves, if there are any, for one column and for two."""
+    """Yield a chart of curves, if there are any, for one column and for two.
+
+    said: what else it shows, besides the curves: it is drawn anew when that changes.
+    """
     if not curves:
         return
     drawn_of = [[line.name, line.key[0], list(curve.items())] for line, curve in curves.items()]
     of = content_digest(file, drawn_of, list(beside.items()))
     for suffix, width in (("", ONE_COLUMN), ("-wide", TWO_COLUMNS)):
-        found = figure_at(folder / f"{file}{suffix}.png", section, of, partial(draw, curves, width))
+        path, shown = folder / f"{file}{suffix}.png", content_digest(said) if said else ""
+        found = figure_at(path, section, of, partial(draw, curves, width), content=shown)
         yield from [replace(found, wide=width > ONE_COLUMN)] if found else []
 
 
 def chart(said: Mapping[str, Any], beside: Curve, better: str, curves: Curves, width: float) -> Drawn:
     """Return the chart of a curve that a metric declares (`metrics/column.py: Curve`)."""
     canvas, axes = axes_of(width)
-    swapped = bool(said["swapped"])
-    turned = {line: turn(curve) if swapped else curve for line, curve in curves.items()}
-    plot(axes, turned, marker="" if swapped else ".")
+    swapped = bool(said.get("swapped"))
+    means = {line: mean_of(curve) for line, curve in curves.items()}
+    plot(axes, curves, marker="" if swapped else ".", swapped=swapped)
     if beside:
-        shown = turn(beside) if swapped else beside
         look = {"color": BLACK, "linewidth": 2.4, "alpha": 0.35, "label": said["beside"][1]}
-        axes.plot(list(shown), list(shown.values()), **look)
+        axes.plot(*points_of(beside, swapped=swapped), **look)
     axes.set(xlabel=said["x"], ylabel=said["y"])
     cut = ""
     if swapped:
-        axes.set(xlim=(0, None), ylim=(0, 1))
+        points = [point for curve in (*means.values(), beside) for point in curve.items()]
+        axes.set(
+            xlim=(min(0, *(value for _, value in points)), None),
+            ylim=(min(0, *(setting for setting, _ in points)), max(1, *(setting for setting, _ in points))),
+        )
     elif better == "higher":
         # Rows can be told apart only near the top: bad settings cost thousands of nats.
-        best = [max(curve.values()) for curve in curves.values()]
-        least = min(min(curve.values()) for curve in curves.values())
+        best = [max(curve.values()) for curve in means.values()]
+        least = min(min(curve.values()) for curve in means.values())
         spread = max(best) - min(best) or 1.0
         low = min(best) - 0.5 * spread
         cut = " Cut off below." if least < low else ""
         axes.set(ylim=(low, max(best) + 0.1 * spread) if cut else (None, None))
-    if said["log_x"]:
+    on_axis = sorted({x for curve in means.values() for x in points_of(curve, swapped=swapped)[0]})
+    if said.get("log_x") and on_axis[0] > 0:
         axes.set(xscale="log")
-        plain_ticks(axes, sorted({x for curve in curves.values() for x in curve}))
+        plain_ticks(axes, on_axis)
     legend(canvas, width)
-    found = "; ".join(f"{line.name} {ends(curve)}" for line, curve in curves.items())
     return Drawn(
         canvas,
         said["title"],
-        f"{said['says']}{real_data(curves)}{cut}",
-        f"Curves of {said['y']} against {said['x']}, one for each row: {found}",
+        f"{said['says']}{real_data(curves)}{band(curves)}{cut}",
+        f"Curves of {said['y']} against {said['x']}, one for each row: {ends(curves)}",
     )
-
-
-def turn(curve: Curve) -> Curve:
-    """Return a curve with its settings as values."""
-    return {value: setting for setting, value in curve.items()}
 
 
 def validation(curves: Curves, width: float) -> Drawn:
@@ -122,27 +130,35 @@ def validation(curves: Curves, width: float) -> Drawn:
     """
     canvas, axes = axes_of(width)
     shares = {
-        line: {epoch / (max(curve) or 1): value for epoch, value in curve.items()}
+        line: {epoch / (max(curve) or 1): values for epoch, values in curve.items()}
         for line, curve in curves.items()
     }
     plot(axes, shares, marker=".")
-    axes.set(xlabel="share of the epochs of the last stage", ylabel="nats, validation images", xlim=(0, 1.02))
+    axes.set(
+        xlabel="share of the epochs of the last stage",
+        ylabel="log-likelihood of validation images, nats",
+        xlim=(0, 1.02),
+    )
     legend(canvas, width)
     return Drawn(
         canvas,
         "Validation through training",
-        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples, in the mean over "
-        "seeds. By it a checkpoint may be selected; the last one is sampled unless a row says otherwise. "
-        "With few samples it prefers smooth ones.",
-        "Curves of nats against the share of training: "
-        f"{'; '.join(f'{line.name} {ends(curve)}' for line, curve in curves.items())}",
+        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples. By it a checkpoint may "
+        "be selected; the last one is sampled unless a row says otherwise. With few samples it prefers smooth "
+        f"ones.{band(curves)}",
+        f"Curves of nats against the share of training: {ends(curves)}",
     )
 
 
-def ends(curve: Curve) -> str:
-    """Return the first and last value of a curve as text, 'from … to …'."""
-    values = list(curve.values())
-    return f"from {values[0]:.3g} to {values[-1]:.3g}"
+def ends(curves: Curves) -> str:
+    """Return the first and last value of each line's mean as text, 'from … to …'."""
+    values = {line: list(mean_of(curve).values()) for line, curve in curves.items()}
+    return "; ".join(f"{line.name} from {of[0]:.3g} to {of[-1]:.3g}" for line, of in values.items())
+
+
+def band(curves: Curves) -> str:
+    """Return the caption's sentence on bands over seeds, '' if there are none."""
+    return BAND if any(len(values) > 1 for curve in curves.values() for values in curve.values()) else ""
 
 
 def real_data(curves: Curves) -> str:
@@ -162,11 +178,26 @@ def axes_of(width: float) -> tuple[Any, Any]:
     return canvas, canvas.add_subplot()
 
 
-def plot(axes: Any, curves: Curves, *, marker: str = "") -> None:
-    """Draw curves {x: y}, each in the style of its line."""
+def points_of(curve: Curve, *, swapped: bool) -> tuple[list[float], list[float]]:
+    """Return the x and y of a curve; if `swapped`, its values are on the x axis."""
+    settings, values = list(curve), list(curve.values())
+    return (values, settings) if swapped else (settings, values)
+
+
+def plot(axes: Any, curves: Curves, *, marker: str = "", swapped: bool = False) -> None:
+    """Draw the means of curves, each in the style of its line, with bands over seeds."""
     looks = looks_of(list(curves))
     for line, curve in curves.items():
-        axes.plot(list(curve), list(curve.values()), marker=marker, **looks[line])
+        axes.plot(*points_of(mean_of(curve), swapped=swapped), marker=marker, **looks[line])
+        draw_band(axes, curve, looks[line]["color"], swapped=swapped)
+
+
+def draw_band(axes: Any, curve: SeedCurve, colour: str, *, swapped: bool = False) -> None:
+    """Draw the band from the lowest seed to the highest, where there are several."""
+    if any(len(values) > 1 for values in curve.values()):
+        lows, highs = ([f(values) for values in curve.values()] for f in (min, max))
+        fill = axes.fill_betweenx if swapped else axes.fill_between
+        fill(list(curve), lows, highs, color=colour, alpha=0.18, linewidth=0)
 
 
 def looks_of(lines: Sequence[Line]) -> dict[Line, dict[str, Any]]:

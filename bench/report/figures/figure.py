@@ -29,7 +29,7 @@ ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
 DPI = 300
 DRAWING = tuple(
     f"genmodel_bench.report.figures.{name}"
-    for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "theory")
+    for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "summary", "theory")
 )
 """The modules of the report whose code a figure depends on."""
 OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench holds", "genmodel-bench"
@@ -60,7 +60,7 @@ RC: Any = {
     "pdf.fonttype": 42,  # TrueType: embedded, and accepted by publishers
 }
 
-Section = Literal["samples", "walks", "arithmetic", "film", "learning", "curves", "theory"]
+Section = Literal["summary", "samples", "walks", "arithmetic", "curves", "learning", "film", "theory"]
 
 
 @dataclass(frozen=True)

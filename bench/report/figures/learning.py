@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genmodel_bench.report.figures.charts import CHECKS, draw_band
 from genmodel_bench.report.figures.figure import (
     BLACK,
     COLOURS,
@@ -16,7 +17,7 @@ from genmodel_bench.report.figures.figure import (
     figure_at,
     name_curves,
 )
-from genmodel_bench.report.figures.lines import Line, visuals_of
+from genmodel_bench.report.figures.lines import Line, mean_of, visuals_of
 from genmodel_bench.storage.digest import content_digest
 
 NAMES = {
@@ -30,6 +31,18 @@ NAMES = {
     "last": "last walkback",
 }
 """Labels of logged quantities in the figures; any other is shown by its own name."""
+AXES = {
+    "d_real": "probability",
+    "first": "cross-entropy, nats per pixel",
+    "contraction": "‖∂h/∂x‖²",
+    "loss_d": "nats per image",
+    "loss": "nats per image",
+    "kl": "nats per image",
+    "reconstruction": "nats per image",
+    "energy_gap": "nats per image",
+}
+"""The y axis of a panel by its first quantity; of any other, whose unit nobody tells, its
+name."""
 PANELS = (("loss_d", "loss_g"), ("d_real", "d_fake"), ("first", "last"))
 """Logged quantities that share a panel, of one unit and size; any other has its own."""
 
@@ -41,7 +54,7 @@ def learning_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         history = about.get("history")
         path = folder / f"learning-{line.file_name}.png"
         draw = partial(learning, line, history) if history else None
-        of = content_digest(r.cell, r.weights, r.recipe, [[*line.curve("validation by epoch").items()]])
+        of = content_digest(r.cell, r.weights, r.recipe, [[*line.curve(CHECKS).items()]])
         found = figure_at(path, "learning", of, draw, line.key, content=content_digest(history))
         yield from [found] if found else []
 
@@ -51,7 +64,8 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
     from matplotlib.figure import Figure as Canvas
 
     panels = panels_of(history)
-    checks = line.curve("validation by epoch")
+    by_seed = line.curve_by_seed(CHECKS)
+    checks = mean_of(by_seed)
     canvas = Canvas(figsize=(TWO_COLUMNS, 1.7), layout="constrained")
     axes = canvas.subplots(1, len(panels) + bool(checks), squeeze=False)[0]
     stages = list(dict.fromkeys(str(row["stage"]) for row in history))
@@ -66,7 +80,10 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
                 ]
                 panel.plot([i for i, _ in points], [value for _, value in points], color=colour)
             panel.plot([], [], color=colour, label=NAMES.get(name, name))
-        panel.set(xlabel="epoch" if len(stages) == 1 else f"epoch, all of {len(stages)} stages")
+        panel.set(
+            xlabel="epoch" if len(stages) == 1 else f"epoch, all of {len(stages)} stages",
+            ylabel=AXES.get(names[0], NAMES.get(names[0], names[0])),
+        )
         name_curves(panel.legend())
         for boundary in boundaries(history):
             panel.axvline(boundary, color="#999999", linewidth=0.6, linestyle=":")
@@ -75,25 +92,25 @@ def learning(line: Line, history: Sequence[Mapping[str, Any]]) -> Drawn:
             panel.set(ylim=(0, 1))
     if checks:
         axes[-1].plot(list(checks), list(checks.values()), color=BLACK, marker=".")
+        draw_band(axes[-1], by_seed, BLACK)
         axes[-1].set(
-            xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}", ylabel="nats, validation"
+            xlabel="epoch" if len(stages) == 1 else f"epoch of {stages[-1]}",
+            ylabel="nats per validation image",
         )
-    over_seeds = f", in the mean over {len(line.sampled)} seeds" if len(line.sampled) > 1 else ""
+    several = len(line.sampled) > 1
     last = {name: row[name] for row in history for name in row if name not in ("stage", "epoch")}
     ends = ", ".join(f"{NAMES.get(name, name)} {value:.3g}" for name, value in last.items())
     return Drawn(
         canvas,
         f"Learning curves of {line.name}",
         "Means over each epoch of what the steps logged"
-        + (f"; dotted lines part the stages {', '.join(stages)}" if len(stages) > 1 else "")
-        + (
-            "; D's dotted line is ½, where it cannot tell"
-            if any("d_real" in names for names in panels)
-            else ""
-        )
-        + (f", of seed {line.records[0].seed}" if len(line.sampled) > 1 else "")
+        + (f", of seed {line.records[0].seed}" if several else "")
         + "."
-        + (f" On the right, Parzen with 1,000 samples on validation images{over_seeds}." if checks else ""),
+        + (f" Dotted lines part the stages {', '.join(stages)}." if len(stages) > 1 else "")
+        + (" D's dotted line is ½, where it cannot tell." if any("d_real" in p for p in panels) else "")
+        + (" On the right, Parzen with 1,000 samples on validation images" if checks else "")
+        + (", the mean over seeds and a band from the lowest to the highest" if checks and several else "")
+        + ("." if checks else ""),
         f"Learning curves of {line.name}; at the end: {ends}",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from genmodel_bench.storage.arrays import Arrays, kept_arrays
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import sure
+
+SeedCurve = dict[float, tuple[float, ...]]
+"""A curve of several seeds, {setting: the value of each}."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,11 @@ class Line:
         return list({r.seed: r for r in reversed(self.records) if r.ok}.values())[::-1]
 
     def curve(self, name: str, quantity: Quantity | None = None) -> dict[float, float]:
-        """Return a curve of a score, {setting: value}, the mean over seeds.
+        """Return a curve of a score, {setting: value}, the mean over seeds."""
+        return mean_of(self.curve_by_seed(name, quantity))
+
+    def curve_by_seed(self, name: str, quantity: Quantity | None = None) -> SeedCurve:
+        """Return a curve of a score, {setting: the values of all seeds}.
 
         Only settings that all seeds have are in it. Without a score: one that every score
         of a row has, as the validation checks.
@@ -61,11 +68,12 @@ class Line:
         shared = [
             setting for setting in (curves[0] if curves else {}) if all(setting in curve for curve in curves)
         ]
-        return dict(
-            sorted(
-                (float(setting), float(np.mean([curve[setting] for curve in curves]))) for setting in shared
-            )
-        )
+        return dict(sorted((float(setting), tuple(float(c[setting]) for c in curves)) for setting in shared))
+
+
+def mean_of(curve: Mapping[float, Sequence[float]]) -> dict[float, float]:
+    """Return the mean over seeds of a curve, {setting: value}."""
+    return {setting: float(np.mean(values)) for setting, values in curve.items()}
 
 
 def lines_of(records: Sequence[Record], order: Sequence[Key]) -> list[Line]:

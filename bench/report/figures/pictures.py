@@ -38,6 +38,11 @@ YELLOW = "#FFC800"
 That of the nearest under shifts is blue.
 """
 FILM_POINTS = 6
+SHOWN = {
+    *("shown_samples", "shown_neighbours", "shown_shifted_neighbours"),
+    *("shown_shifted_distance", "distance"),
+}
+"""The arrays of a score from which samples are shown."""
 
 About = Mapping[str, Any]
 
@@ -81,11 +86,11 @@ def shown_of(line: Line, cache: Path, path: Path) -> Iterator[tuple[Record, Arra
     Where none is at hand, the row from which the picture at `path` was drawn, if it is
     there, without arrays.
     """
-    lowest = [r for r in line.records if r.ok and r.seed == line.records[0].seed]
-    rows = {r.score_key: r for r in reversed(lowest)}
+    ok = [r for r in line.records if r.ok]
+    rows = {r.score_key: r for r in reversed(ok) if r.seed == ok[0].seed}
     for r in rows.values():
         arrays = scores_of(r, cache)
-        if "shown_samples" in arrays:
+        if arrays.keys() >= SHOWN:
             yield r, arrays
             return
     drawn_of = texts_of(path).get(OF, "")
@@ -117,10 +122,7 @@ def samples(name: str, arrays: Arrays) -> Drawn:
     shown = len(lasts) * across
     moved = np.any(near[:shown] != shifted[:shown], axis=(1, 2, 3)).sum()
     pixel, best = arrays["distance"][:shown], arrays["shown_shifted_distance"][:shown]
-    closer = (
-        "With the sample moved by up to one pixel each way (framed in blue) another image is nearest for "
-        f"{moved} of {shown} samples"
-    )
+    closer = f"Moved, another image is nearest for {moved} of {shown} samples"
     apart = pixel > 0  # a copy is at distance 0 already
     nearer = (
         f", and the distance falls by {100 * (1 - np.median(best[apart] / pixel[apart])):.0f} % in the median"
@@ -131,7 +133,8 @@ def samples(name: str, arrays: Arrays) -> Drawn:
         draw_tiles(rows, width=ONE_COLUMN),
         f"Samples of {name}",
         f"The first {shown} draws, {across} in a row, none chosen. Framed in yellow: the training image "
-        f"nearest in squared distance of pixels to the draw on its left. {closer}{nearer}.",
+        "nearest in squared distance of pixels to the draw on its left. Framed in blue: the nearest if the "
+        f"draw may be moved by up to one pixel each way. {closer}{nearer}.",
         f"{shown} images drawn from {name}; beside the last of each row the training image nearest to it, "
         "then the nearest when the draw may be moved by one pixel",
     )
@@ -145,7 +148,7 @@ def walks(name: str, visuals: Arrays, about: About) -> Drawn:
         draw_tiles([[Tile(x) for x in row] for row in visuals["walks"]], width=ONE_COLUMN),
         f"Walks through the latent space of {name}",
         "In each row the ends are two draws of the prior, the first that came, and the images between them "
-        f"are evenly spaced on {way}.",
+        f"are evenly spaced. They lie on {way}.",
         f"{len(visuals['walks'])} rows of {visuals['walks'].shape[1]} images by {name}, the first of a row "
         "changing into the last step by step",
     )
@@ -190,7 +193,7 @@ def film(name: str, visuals: Arrays, about: About) -> Drawn:
             titles=[str(e) for e in epochs],
         ),
         f"Training of {name}",
-        "Over each column the number of epochs (of the last stage) after which it was drawn; along a row "
+        "Over each column the number of epochs (of the last stage) after which it was drawn. Along a row: "
         f"{fixed}.",
         f"Images by {name} after {', '.join(map(str, epochs))} epochs, {frames.shape[1]} of each",
     )

@@ -199,7 +199,7 @@ def value(theory: Any) -> Drawn:
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("updates of G")
-    axes.set_ylabel("nats")
+    axes.set_ylabel("V(D, G), nats")
     canvas.legend(loc="outside upper center", ncols=2)
     last = moments[-1]
     caption = (

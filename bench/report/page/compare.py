@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -45,7 +45,8 @@ class Comparison:
 
     column: the score that is compared.
     rows: name by row; pairs: their differences, in the order of `combinations`.
-    by_image: values of test images, (n,) float32, of those rows where they are at hand.
+    by_image: values of test images, (n,) float32, of those rows where they are at hand;
+        n is the same for all.
     shown: how many images are shown for each of two rows.
     images: the numbers of the test images in `sprite`, in order.
     sprite: a PNG of these images, empty if they are not at hand.
@@ -75,11 +76,9 @@ def comparison(table: Table, records: Sequence[Record], examples: Examples, cach
     rows: dict[Key, list[Record]] = {}
     for r in sure(records):
         rows.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
-    names = [of[0].name for of in rows.values()]
+    names = names_of([key for key in table.keys if key in rows])
     found: dict[Key, Standing] = {}
-    for key in (key for key in table.keys if key in rows):
-        name = rows[key][0].name
-        name += f", N = {key[3]:,}" if names.count(name) > 1 else ""
+    for key, name in names.items():
         known = standing_of(name, key, rows[key], column, examples)
         found |= {key: known} if known else {}
     if len(found) < 2:
@@ -87,14 +86,14 @@ def comparison(table: Table, records: Sequence[Record], examples: Examples, cach
     pairs = [
         difference(a, b, unit=column.unit, better=column.better) for a, b in combinations(found.values(), 2)
     ]
-    by_image = {key: x for key in found if (x := examples.by_image.get((column.of, key))) is not None}
-    plain = Comparison(column, {key: row.name for key, row in found.items()}, pairs, by_image)
-    digests = {r.dataset_digest for r in sure(records)}
-    digest = digests.pop() if len(digests) == 1 else ""
-    arrays, _ = kept_arrays(cache / "images" / f"{digest}.safetensors", digest) or ({}, {})
-    test = arrays.get("test", np.zeros(0))
-    values = [x for x in by_image.values() if len(x) == len(test)]
-    if len(values) < max(2, len(by_image)) or test.ndim != 4:
+    test = test_images(records, cache)
+    by_image = of_one_length(
+        {key: x for key in found if (x := examples.by_image.get((column.of, key))) is not None}, len(test)
+    )
+    scaled = {key: np.float32(column.factor) * x for key, x in by_image.items()}
+    plain = Comparison(column, {key: row.name for key, row in found.items()}, pairs, scaled)
+    values = list(scaled.values())
+    if len(values) < 2 or test.ndim != 4:
         return plain
     for shown in SHOWN:
         images = worth_seeing(values, shown)
@@ -111,6 +110,37 @@ def comparison(table: Table, records: Sequence[Record], examples: Examples, cach
         columns=columns,
         size=(tiles.shape[1], tiles.shape[2]),
     )
+
+
+def names_of(keys: Sequence[Key]) -> dict[Key, str]:
+    """Return a name of each row that no other has, in order."""
+    plain = [f"{model} ({variant})" if variant else model for _, model, variant, _ in keys]
+    sizes: dict[str, set[int]] = {}
+    for name, key in zip(plain, keys, strict=True):
+        sizes.setdefault(name, set()).add(key[3])
+    sized = [
+        f"{name}, N = {key[3]:,}" if len(sizes[name]) > 1 else name
+        for name, key in zip(plain, keys, strict=True)
+    ]
+    return {
+        key: f"{name}, {key[0]}" if sized.count(name) > 1 else name
+        for name, key in zip(sized, keys, strict=True)
+    }
+
+
+def test_images(records: Sequence[Record], cache: Path) -> NDArray[Any]:
+    """Return the test images that rows were scored on, (n, c, h, w), or an empty array."""
+    digests = {r.dataset_digest for r in sure(records)}
+    digest = digests.pop() if len(digests) == 1 else ""
+    arrays, _ = kept_arrays(cache / "images" / f"{digest}.safetensors", digest) or ({}, {})
+    return arrays.get("test", np.zeros(0))
+
+
+def of_one_length(values: Mapping[Key, NDArray[np.float32]], n: int) -> dict[Key, NDArray[np.float32]]:
+    """Return the values of those rows that have `n` of them; if n is 0, as most have."""
+    lengths = [len(x) for x in values.values()]
+    n = n or max(lengths, key=lengths.count, default=0)
+    return {key: x for key, x in values.items() if len(x) == n}
 
 
 def worth_seeing(log_probs: Sequence[NDArray[np.float32]], shown: int) -> list[int]:

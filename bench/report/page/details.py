@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from genmodel_bench.report.page.command import commands
 from genmodel_bench.storage.record import Record
 
 PROVENANCE = {
@@ -80,6 +81,7 @@ def provenance(rows: Sequence[Record]) -> list[tuple[str, str]]:
     found += [
         (term, by_seed((r, plain(getattr(r, column))) for r in rows)) for column, term in PROVENANCE.items()
     ]
+    found.append(("command", "; ".join(commands(rows))))
     return [(term, text) for term, text in found if text]
 
 

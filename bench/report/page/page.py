@@ -3,45 +3,47 @@
 The page is a single file that needs nothing else and trusts no name in it. Pictures are
 data URIs, each once. Style and script are inside it and named by their digests in its
 Content-Security-Policy, so that nothing else would run or load, whatever a model is
-called. Without the script everything is there to read; with it the table sorts, details
-fold, and any two rows are compared. The same input gives the same bytes.
+called. Without the script everything is there to read; with it the table sorts, shows one
+view at a time and is copied, details fold, and any two rows are compared. The same input
+gives the same bytes.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import math
-from collections.abc import Sequence
+import string
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from genmodel_bench.report.figures.figure import Figure, Section
+from genmodel_bench.report.figures.figure import Figure
+from genmodel_bench.report.page.command import commands
 from genmodel_bench.report.page.compare import Comparison
 from genmodel_bench.report.page.details import Block, blocks
-from genmodel_bench.report.tables.columns import Column, Key, view_title
-from genmodel_bench.report.tables.render import DIRECTIONS, MARK, MARKED, legend, letter, marks_of, printed
+from genmodel_bench.report.page.plates import SECTIONS, Picture, plates_of
+from genmodel_bench.report.tables.columns import TABLE1, Column, Key
+from genmodel_bench.report.tables.render import (
+    DIRECTIONS,
+    LATEX,
+    MARK,
+    MARKED,
+    escape_latex,
+    escape_markdown,
+    legend,
+    letter,
+    marks_of,
+    printed,
+)
 from genmodel_bench.report.tables.table import Table
-from genmodel_bench.storage.record import Record
+from genmodel_bench.storage.record import FORMULA, Record
 
 GROUPS = {"model": "models", "samples": "users’ samples", "reference": "reference rows"}
-SECTIONS: dict[Section, str] = {
-    "samples": "Samples",
-    "walks": "Walks between draws",
-    "arithmetic": "Arithmetic on codes",
-    "film": "The course of training",
-    "learning": "Learning curves",
-    "curves": "Curves behind the scores",
-    "theory": "Theory",
-}
-"""The sections of figures, in order, with their headings."""
-ENLARGED = 1.4
-"""How much larger than on paper a figure is shown, if its file gives its size.
-
-Its font of 7 points then has the size of the text around it.
-"""
+STYLES = ("base.css", "page.css")
+SCRIPTS = ("dom.js", "table.js", "copy.js", "tips.js", "compare.js", "start.js")
+ERRORS = "standard error of the score on its left, over what it is measured on and over training seeds"
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure in the page: its PNG in base64, and its width and height in CSS pixels."""
+class Term:
+    """An entry of the legend; headings of the table are described by it."""
 
     id: str
-    figure: Figure
-    png: str
-    width: int
-    height: int
-
-    @property
-    def broad(self) -> bool:
-        """Return whether it would be unreadable when shrunk to a narrow screen."""
-        return self.width > 600
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -98,33 +93,40 @@ def page(
 
     `figures` are read from their paths; `compared` is what can be compared, if anything.
     """
+    css, js = templates(STYLES), templates(SCRIPTS)
+    plates = plates_of(figures)
+    columns = columns_of(table)
+    rows = rows_of(dataset, table, records, [p for part in plates.values() for p in part.pictures])
+    terms = legend_of(table)
+    return rendered(
+        "page.html.j2",
+        css,
+        js,
+        dataset=dataset,
+        columns=columns,
+        described=[described_by(column, terms) for column in columns],
+        sorted=next((i for i, column in enumerate(columns) if column.directed), None),
+        views={view: tab_title(view) for view in table.views},
+        rows=rows,
+        groups=GROUPS,
+        titles=SECTIONS,
+        plates=plates,
+        comparison=compared and embeddable(compared, rows),
+        sprite=base64.b64encode(compared.sprite).decode() if compared else "",
+        remarks=table.remarks,
+        legend=terms,
+        footnotes=lettered(dataset, table),
+        escapes=escapes(),
+        commands=commands(in_order(records, table.keys), width=100),
+        created=max((r.created for r in records), default=""),
+    )
+
+
+def rendered(name: str, css: str, js: str, **content: Any) -> str:
+    """Return a template with its content, style and script."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    css, js = template("page.css"), template("page.js")
-    pictures = embedded(figures)
-    rows = rows_of(dataset, table, records, pictures)
-    content = {
-        "dataset": dataset,
-        "policy": policy(css, js),
-        "css": Markup(css),  # our own files, not a user's text
-        "js": Markup(js),
-        "columns": columns_of(table),
-        "sorted": next((i for i, c in enumerate(columns_of(table)) if c.directed), None),
-        "views": [(view, view_title(view)) for view in table.views],
-        "rows": rows,
-        "groups": GROUPS,
-        "sections": [
-            (name, title, [p for p in pictures if p.figure.section == name])
-            for name, title in SECTIONS.items()
-        ],
-        "comparison": compared and embeddable(compared, rows),
-        "sprite": base64.b64encode(compared.sprite).decode() if compared else "",
-        "remarks": table.remarks,
-        "legend": [(term, f"{text}.") for term, text in legend_of(table)],
-        "footnotes": [(letter(i), without(dataset, note)) for i, note in enumerate(table.footnotes)],
-        "created": max((r.created for r in records), default=""),
-    }
     environment = Environment(
         loader=PackageLoader("genmodel_bench.report.page"),
         autoescape=True,
@@ -132,12 +134,14 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(content) + "\n"
+    own = {"policy": policy(css, js), "css": Markup(css), "js": Markup(js)}  # not a user's text
+    return environment.get_template(name).render(content | own) + "\n"
 
 
-def template(name: str) -> str:
-    """Return the text of a file beside the template."""
-    return (files("genmodel_bench.report.page") / "templates" / name).read_text(encoding="utf-8")
+def templates(names: Sequence[str]) -> str:
+    """Return the texts of files beside the template, one after the other."""
+    folder = files("genmodel_bench.report.page") / "templates"
+    return "".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
 def policy(css: str, js: str) -> str:
@@ -147,9 +151,15 @@ def policy(css: str, js: str) -> str:
     """
     style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; "
+        + (f"script-src 'sha256-{script}'; " if js else "")
+        + "base-uri 'none'; form-action 'none'"
     )
+
+
+def tab_title(view: str) -> str:
+    """Return the short title of a view."""
+    return "Table 1" if view == TABLE1 else view[:1].upper() + view[1:]
 
 
 def columns_of(table: Table) -> list[Column]:
@@ -157,21 +167,36 @@ def columns_of(table: Table) -> list[Column]:
     return [column for column in table.columns if table.has(column)]
 
 
-def legend_of(table: Table) -> list[tuple[str, str]]:
-    """Return the terms of the whole table and what each means."""
-    found = [*legend(table, columns_of(table)), ("↑ ↓", DIRECTIONS)]
-    return [*found, (MARK, MARKED.removeprefix(f"{MARK} "))] if table.marks else found
+def legend_of(table: Table) -> list[Term]:
+    """Return the terms of the whole table and what each means.
+
+    Columns of errors share one entry.
+    """
+    columns = columns_of(table)
+    found = [
+        Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(legend(table, columns))
+    ]
+    if any(column.error for column in columns):
+        found.append(Term("means-error", "… ±", f"{ERRORS}."))
+    found.append(Term("means-arrows", "↑ ↓", f"{DIRECTIONS}."))
+    if table.marks:
+        found.append(Term("means-mark", MARK, MARKED.removeprefix(f"{MARK} ") + "."))
+    return found
+
+
+def described_by(column: Column, terms: Sequence[Term]) -> str:
+    """Return the id of the legend's entry that says what a column holds."""
+    return "means-error" if column.error else next(t.id for t in terms if t.name == column.title)
 
 
 def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Sequence[Picture]) -> list[Row]:
     """Return the rows in the order of the table."""
     columns = columns_of(table)
     text = printed(table, columns, str, lambda mark: "")
-    keys: list[Key] = list(table.numbers.index)
     rows: list[Row] = []
-    for i, key in enumerate(keys):
+    for i, key in enumerate(table.keys):
         values = table.numbers[dataset].iloc[i]
-        cells = [Cell(text.iloc[i, 1 + j], sortable(values[c.title]), c) for j, c in enumerate(columns)]
+        cells = [Cell(text.iloc[i, 1 + j], exact(values[c.title]), c) for j, c in enumerate(columns)]
         own = [r for r in records if (r.role, r.model, r.variant, r.samples) == key]
         notes = [without(dataset, note) for note in table.notes.get(key, [])]
         first = not rows or rows[-1].key[0] != key[0]
@@ -182,20 +207,27 @@ def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Seq
     return rows
 
 
+def in_order(records: Sequence[Record], keys: Sequence[Key]) -> list[Record]:
+    """Return the records in the order of the table's rows."""
+    return sorted(records, key=lambda r: keys.index((r.role, r.model, r.variant, r.samples)))
+
+
 def name_of(key: Key) -> str:
     """Return a row's name with the options that differ."""
     _, model, variant, _ = key
     return f"{model} ({variant})" if variant else model
 
 
-def sortable(value: Any) -> str:
-    """Return what a cell is sorted by, with all its digits.
-
-    A number, the lower end of a range, or nothing where there is none.
-    """
+def exact(value: Any) -> str:
+    """Return a number with all its digits, a range as it is, or '' where there is none."""
     if isinstance(value, str):
-        return value.split()[0]
+        return value
     return "" if value is None or math.isnan(value) else repr(float(value))
+
+
+def lettered(dataset: str, table: Table) -> list[tuple[str, str]]:
+    """Return the notes of a table with their letters."""
+    return [(letter(i), without(dataset, note)) for i, note in enumerate(table.footnotes)]
 
 
 def without(dataset: str, note: str) -> str:
@@ -203,20 +235,20 @@ def without(dataset: str, note: str) -> str:
     return note.removeprefix(f"{dataset}: ")
 
 
-def embedded(figures: Sequence[Figure]) -> list[Picture]:
-    """Return the figures whose files exist, with their pixels."""
-    from PIL import Image
+def escapes() -> dict[str, Any]:
+    """Return how the page's script writes characters in tables that are copied.
 
-    found: list[Picture] = []
-    for figure in figures:
-        if not figure.path.exists():
-            continue
-        png = figure.path.read_bytes()
-        with Image.open(io.BytesIO(png)) as image:
-            scale = 96 / image.info["dpi"][0] * ENLARGED if image.info.get("dpi", (0,))[0] else 1.0
-            width, height = (round(pixels * scale) for pixels in image.size)
-        found.append(Picture(f"figure-{len(found)}", figure, base64.b64encode(png).decode(), width, height))
-    return found
+    By the functions that write our own files, so that both write the same.
+    """
+
+    def changed(escape: Callable[[str], str]) -> dict[str, str]:
+        return {c: escape(c) for c in dict.fromkeys([*string.punctuation, *LATEX]) if escape(c) != c}
+
+    return {
+        "latex": changed(escape_latex),
+        "markdown": changed(escape_markdown),
+        "formula": "".join(FORMULA),
+    }
 
 
 def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
@@ -240,11 +272,9 @@ def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "title": compared.column.title,
         "unit": compared.column.unit,
-        "better": compared.column.better,
         "rows": [entry(key, name) for key, name in compared.rows.items()],
         "pairs": [
-            {"value": d.value, "stderr": d.stderr, "verdict": d.verdict, "sentence": f"{d.sentence}."}
-            for d in compared.pairs
+            {"value": d.value, "stderr": d.stderr, "sentence": f"{d.sentence}."} for d in compared.pairs
         ],
         "shown": compared.shown,
         "images": list(compared.images),

@@ -8,6 +8,7 @@ that name it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,9 @@ VIEWS = {
     COST: "Whose weights were sampled, and what it took",
 }
 """The titles of views. Another view that a metric names is titled by its name."""
+
+DASH = "–"
+MINUS = "−"
 
 Key = tuple[str, str, str, int]
 """A row: (role, model, variant, number of samples).
@@ -124,16 +128,14 @@ def columns_of(records: Sequence[Record], declared: Declared) -> tuple[Column, .
     """Return the columns of a table of `records`, in order: Table 1, scores, cost.
 
     Scores come in the order of `declared`, then as the records name them. Titles differ:
-    one that is taken is followed by the name of the metric.
+    one that is taken is followed by the names of metric and score, as far as needed.
     """
     scores = list(scores_of(records, declared))
-    taken = {column.title for column in KNOWN}
+    taken = {"model", *(column.title for column in KNOWN)}
     titled: list[Column] = []
     for column in scores:
-        title = column.title
-        if title in taken or f"{title} ±" in taken:
-            title = f"{title} ({column.of[0]})" if column.of else title
-        taken |= {title, f"{title} ±"}
+        title = untaken(column, taken)
+        taken |= belonging_to(title)
         titled.append(replace(column, title=title))
     first = [c for c in titled if c.of == HEADLINE]
     others = [c for c in titled if c.of != HEADLINE]
@@ -149,16 +151,33 @@ def columns_of(records: Sequence[Record], declared: Declared) -> tuple[Column, .
     )
 
 
+def untaken(column: Column, taken: set[str]) -> str:
+    """Return the title of a score's column, with more words if another column has it."""
+    metric, quantity = column.of or ("", "")
+    title = column.title
+    for words in (metric, f"{metric} {quantity}"):
+        if taken & belonging_to(title):
+            title = f"{column.title} ({words})"
+    while taken & belonging_to(title):
+        title += "'"
+    return title
+
+
+def belonging_to(title: str) -> set[str]:
+    """Return a score's title and those of the columns beside it: its error, its marks."""
+    return {title, f"{title} ±", f"{title} best"}
+
+
 def scores_of(records: Iterable[Record], declared: Declared) -> Iterable[Column]:
     """Yield a column for each declared score that records have, in order.
 
     Today's declaration counts before the one that was stored. A metric that declares
-    nothing has a column for its headline.
+    nothing has a column for its headline. Doubtful records declare nothing.
     """
     found: dict[Quantity, Record] = {}
     metrics: dict[str, list[Quantity]] = {}
     for r in records:
-        if r.metric and r.quantity:
+        if r.metric and r.quantity and not r.doubt:
             quantity = (r.metric, r.quantity)
             metrics.setdefault(r.metric, [])
             metrics[r.metric] += [quantity] * (quantity not in metrics[r.metric])
@@ -179,8 +198,8 @@ def scores_of(records: Iterable[Record], declared: Declared) -> Iterable[Column]
 def column_of(quantity: Quantity, record: Record, said: Mapping[str, Any]) -> Column:
     """Return the column of a score by what its metric declares, and by a row of it."""
     return Column(
-        title=str(said["title"]),
-        says=str(said["says"]),
+        title=" ".join(str(said["title"]).split()),
+        says=" ".join(str(said["says"]).split()),
         view=str(said.get("table", "quality")),
         decimals=int(said.get("decimals", 3)),
         of=quantity,
@@ -196,6 +215,17 @@ def error_of(column: Column) -> Column:
     """Return the column of a score's standard error."""
     says = f"standard error of {column.title}, over what it is measured on and over training seeds"
     return replace(column, title=f"{column.title} ±", says=says, error=True, curves={})
+
+
+def number(value: Any, decimals: int) -> str:
+    """Return a number as printed, with a true minus sign, or a dash if there is none.
+
+    What is text already, as a range is, stays as it is.
+    """
+    if isinstance(value, str):
+        return value
+    there = value is not None and not math.isnan(value)
+    return f"{value:.{decimals}f}".replace("-", MINUS) if there else DASH
 
 
 def view_title(view: str) -> str:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pandas as pd
-from genmodel_bench.report.tables.columns import COST, TABLE1, TOTAL, UNCERTAINTY, Column, Key, view_title
+from genmodel_bench.report.tables.columns import (
+    COST,
+    DASH,
+    TABLE1,
+    TOTAL,
+    UNCERTAINTY,
+    Column,
+    Key,
+    number,
+    view_title,
+)
 from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.record import inert
 
-DASH = "–"
-MINUS = "−"
 MARK = "†"
 """Stands after the numbers of a column that are not told apart from its best one."""
 MARKED = (
@@ -33,8 +41,10 @@ def to_csv(table: Table) -> str:
     One line per row; the columns are called 'data set: column'.
     """
     flat = table.numbers.copy()
-    for dataset, title in dict.fromkeys((dataset, title) for dataset, title, _ in table.marks):
-        flat[dataset, f"{title} best"] = [(dataset, title, key) in table.marks or None for key in flat.index]
+    for dataset, title in table.numbers.columns:
+        best = [(dataset, title, key) in table.marks or None for key in table.keys]
+        if any(best):
+            flat[dataset, f"{title} best"] = best
     flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
     flat = flat.reset_index(level=[0, 1, 2])
@@ -58,7 +68,7 @@ def to_markdown(table: Table) -> str:
     parts = []
     for view in printed_views(table):
         columns = columns_in(table, view)
-        parts += [f"## {view_title(view)}"] if parts else []
+        parts += [f"## {escape_markdown(view_title(view))}"] if parts else []
         parts += [pipe_table(table, columns), escape_markdown(legend_as_text(table, columns))]
     notes = "".join(f"- {escape_markdown(note)}\n" for note in lettered(table))
     parts += ["## Notes"] * bool(table.remarks or notes)
@@ -108,19 +118,21 @@ def to_latex(table: Table, view: str = TABLE1) -> str:
 def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
     """Return some columns as a LaTeX tabular; several data sets have a heading each."""
     shown = printed(table, columns, escape_latex, lambda mark: f"$^{{{mark}}}$", digits=digits, latex=True)
-    titles = list(shown.columns)
-    lines = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule"]
+    titles = list(shown.columns)[1:]
+    lines = [rf"\begin{{tabular}}{{l{'r' * len(titles)}}}", r"\toprule"]
     if len(table.datasets) > 1:
         groups, at, rules = [], 2, []
         for dataset in table.datasets:
-            width = sum(title.startswith(f"{escape_latex(dataset)}: ") for title in titles[1:])
+            name = escape_latex(dataset)
+            width = sum(bool(table.numbers[dataset, c.title].notna().any()) for c in columns)
             if width:
-                groups.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(dataset)}}}")
+                groups.append(rf"\multicolumn{{{width}}}{{c}}{{{name}}}")
                 rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+                own = slice(at - 2, at - 2 + width)
+                titles[own] = [title.removeprefix(f"{name}: ") for title in titles[own]]
                 at += width
         lines += [" & ".join(["", *groups]) + r" \\", "".join(rules)]
-        titles = [titles[0], *(title.split(": ", 1)[1] for title in titles[1:])]
-    lines += [" & ".join(titles) + r" \\", r"\midrule"]
+    lines += [" & ".join(["model", *titles]) + r" \\", r"\midrule"]
     first = first_reference(table)
     for i, row in enumerate(shown.itertuples(index=False)):
         lines += [r"\midrule"] * bool(i and i == first)
@@ -184,13 +196,6 @@ def marks_of(table: Table, key: Key) -> list[str]:
     return [letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, [])]
 
 
-def number(value: object, decimals: int) -> str:
-    """Return a number as printed, with a true minus sign, or a dash if there is none."""
-    if isinstance(value, str):
-        return value
-    return DASH if pd.isna(value) else f"{value:.{decimals}f}".replace("-", MINUS)
-
-
 def first_reference(table: Table) -> int | None:
     """Return the position from which on all rows are reference rows, or None."""
     roles = [key[0] for key in table.numbers.index]
@@ -214,6 +219,7 @@ LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--", "≥": r"$\geq$", "²": r"$^2$",
     "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "’": "'", "½": r"$\frac{1}{2}$",
+    "×": r"$\times$",
 }  # fmt: skip
 
 

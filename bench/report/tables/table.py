@@ -39,6 +39,7 @@ from genmodel_bench.report.tables.columns import (
     Key,
     Z,
     columns_of,
+    number,
 )
 from genmodel_bench.report.tables.published import CONTENT, EMPTY, HEADLINE, PUBLISHED, REMARKS
 from genmodel_bench.storage.record import ROLES, Record
@@ -296,7 +297,7 @@ def comparison(
         average = mean(r.value for r in ours) or 0.0
         notes = [
             f"{dataset}: z is of the score at σ = {published.sigma:g}, fixed as in the published number: "
-            f"{average:.1f} nats"
+            f"{number(average, 1)} nats"
         ]
     z = ((mean(r.value for r in ours) or 0.0) - published.value) / math.hypot(
         total_error(ours), published.stderr
@@ -370,8 +371,8 @@ def above_real_data(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str
             found.append(
                 (
                     key,
-                    f"{dataset}: above real training images ({real:.1f} nats): the metric, not the model, is "
-                    "at its end here",
+                    f"{dataset}: above real training images ({number(real, 1)} nats): the metric, not the "
+                    "model, is at its end here",
                 )
             )
     return found
