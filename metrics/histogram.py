@@ -63,9 +63,10 @@ def in_bins(images: Tensor, bins: int) -> Iterator[Tensor]:
     images: (n, c, h, w); each that is yielded is (some, c · h · w), int64.
     """
     first = torch.arange(images.shape[1], device=images.device)[:, None, None] * bins
-    for part in images.split(max(1, CHUNK // images[0].numel())):
+    step = max(1, CHUNK // images[0].numel())
+    for i in range(0, len(images), step):
         # (some, c, h, w) -> (some, c * h * w)
-        yield (part * bins).long().clamp_(0, bins - 1).add_(first).flatten(1)
+        yield (images[i : i + step] * bins).long().clamp_(0, bins - 1).add_(first).flatten(1)
 
 
 @torch.no_grad()
@@ -95,6 +96,7 @@ class Histogram:
         ),
         "real_data": Column("grey TV real", "the same of as many training images, instead of samples"),
     }
+    SOURCES: ClassVar[tuple[str, ...]] = ()
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:

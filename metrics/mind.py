@@ -60,7 +60,8 @@ def mind(sets: Sequence[Tensor], tests: Sequence[Tensor], u: Tensor) -> list[lis
     of_tests = [[u.new_zeros(size, dtype=torch.float64) for _ in sets] for size in sizes]
     of_sets = [[u.new_zeros(len(x) // n, n, dtype=torch.float64) for x in sets] for n in sizes]
     with full_precision():
-        for part in u.split(max(1, CHUNK // max(map(len, sets)))):
+        step = max(1, CHUNK // max(map(len, sets)))
+        for part in (u[i : i + step] for i in range(0, len(u), step)):
             y = [in_order(blocks(part @ test.T, size)[:, 0]) for test, size in zip(tests, sizes, strict=True)]
             for k, x in enumerate(sets):
                 projected = part @ x.T  # (rows, d) @ (d, n) -> (rows, n)
@@ -103,13 +104,14 @@ def blocks(values: Tensor, size: int) -> Tensor:
     n = values.shape[1]
     if n > size:
         values = values[:, shuffled(n, values)[: n // size * size]]
-    return values.unflatten(1, (-1, size))
+    return values.reshape(len(values), -1, size)
 
 
 def in_order(values: Tensor) -> tuple[Tensor, Tensor]:
     """Return values in ascending order along the last axis, and where they were."""
     if values.device.type != "cpu":
-        return tuple(values.sort())
+        ordered, order = values.sort()
+        return ordered, order
     places = torch.from_numpy(np.argsort(values.numpy(), -1))  # a third of torch's time
     return values.gather(-1, places), places
 

@@ -57,6 +57,19 @@ class MindPixels:
             "MIND px real", "the same of as many training images, instead of samples", decimals=2
         ),
     }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@article{berthet2026mind,
+            author = {Berthet, Quentin and others},
+            title = {{MIND}: {Monge} Inception Distance for Generative Models Evaluation},
+            journal = {arXiv preprint arXiv:2605.06797},
+            year = {2026}, eprint = {2605.06797}, archivePrefix = {arXiv}}""",
+        """@inproceedings{rowland2019orthogonal,
+            author = {Rowland, Mark and Hron, Jiri and Tang, Yunhao and Choromanski, Krzysztof and
+                Sarlos, Tamas and Weller, Adrian},
+            title = {Orthogonal Estimation of {Wasserstein} Distances},
+            booktitle = {The 22nd International Conference on Artificial Intelligence and Statistics},
+            year = {2019}}""",
+    )
 
     @torch.no_grad()
     def __call__(self, subject: Subject, reference: Reference) -> Result:

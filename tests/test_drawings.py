@@ -16,6 +16,13 @@ from genmodel_bench.report.figures.pictures import arithmetic, film, samples, wa
 from genmodel_bench.report.tables.columns import columns_of
 from test_figures import CURVES, SCORE, SHARES, in_lines, rows_of, shown
 
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Figures are drawn coarsely, which is faster."""
+    monkeypatch.setattr("genmodel_bench.report.figures.figure.DPI", 30)
+
+
 WIDTHS = [ONE_COLUMN, TWO_COLUMNS]
 DISTANCES = ("neighbours", "ratio")
 SAID = {
@@ -34,7 +41,7 @@ def curves_in(canvas, panel=0):
 
 
 def line_curves(name, quantity=SCORE):
-    return {line: line.curve(name, quantity) for line in in_lines(THREE)}
+    return {line: line.curve_by_seed(name, quantity) for line in in_lines(THREE)}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -47,6 +54,35 @@ def test_curves_are_drawn_as_they_were_recorded(name, width):
     recorded = {float(x): y for x, y in CURVES[name].items()}
     for model, lift in (("vae", 0), ("dbn", 1), ("data", 2)):
         assert drawn[model] == (list(recorded), [y + lift for y in recorded.values()])
+
+
+def bands_in(canvas):
+    """The bands of a chart, as {(x, y)} of their corners."""
+    return [
+        {tuple(point) for path in band.get_paths() for point in path.vertices}
+        for band in canvas.axes[0].collections
+    ]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_band_reaches_from_the_lowest_seed_to_the_highest(swapped):
+    three = [r for seed, lift in enumerate((0.0, 3.0, 1.0)) for r in rows_of("vae", seed=seed, lift=lift)]
+    (line,) = in_lines(three)
+    curves = {line: line.curve_by_seed("samples", SCORE)}
+    assert curves[line] == {1000: (3.0, 6.0, 4.0), 10000: (4.0, 7.0, 5.0)}
+    drawn = chart({**SAID["samples"], "swapped": swapped}, {}, "higher", curves, ONE_COLUMN)
+    (band,) = bands_in(drawn.canvas)
+    corners = {(1000, 3), (1000, 6), (10000, 4), (10000, 7)}
+    assert band == ({(y, x) for x, y in corners} if swapped else corners)
+    means = ([1000, 10000], pytest.approx([13 / 3, 16 / 3]))
+    assert curves_in(drawn.canvas)["vae"] == (means[::-1] if swapped else means)
+    assert "bands reach from the lowest seed to the highest" in drawn.caption
+
+
+def test_of_one_seed_there_is_no_band():
+    drawn = chart(SAID["samples"], {}, "higher", line_curves("samples"), ONE_COLUMN)
+    assert bands_in(drawn.canvas) == []
+    assert "bands" not in drawn.caption
 
 
 def test_validation_is_drawn_against_the_share_of_training():
@@ -67,7 +103,7 @@ def test_distances_are_drawn_as_shares_below_each_of_them():
     assert drawn["held-out images"] == (list(further.values()), shares)
 
 
-def test_the_curve_beside_the_others_is_the_one_that_is_declared(tmp_path, monkeypatch):
+def test_the_curve_beside_the_others_is_the_one_that_is_declared(tmp_path, coarse, monkeypatch):
     further = {share: 2 * distance for share, distance in SHARES.items()}
     curves = {"distance of samples by share": SHARES, "distance of held-out images by share": further}
     records = [replace(r, curves=json.dumps(curves)) if r.metric == "neighbours" else r for r in THREE]
@@ -84,7 +120,7 @@ def test_the_curve_beside_the_others_is_the_one_that_is_declared(tmp_path, monke
 @pytest.mark.parametrize("low", [-3.0, 0.0])
 def test_nothing_is_cut_off_where_the_axes_are_swapped(low):
     lines = line_curves("distance of samples by share", DISTANCES)
-    curve = {low: -2.0, 1.0: 4.0, 5.0: 6.0}
+    curve = {low: (-2.0,), 1.0: (4.0,), 5.0: (6.0,)}
     said = SAID["distance of samples by share"]
     (axes,) = chart(said, {}, "neither", dict.fromkeys(lines, curve), ONE_COLUMN).canvas.axes
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
@@ -95,10 +131,10 @@ def test_nothing_is_cut_off_where_the_axes_are_swapped(low):
 
 def test_only_what_is_far_below_the_best_is_cut_off_and_the_caption_says_so():
     said = SAID["sigma on validation"]
-    near, far = ({0.1: low, 0.2: 5.0, 0.4: 4.0} for low in (3.0, -9000.0))
+    near, far = ({0.1: low, 0.2: 5.0, 0.4: 4.5} for low in (4.2, -9000.0))
     lines = list(line_curves("samples"))
     for curve, better, cut in ((near, "higher", False), (far, "higher", True), (far, "neither", False)):
-        curves = {line: {x: y + i for x, y in curve.items()} for i, line in enumerate(lines)}
+        curves = {line: {x: (y + i,) for x, y in curve.items()} for i, line in enumerate(lines)}
         drawn = chart(said, {}, better, curves, ONE_COLUMN)
         bottom, top = drawn.canvas.axes[0].get_ylim()
         assert (bottom > curve[0.1]) == cut
@@ -108,7 +144,7 @@ def test_only_what_is_far_below_the_best_is_cut_off_and_the_caption_says_so():
         assert top > 7
 
 
-def test_a_chart_is_drawn_anew_when_its_metric_says_something_else_of_it(tmp_path):
+def test_a_chart_is_drawn_anew_when_its_metric_says_something_else_of_it(tmp_path, coarse):
     lines, columns = in_lines(THREE), columns_of(THREE, {})
     before = list(charts_of(lines, columns, tmp_path))
     assert list(charts_of(lines, columns, tmp_path)) == before
@@ -119,7 +155,7 @@ def test_a_chart_is_drawn_anew_when_its_metric_says_something_else_of_it(tmp_pat
     assert changed["curve-parzen-sigma-on-validation"].startswith("Other words.")
 
 
-def test_curves_of_one_name_have_a_file_each(tmp_path):
+def test_curves_of_one_name_have_a_file_each(tmp_path, coarse):
     other = [replace(r, quantity="other") for r in THREE if r.metric == "parzen"]
     records = [*THREE, *other]
     figures = list(charts_of(in_lines(records), columns_of(records, {}), tmp_path))
@@ -146,7 +182,7 @@ def test_the_caption_of_learning_says_of_which_seeds_it_is():
     assert "seed" not in learning(in_lines(one)[0], history).caption
     caption = learning(in_lines([*one, *two])[0], history).caption
     assert "of seed 0" in caption
-    assert "in the mean over 2 seeds" in caption
+    assert "the mean over seeds and a band from the lowest to the highest" in caption
     without = [replace(r, curves="{}") for r in one]
     assert "On the right" not in learning(in_lines(without)[0], history).caption
 
@@ -209,12 +245,12 @@ def test_walks_are_drawn_row_by_row(laid):
 
 
 @pytest.mark.parametrize("name", [r"$\frac{$", "_hidden", "x" * 200, "模型 😀", "a & <b>", "%s {0}"])
-def test_any_name_can_be_drawn(name, tmp_path):
+def test_any_name_can_be_drawn(name, tmp_path, coarse):
     records = [*rows_of(name, role="samples"), *rows_of("data", role="reference")]
     lines = in_lines(records)
     with paper():
         figures = list(charts_of(lines, columns_of(records, {}), tmp_path))
-        curves = {line: line.curve("sigma on validation", SCORE) for line in lines}
+        curves = {line: line.curve_by_seed("sigma on validation", SCORE) for line in lines}
         canvas = chart(SAID["sigma on validation"], {}, "higher", curves, ONE_COLUMN).canvas
     assert len(figures) == 8
     with warnings.catch_warnings():
@@ -289,16 +325,16 @@ def test_tiles_are_square_pixels_in_the_drawing():
     assert box.width * width / sheet[1] == pytest.approx(box.height * height / sheet[0])
 
 
-def test_charts_show_every_line_and_real_data_in_black(tmp_path):
+def test_charts_show_every_line_and_real_data_in_black(tmp_path, coarse):
     lines = in_lines(THREE)
     looks = looks_of(lines)
     assert looks[next(line for line in lines if line.key[1] == "data")]["color"] == BLACK
     assert len({(look["color"], look["linestyle"]) for look in looks.values()}) == 3
     figures = {figure.path.stem: figure for figure in charts_of(lines, columns_of(THREE, {}), tmp_path)}
     sigma = figures["curve-parzen-sigma-on-validation"]
-    assert "vae from 1 to 2; dbn from 2 to 3; data from 3 to 4" in "; ".join(
-        sorted(sigma.alt.split(": ")[1].split("; "), key=("vae", "dbn", "data").index)
-    )
+    for name, ends in {"vae": "1 to 2", "dbn": "2 to 3", "data": "3 to 4"}.items():
+        assert f"{name} from {ends}, highest at 0.2" in sigma.alt
+    assert "held-out images from 1 to 2" in figures["curve-neighbours-distance-of-samples-by-share"].alt
     for figure in figures.values():
         assert all(name in figure.alt for name in ("vae", "dbn", "data"))
 

@@ -140,9 +140,11 @@ def names(figures):
 
 
 CHARTS = {
+    "summary",
     "curve-parzen-sigma-on-validation",
     "curve-parzen-samples",
     "validation",
+    "summary",
     "curve-neighbours-distance-of-samples-by-share",
 }
 CHARTS |= {f"{name}-wide" for name in CHARTS}
@@ -342,7 +344,7 @@ def test_figures_can_be_left_for_later(results):
     assert views >= {"table1.tex", "memorisation.tex"}
     # the page showed the records as they were before
     assert not (results / "mnist" / "report.html").exists()
-    assert len(list((results / "mnist" / "figures").iterdir())) == 24
+    assert len(list((results / "mnist" / "figures").iterdir())) == 2 * len(CHARTS | OF_GAN)
 
 
 def test_the_page_of_no_rows_is_deleted(results):

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 import pytest
 import torch
 from genmodel_bench.metrics import METRICS, Score, Subject
+from genmodel_bench.metrics.column import columns_of
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -29,6 +30,22 @@ def test_scores_are_finite_and_say_what_they_are(name, few):
         assert score.stderr_over
         assert score.unit
         assert score.n > 0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_what_columns_are_declared_of_is_in_the_result(name, few):
+    result, columns = METRICS[name](Subject(torch.rand(150, *few.shape)), few), columns_of(METRICS[name])
+    assert next(iter(columns)) == next(iter(result.scores))  # the headline comes first
+    assert columns.keys() <= result.scores.keys()
+    for quantity, column in columns.items():
+        score = result.scores[quantity]
+        for curve, said in column.curves.items():
+            assert {curve, *(said.beside or [curve])[:1]} <= score.curves.keys()
+        if column.examples:
+            values = result.arrays[column.examples].double()
+            assert values.shape == (len(few.test),)
+            # float32 values, each within 6e-8 of its size
+            assert float(values.mean()) == pytest.approx(score.value, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", METRICS)

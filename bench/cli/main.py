@@ -521,13 +521,17 @@ def main() -> None:
             say_interrupted()
             sys.exit(130)
         if isinstance(error, UsageError):
-            command = error.ctx.command_path.split()[1:] if error.ctx else []
-            text = " ".join(error.format_message().rstrip(".").split())
-            where = f"{' '.join(command)}: " if command else ""
-            say_mistake(f"{where}{text}; see `{' '.join(['bench', *command, '-h'])}`")
+            say_mistake(said_of(error))
         if not isinstance(error, (BenchError, OSError)):
             raise
         say_mistake(str(error))
+
+
+def said_of(error: Any) -> str:
+    """Return what typer says of an option that it cannot read, as one line."""
+    command = error.ctx.command_path.split()[1:] if error.ctx else []
+    text = " ".join(error.format_message().rstrip(".").split())
+    return f"{''.join(f'{name}: ' for name in command)}{text}; see `{' '.join(['bench', *command, '-h'])}`"
 
 
 def say_mistake(text: str) -> NoReturn:

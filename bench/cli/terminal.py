@@ -137,6 +137,7 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
             name,
             justify="right" if name in ("before", "now", "change", "would count") else "left",
             overflow="fold",
+            no_wrap=name not in ("line", "why"),
         )
     for v in verdicts:
         change = None if v.now is None or v.before is None else v.now - v.before
@@ -194,8 +195,8 @@ def print_models(dataset: str) -> None:
         raise UnknownName("data set", dataset, [*DATASETS, "folder:PATH"])
     console = Console()
     for name, usual in MODELS.items():
-        only = "" if meant_for(name, dataset) else f" [not with --all: only on {', '.join(usual.ONLY)}]"
-        console.print(Text(f"{name:12} {said_of(usual)}{only}"), soft_wrap=True)
+        left_out = "" if meant_for(name, dataset) else restriction(usual)
+        console.print(Text(f"{name:12} {said_of(usual)}{left_out}"), soft_wrap=True)
         config = settings_for(name, dataset)
         for field in fields(config):
             value, elsewhere = getattr(config, field.name), getattr(usual, field.name)
@@ -206,6 +207,12 @@ def print_models(dataset: str) -> None:
 def said_of(entry: object) -> str:
     """Return the first line of what an entry of a registry says of itself."""
     return (type(entry).__doc__ or "").partition("\n")[0]
+
+
+def restriction(entry: object) -> str:
+    """Return on which data sets alone `run --all` runs a model; nothing if on all."""
+    only = getattr(entry, "ONLY", ())
+    return f" [with --all on {', '.join(only)} alone]" if only else ""
 
 
 def print_registry(kind: str) -> None:
@@ -225,7 +232,7 @@ def print_registry(kind: str) -> None:
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
     for name, entry in registry.items():
-        console.print(Text(f"{name:12} {said_of(entry)}"), soft_wrap=True)
+        console.print(Text(f"{name:12} {said_of(entry)}{restriction(entry)}"), soft_wrap=True)
         for field in fields(entry):
             if field.name != "needs":
                 console.print(Text(f"{'':14} {field.name} = {getattr(entry, field.name)}"), soft_wrap=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from genmodel_bench.cells.cell import Cell
@@ -254,8 +255,6 @@ class Page:
 
     def show(self, status: Sequence[Text], *, at_once: bool = False) -> None:
         """Show the lines that stay and the status, at most twice a second."""
-        from IPython.display import display
-
         if not at_once and self.handle and time.monotonic() - self.last < 0.5:
             return
         self.last = time.monotonic()
@@ -263,7 +262,8 @@ class Page:
         if self.handle:
             self.handle.update(content, raw=True)
         else:
-            self.handle = display(content, raw=True, display_id=True)
+            show = import_module("IPython.display").display
+            self.handle = show(content, raw=True, display_id=True)
 
 
 @contextmanager

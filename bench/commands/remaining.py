@@ -126,7 +126,7 @@ class Estimate:
     def remaining(self) -> Remaining | None:
         """Return what is left of all cells, as many of them at once as so far."""
         basis, now, guessed = self.basis(), self.now(), False
-        whole, runs = [], []
+        whole, runs = list[float](), list[float]()
         for cell in list(self.cells):
             at = self.running.get(cell)
             left = self.left_of(cell) if at else None

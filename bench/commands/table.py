@@ -16,14 +16,13 @@ from genmodel_bench.commands.report import today
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.report.examples import Examples, examples_of
-from genmodel_bench.report.tables.columns import Column, Key, columns_of
+from genmodel_bench.report.tables.columns import Column, Key, columns_of, number
 from genmodel_bench.report.tables.render import (
     columns_in,
     escape_latex,
     escape_markdown,
     legend_as_text,
     lettered,
-    number,
     pipe_table,
     printed_views,
     tabular,

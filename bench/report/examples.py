@@ -45,15 +45,16 @@ class Examples:
 
     def of(self, quantity: Quantity, key: Key) -> NDArray[np.float64] | None:
         """Return the values that an error is over: of images, or the means of folds."""
-        values = self.by_image.get((quantity, key))
-        if values is None:
+        by_image = self.by_image.get((quantity, key))
+        if by_image is None:
             return None
-        values = values.astype(np.float64)
+        values: NDArray[np.float64] = by_image.astype(np.float64)
         if self.folds is None:
             return values
         if len(self.folds) != len(values):
             return None
-        return np.bincount(self.folds, weights=values) / np.bincount(self.folds)
+        means: NDArray[np.float64] = np.bincount(self.folds, weights=values) / np.bincount(self.folds)
+        return means
 
 
 def examples_of(store: Store, records: Sequence[Record], columns: Iterable[Column]) -> Examples:
@@ -94,7 +95,8 @@ def over_seeds(rows: Sequence[Record], name: str, cache: Path) -> NDArray[np.flo
     good = [x for x in arrays if x is not None and x.ndim == 1 and np.isfinite(x).all()]
     if len(good) < len(arrays) or len({len(x) for x in good}) != 1:
         return None
-    return np.stack(good).mean(0, dtype=np.float64).astype(np.float32)
+    means: NDArray[np.float32] = np.stack(good).mean(0, dtype=np.float64).astype(np.float32)
+    return means
 
 
 def scores_of(record: Record, cache: Path) -> Arrays:

@@ -150,7 +150,7 @@ def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Pat
 
 
 def write_index(results: Path, pages: Mapping[str, Table]) -> list[Path]:
-    """Write the page that leads to those of all data sets; delete it if there are none."""
+    """Write the page that leads to all data sets' pages; delete it if there are none."""
     path = results / "index.html"
     if not pages:
         path.unlink(missing_ok=True)

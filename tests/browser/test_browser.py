@@ -255,9 +255,13 @@ def test_the_copied_latex_and_markdown_are_those_of_our_files(opened, address, f
     assert latex.startswith(tabular(table, columns) + "\n")
     assert "failed: no luck" in latex
     markdown = copied(tab, "Markdown")
-    table_of = [re.sub(r" +", " ", line) for line in pipe_table(table, columns).splitlines()]
-    assert markdown.splitlines()[0] == table_of[0]
-    assert markdown.splitlines()[2 : len(table_of)] == table_of[2:]
+    # without the spaces that line columns up
+    lines, ours = (
+        [re.sub(r" +", " ", line) for line in text.splitlines()]
+        for text in (markdown, pipe_table(table, columns))
+    )
+    assert lines[0] == ours[0]
+    assert lines[2 : len(ours)] == ours[2:]
     assert STRANGER not in markdown
 
 
@@ -326,8 +330,11 @@ def test_a_heading_says_what_it_means_to_pointer_and_keyboard(opened, address):
 def test_a_tip_lies_within_the_window(opened, address):
     tab = opened(address, width=390)
     tab.get_by_role("tab", name="All").click()
-    for button in tab.locator("thead button[aria-describedby]").all():
-        button.hover()
+    button = tab.locator("thead button[aria-describedby]")
+    tab.get_by_role("button", name="model", exact=True).focus()
+    for i in range(button.count()):
+        tab.keyboard.press("Tab")  # the table scrolls to the heading
+        assert tab.evaluate("document.activeElement.textContent") == button.nth(i).inner_text()
         box = tab.locator("#tip").bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= 390
 
@@ -380,7 +387,7 @@ def test_the_sentence_is_the_one_of_the_table(opened, address, folder, a, b):
     said = tab.locator("#verdict").inner_text().replace("\u00a0", " ")
     assert said == f"{pair.sentence}."
     assert found["value"] == pytest.approx(pair.value if pair.a == a else -pair.value, rel=1e-12)
-    assert found["value"] == pytest.approx((scores(a) - scores(b)).mean(), rel=1e-6)  # float32
+    assert found["value"] == pytest.approx((scores(a) - scores(b)).mean(), abs=1e-5)  # float32
 
 
 def test_every_pair_is_found_whichever_row_is_chosen_first(opened, address, folder):

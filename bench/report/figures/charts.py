@@ -49,14 +49,14 @@ def charts_of(lines: Sequence[Line], columns: Sequence[Column], folder: Path) ->
     checks = {line: curve for line in lines if (curve := line.curve_by_seed(CHECKS))}
     yield from chart_at(folder, "validation", "learning", checks, {}, validation)
     taken: set[str] = set()
-    for column in (c for c in columns if c.of and c.is_score):
+    for column, of in ((c, c.of) for c in columns if c.of and c.is_score):
         for name, said in column.curves.items():
-            curves = {line: curve for line in lines if (curve := line.curve_by_seed(name, column.of))}
-            other = (said.get("beside") or [""])[0]
-            beside = next((c for line in curves if (c := line.curve(other, column.of))), {})
-            file = file_name("-".join(["curve", column.of[0], *name.split()]))
+            curves = {line: curve for line in lines if (curve := line.curve_by_seed(name, of))}
+            other = str((said.get("beside") or [""])[0])
+            beside = next((c for line in curves if (c := line.curve(other, of))), {})
+            file = file_name("-".join(["curve", of[0], *name.split()]))
             if file in taken:  # another score has a curve of this name
-                file = file_name(" ".join(["curve", *column.of, name]))
+                file = file_name(" ".join(["curve", *of, name]))
             taken.add(file)
             draw = partial(chart, said, beside, column.better)
             yield from chart_at(folder, file, "curves", curves, beside, draw, [said, column.better])
@@ -119,7 +119,8 @@ def chart(said: Mapping[str, Any], beside: Curve, better: str, curves: Curves, w
         canvas,
         said["title"],
         f"{said['says']}{real_data(curves)}{band(curves)}{cut}",
-        f"Curves of {said['y']} against {said['x']}, one for each row: {ends(curves)}",
+        f"Curves of {said['y']} against {said['x']}, one for each row: {ends(curves, better)}"
+        + (f"; {said['beside'][1]} {first_to_last(beside)}" if beside else ""),
     )
 
 
@@ -143,17 +144,31 @@ def validation(curves: Curves, width: float) -> Drawn:
     return Drawn(
         canvas,
         "Validation through training",
-        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples. By it a checkpoint may "
-        "be selected; the last one is sampled unless a row says otherwise. With few samples it prefers smooth "
-        f"ones.{band(curves)}",
+        "Mean log-likelihood of validation images, at most 1,000, under 1,000 samples. By it a checkpoint "
+        "may be selected; the last one is sampled unless a row says otherwise. With few samples it prefers "
+        f"smooth ones.{band(curves)}",
         f"Curves of nats against the share of training: {ends(curves)}",
     )
 
 
-def ends(curves: Curves) -> str:
-    """Return the first and last value of each line's mean as text, 'from … to …'."""
-    values = {line: list(mean_of(curve).values()) for line, curve in curves.items()}
-    return "; ".join(f"{line.name} from {of[0]:.3g} to {of[-1]:.3g}" for line, of in values.items())
+def ends(curves: Curves, better: str = "") -> str:
+    """Return the first and last value of each line's mean as text, and where it is best."""
+    means = {line.name: mean_of(curve) for line, curve in curves.items()}
+    return "; ".join(f"{name} {first_to_last(mean)}{best_of(mean, better)}" for name, mean in means.items())
+
+
+def first_to_last(curve: Curve) -> str:
+    """Return the first and last value of a curve as text."""
+    values = list(curve.values())
+    return f"from {values[0]:.3g} to {values[-1]:.3g}"
+
+
+def best_of(curve: Curve, better: str) -> str:
+    """Return at which setting a curve is best as text, '' if neither direction is."""
+    if better not in ("higher", "lower"):
+        return ""
+    word, pick = ("highest", max) if better == "higher" else ("lowest", min)
+    return f", {word} at {pick(curve, key=curve.__getitem__):.3g}"
 
 
 def band(curves: Curves) -> str:

@@ -215,7 +215,7 @@ def draw_score(axes: Any, bar: Bar, y: float, low: float, high: float, decimals:
         )
     else:
         face = colour if bar.certain else "white"
-        look = {"marker": "o", "markersize": 4, "markerfacecolor": face, "zorder": 3}
+        look: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": face, "zorder": 3}
         axes.errorbar(bar.value, y, xerr=max(bar.errors), color=colour, capsize=1.5, linewidth=0.8, **look)
     if bar.published:
         value, error = bar.published
@@ -258,8 +258,9 @@ def legend(canvas: Any, bars: Sequence[Bar], *, ncols: int) -> None:
     from matplotlib.patches import Patch
 
     most = max(len(bar.errors) for bar in bars)
-    found = [Patch(color=colour, label=name) for name, (colour, _) in [*SOURCES.items()][:most]]
+    found: list[Any] = [Patch(color=colour, label=name) for name, (colour, _) in [*SOURCES.items()][:most]]
     found = found if most > 1 else [Patch(color=BLUE, label=WHOLE)]
+    look: dict[str, Any]
     if any(bar.published for bar in bars):
         look = {"marker": "D", "markersize": 3.5, "markerfacecolor": "white", "color": RED}
         found.append(Line2D([], [], linewidth=0.8, label="published", **look))

@@ -129,7 +129,7 @@ def names_of(keys: Sequence[Key]) -> dict[Key, str]:
 
 
 def test_images(records: Sequence[Record], cache: Path) -> NDArray[Any]:
-    """Return the test images that rows were scored on, (n, c, h, w), or an empty array."""
+    """Return the test images of the rows' data, (n, c, h, w), or an empty array."""
     digests = {r.dataset_digest for r in sure(records)}
     digest = digests.pop() if len(digests) == 1 else ""
     arrays, _ = kept_arrays(cache / "images" / f"{digest}.safetensors", digest) or ({}, {})

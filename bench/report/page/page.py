@@ -219,7 +219,7 @@ def name_of(key: Key) -> str:
 
 
 def exact(value: Any) -> str:
-    """Return a number with all its digits, a range as it is, or '' where there is none."""
+    """Return a number with all its digits, a range as it is, or '' if there is none."""
     if isinstance(value, str):
         return value
     return "" if value is None or math.isnan(value) else repr(float(value))

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from genmodel_bench.report.figures.figure import ONE_COLUMN, Figure, Section
 
@@ -104,7 +105,7 @@ def plates_of(figures: Sequence[Figure]) -> dict[Section, Part]:
     return found
 
 
-def group_of(section: Section, figures: Sequence[Figure], i: int, wide: dict[object, Figure]) -> Group:
+def group_of(section: Section, figures: Sequence[Figure], i: int, wide: dict[Path, Figure]) -> Group:
     """Return figures as they are shown, with what their captions share said once.
 
     They stand in twos; the last of an odd number has the form for two columns, if there

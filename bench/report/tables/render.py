@@ -65,7 +65,7 @@ def columns_in(table: Table, view: str) -> list[Column]:
 
 def to_markdown(table: Table) -> str:
     """Return a pipe table for each view, each with its legend, then the notes."""
-    parts = []
+    parts: list[str] = []
     for view in printed_views(table):
         columns = columns_in(table, view)
         parts += [f"## {escape_markdown(view_title(view))}"] if parts else []

@@ -155,9 +155,9 @@ def table1(
         columns=pd.MultiIndex.from_product([datasets, titles]),
         dtype=object,
     )
-    headline = next((c for c in columns if c.of == HEADLINE), None)
-    for dataset in datasets if headline else ():
-        values = numbers[dataset, headline.title]
+    headline = [c.title for c in columns if c.of == HEADLINE and c.is_score]
+    for dataset, title in ((dataset, title) for dataset in datasets for title in headline):
+        values = numbers[dataset, title]
         for key, note in [*above_real_data(values, dataset), *other_sample_sizes(values, dataset)]:
             notes[key].append(note)
     return Table(in_order(numbers, columns), columns, notes, frozenset(marks))
@@ -206,8 +206,8 @@ def summarise(
     notes = [f"{dataset}: left out: {text}" for text in left_out([r for r in rows if r.doubt])]
     rows = [r for r in rows if not r.doubt]
     notes += [f"{dataset}: {status}" for status in with_seeds([r for r in rows if r.status != "ok"])]
-    for column in (c for c in columns if c.of):
-        of = values_of(rows, *column.of)
+    for column in columns:
+        of = values_of(rows, *column.of) if column.of else []
         if of:
             value = total_error(of) if column.error else mean(r.value for r in of)
             numbers[column.title] = None if value is None else value * column.factor

@@ -48,7 +48,7 @@ function histogram(differences, unit) {
   const first = Math.floor(low / step);
   const counts = new Array(Math.max(1, Math.ceil(high / step) - first + 1)).fill(0);
   for (const d of differences) counts[Math.floor(d / step) - first] += 1;
-  const [width, height, head, foot] = [560, 140, 20, 46];
+  const [width, height, head, foot] = [560, 140, 26, 52];
   const bar = width / counts.length;
   const tallest = Math.max(...counts);
   const bars = counts.map((count, i) => drawing("rect", {
@@ -58,12 +58,12 @@ function histogram(differences, unit) {
   const zero = -first * bar;
   const text = (x, y, anchor, content) => drawing("text", { x, y, "text-anchor": anchor }, content);
   const labels = [
-    text(0, 13, "start", `test images in a bar, ${tallest} at most`),
-    text(0, head + height + 18, "start", written(first * step)),
-    text(width, head + height + 18, "end", written((first + counts.length) * step)),
-    text(width / 2, head + height + 38, "middle", `difference of a test image, ${unit}`.replace(/, $/, "")),
+    text(0, 16, "start", `test images in a bar, ${tallest} at most`),
+    text(0, head + height + 19, "start", written(first * step)),
+    text(width, head + height + 19, "end", written((first + counts.length) * step)),
+    text(width / 2, head + height + 43, "middle", `difference of a test image, ${unit}`.replace(/, $/, "")),
   ];
-  if (zero > 70 && zero < width - 70) labels.push(text(zero, head + height + 18, "middle", "0"));
+  if (zero > 70 && zero < width - 70) labels.push(text(zero, head + height + 19, "middle", "0"));
   return drawing("svg", { viewBox: `0 0 ${width} ${head + height + foot}`, role: "img", "aria-labelledby": "histogram-caption" },
     ...bars, drawing("line", { x1: zero, x2: zero, y1: head, y2: head + height }), drawing("line", { class: "axis", x1: 0, x2: width, y1: head + height, y2: head + height }), ...labels);
 }

@@ -1,13 +1,20 @@
 // How does a heading say what it means? In a box with the legend's sentence, while the pointer is over it or the keyboard on it.
 
 let leaving;
+let shownBy;
 
 function showTip(button) {
-  const tip = one("#tip");
   clearTimeout(leaving);
-  tip.textContent = document.getElementById(button.getAttribute("aria-describedby")).textContent;
-  tip.hidden = false;
-  const place = button.getBoundingClientRect();
+  shownBy = button;
+  one("#tip").textContent = document.getElementById(button.getAttribute("aria-describedby")).textContent;
+  one("#tip").hidden = false;
+  placeTip();
+}
+
+function placeTip() {
+  const tip = one("#tip");
+  if (tip.hidden) return;
+  const place = shownBy.getBoundingClientRect();
   tip.style.left = `${Math.max(8, Math.min(place.left, innerWidth - tip.offsetWidth - 8))}px`;
   tip.style.top = `${place.bottom + 6}px`;
 }
@@ -32,5 +39,5 @@ function startTips() {
   one("#tip").addEventListener("pointerenter", () => clearTimeout(leaving));
   one("#tip").addEventListener("pointerleave", leave);
   addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
-  addEventListener("scroll", hideTip, { capture: true, passive: true });
+  addEventListener("scroll", placeTip, { capture: true, passive: true });  // the table too scrolls, to a heading that gets the focus
 }
