@@ -22,7 +22,9 @@ with 64 bins (MNIST: 0.25, 0.33).
 Standard error: over samples and test images; the pixels of one image are not independent.
 TV is the mean over test images of v_j = ½ Σ_b s_b (p_b − h_jb), where h_j is the
 histogram of image j and s = sign(p − q); likewise over samples; the error is that of
-these two means, with s held fixed. It is too large where TV is near 0.
+these two means, with s held fixed; near `real_data` it is up to twice too large. Over
+folds, where there are folds.
+Cost: 1.5 s on one thread for five draws of 10,000 samples on MNIST.
 Source: the total variation distance is a textbook one; this use of it is ours.
 Reference implementation: `numpy.histogram`, agreed within 1e-12.
 """

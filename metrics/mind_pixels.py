@@ -17,8 +17,9 @@ images, which score as `real_data` does.
 Bias: upwards, by about c / N; only scores of the same N compare.
 Standard error: over samples and test images, with the directions held fixed; near
 `real_data` it is up to twice too large. Over folds, where there are folds. Directions
-are drawn anew for each row and seed: on MNIST that moves a score by 0.1 %, one near
-`real_data` by 0.7 %.
+are drawn anew for each row and seed: that moves a score by about 0.1 % on MNIST, one near
+`real_data` by 1 %.
+Cost: 6 s on one thread for five draws of 10,000 samples on MNIST, 34 s on `olivetti`.
 Reference implementation: see `metrics/mind.py`.
 """
 

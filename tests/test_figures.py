@@ -140,7 +140,6 @@ def names(figures):
 
 
 CHARTS = {
-    "summary",
     "curve-parzen-sigma-on-validation",
     "curve-parzen-samples",
     "validation",

@@ -85,6 +85,7 @@ def test_potentials_solve_the_dual_problem():
     slack = (x[:, :, None] - y[:, None]).square() - of_x[:, :, None] - of_y[:, None]
     assert float(slack.min()) > -1e-12  # float64
     torch.testing.assert_close(of_y.mean(1), cost.mean(1))
+    assert {each.dtype for each in transport(x.float(), y.float())} == {torch.float64}
 
 
 def test_directions_are_whole_bases_about_as_many_as_asked():
@@ -105,8 +106,9 @@ def test_where_points_are_wide_bases_are_cut_and_there_are_more_of_them(monkeypa
 
 @pytest.mark.parametrize("chunk", [1, 90, 10**6])
 def test_many_sets_against_many_at_once_are_as_one_by_one(chunk, monkeypatch):
-    sets, tests, u = [normal(20, 3), normal(20, 3, 1)], [normal(20, 3), normal(30, 3, 2)], lines(10, 3)
+    sets, tests, u = [normal(65, 3), normal(40, 3, 1)], [normal(20, 3), normal(30, 3, 2)], lines(10, 3)
     alone = [[mind([x], [y], u)[0][0] for x in sets] for y in tests]
+    assert [len(pair.by_test) for of in alone for pair in of] == [20, 20, 30, 30]
     monkeypatch.setattr(sliced, "CHUNK", chunk)
     for of, expected in zip(mind(sets, tests, u), alone, strict=True):
         for pair, one in zip(of, expected, strict=True):
@@ -155,6 +157,26 @@ def test_copies_of_one_image_have_three_times_its_squared_distance_to_test_image
     torch.testing.assert_close(result.arrays["mind"], by_image, rtol=1e-4, atol=0)
     assert score.stderr == pytest.approx(float(by_image.std(correction=0)) / len(few.test) ** 0.5, rel=1e-4)
     assert score.settings == {"slices": 1024, "samples": 40, "N": 40, "folds": 0}
+
+
+def test_real_data_are_the_training_images_in_place_of_samples(few):
+    image = few.train[:1]
+    reference = replace(few, train=image.expand(few.train.shape))
+    found = MindPixels()(Subject(torch.rand(100, *few.shape)), reference).scores["real_data"]
+    expected = 3 * (few.test - image).double().flatten(1).square().sum(1)
+    assert found.value == pytest.approx(float(expected.mean()), rel=1e-5)  # as above
+    assert found.draw_sd is None
+
+
+def test_standard_error_of_draws_counts_the_samples_of_all(few):
+    # test images that are all the same: the error is of the samples alone
+    image = few.train[:1]
+    draws = [torch.rand(40, *few.shape) ** power for power in (1, 2, 3)]
+    reference = replace(few, test=image.expand(few.test.shape))
+    score = MindPixels()(Subject(draws[0], None, draws[1:]), reference).scores["mind"]
+    added = [3 * (draw - image).double().flatten(1).square().sum(1) for draw in draws]
+    expected = sum(float(each.var(correction=0)) / 40 for each in added) ** 0.5 / 3
+    assert score.stderr == pytest.approx(expected, rel=1e-4)  # as above
 
 
 def test_real_images_are_near_and_mean_images_far(digits):

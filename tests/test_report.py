@@ -398,7 +398,9 @@ def test_report_is_a_function_of_the_records_alone(tmp_path):
     Store(tmp_path, "mnist").append(RECORDS)
     first = {path: path.read_bytes() for path in report(tmp_path)}
     views = {f"{view}.tex" for view in printed_views(table1(RECORDS))}
-    assert {path.name for path in first} == {"table1.csv", "table1.md", "report.html", *views}
+    pages = {"report.html", "index.html"}
+    figures = {f"summary{width}.{form}" for width in ("", "-wide") for form in ("png", "pdf")}
+    assert {path.name for path in first} == {"table1.csv", "table1.md", *views, *pages, *figures}
     assert {path: path.read_bytes() for path in report(tmp_path)} == first
 
 

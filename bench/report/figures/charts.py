@@ -152,7 +152,7 @@ def validation(curves: Curves, width: float) -> Drawn:
 
 
 def ends(curves: Curves, better: str = "") -> str:
-    """Return the first and last value of each line's mean as text, and where it is best."""
+    """Return first and last value of each line's mean as text, and where it is best."""
     means = {line.name: mean_of(curve) for line, curve in curves.items()}
     return "; ".join(f"{name} {first_to_last(mean)}{best_of(mean, better)}" for name, mean in means.items())
 
