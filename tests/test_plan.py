@@ -7,7 +7,6 @@ import torch
 from flat import plan
 from genmodel_bench import BadOption, UnknownName
 from genmodel_bench.cells.plan import check_builds, metrics_named
-from genmodel_bench.commands.report import report
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
 from genmodel_bench.metrics import METRICS
@@ -104,13 +103,17 @@ def test_chosen_metrics_alone_are_computed_and_the_others_follow(tmp_path):
     first = quick(tmp_path, ["mean"], metrics=metrics_named(["parzen"]), seeds=[4])
     assert set(first["metric"]) == {"parzen"}
     assert set(first["seed"]) == {4}
-    table = (tmp_path / "digits" / "table1.csv").read_bytes()
-    report(tmp_path, figures=False)
-    assert (tmp_path / "digits" / "table1.csv").read_bytes() == table
     second = quick(tmp_path, ["mean"], seeds=[4])
     assert set(second["metric"]) == set(METRICS)
     kept = second[second["metric"] == "parzen"]
     assert list(kept["created"]) == list(first["created"])
+
+
+def test_tables_are_those_of_all_metrics_whichever_was_computed_last(tmp_path):
+    quick(tmp_path, ["mean"])
+    table = (tmp_path / "digits" / "table1.csv").read_bytes()
+    quick(tmp_path, ["mean"], metrics=metrics_named([list(METRICS)[-1]]))
+    assert (tmp_path / "digits" / "table1.csv").read_bytes() == table
 
 
 def test_the_python_api_is_where_the_readme_says():

@@ -262,6 +262,8 @@ def parsed(name: Any, text: str) -> Any:
             raise ValueError(f"deterministic {text!r}")
         return text == "True"
     if name in OBJECTS or name == "trace":
+        # A version that does not know a column yet writes nothing into it.
+        text = text or ("[]" if name == "trace" else "{}")
         _check_json(name, text)
     if name in TEXTS:
         return text
