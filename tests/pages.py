@@ -62,9 +62,10 @@ RECORDS = [
     *rows("dbn", offset=1),
     *rows(STRANGER, role="samples", offset=3, status=f"warning: {STRANGER}"),
     *rows("data", role="reference", offset=6),
+    *rows("mean", role="reference", offset=0),
     replace(ROW, model="rbm", seed=0, status="failed: no luck", dataset_digest=DIGEST),
 ]
-OFFSETS = {"vae": 4, "gan-ns": 2, "dbn": 1, STRANGER: 3, "data": 6}
+OFFSETS = {"vae": 4, "gan-ns": 2, "dbn": 1, STRANGER: 3, "data": 6, "mean": 0}
 
 
 def sealed_at(path, arrays, about=""):

@@ -20,6 +20,7 @@ from genmodel_bench.commands.verify import verify
 from genmodel_bench.execution.cluster.code import lay_out
 from genmodel_bench.execution.draws import fit_lock
 from genmodel_bench.execution.messages import Waiting
+from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import settings_for
 from genmodel_bench.storage.store import Store
 
@@ -77,8 +78,18 @@ def test_three_runs_at_once_share_the_cells(tmp_path):
     rows = Store(tmp_path, "digits").records()
     numbers = Counter((r.model, r.seed, r.metric, r.quantity) for r in rows)
     assert set(numbers.values()) == {1}
-    assert len(numbers) == 2 * len(MODELS) * 7
+    assert len(numbers) == sum(len(scores) for scores in of_every_cell(rows).values())
     assert all(r.ok for r in rows)
+
+
+def of_every_cell(rows):
+    """Return the scores of each cell; all have the same, of every metric."""
+    found = {(name, seed): set() for name in MODELS for seed in (0, 1)}
+    for r in rows:
+        found[r.model, r.seed].add((r.metric, r.quantity))
+    assert len(set(map(frozenset, found.values()))) == 1
+    assert {metric for metric, _ in next(iter(found.values()))} == METRICS.keys()
+    return found
 
 
 def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
@@ -107,7 +118,9 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
     start = time.monotonic()
     quick(tmp_path / "b")
     assert time.monotonic() - start < 60
-    assert len(Store(tmp_path / "b", "digits").records()) == 7
+    scores = [{(r.metric, r.quantity) for r in Store(tmp_path / name, "digits").records()} for name in "ab"]
+    assert scores[0] == scores[1]
+    assert {metric for metric, _ in scores[0]} == METRICS.keys()
 
 
 def test_temporary_files_of_dead_processes_are_swept_away_and_others_stay(tmp_path):
@@ -176,7 +189,7 @@ def test_force_beside_a_run_loses_nothing(tmp_path):
     told = [process.communicate(timeout=300) for process in runs]
     assert [process.returncode for process in runs] == [0, 0], told
     rows = Store(tmp_path, "digits").records()
-    assert len(rows) == 2 * len(MODELS) * 7
+    assert len(rows) == sum(len(scores) for scores in of_every_cell(rows).values())
     assert all(r.ok and r.intact for r in rows)
     assert [finding for finding in verify(tmp_path, cells=0) if not finding.good] == []
 

@@ -129,6 +129,14 @@ def test_nothing_is_cut_off_where_the_axes_are_swapped(low):
     assert (bottom, top) == (low, 5)
 
 
+@pytest.mark.parametrize("least", [0.0, 1.0])
+def test_a_setting_of_zero_is_shown_though_a_logarithmic_axis_has_no_place_for_it(least):
+    lines = line_curves("samples")
+    curve = {least: (1.0,), 10.0: (2.0,)}
+    (axes,) = chart(SAID["samples"], {}, "higher", dict.fromkeys(lines, curve), ONE_COLUMN).canvas.axes
+    assert axes.get_xscale() == ("log" if least else "linear")
+
+
 def test_only_what_is_far_below_the_best_is_cut_off_and_the_caption_says_so():
     said = SAID["sigma on validation"]
     near, far = ({0.1: low, 0.2: 5.0, 0.4: 4.5} for low in (4.2, -9000.0))

@@ -298,6 +298,22 @@ def test_csv_markdown_and_latex_print_the_same_numbers(more):
     assert marked == ({"nats"} if RIVAL[0] in more else set())
 
 
+def test_marks_are_of_models_of_the_usual_number_of_samples_alone():
+    models = {"gan-ns": 220.0, "dbn": 130.0, "rbm": 90.0}
+    rows = [r for model, value in models.items() for r in parzen(model, [value, value + 1, value + 2])]
+    rows += parzen("vae", [300.0, 301.0, 302.0], samples=1000)  # comparable with none of them
+    rows += parzen("data", [400.0, 401.0, 402.0], role="reference")
+    rows += parzen("mine", [500.0, 501.0, 502.0], role="samples")
+    table = table1(rows)
+    assert table.marks == {("mnist", "nats", ("model", "gan-ns", "", 10_000))}
+    seen = table.numbers["mnist"]["detectable"].dropna()
+    assert {key[1] for key in seen.index} == set(models)
+    # of one of three pairs, with errors √(2² + 2²) over images and √(2/3) over seeds;
+    # with many degrees of freedom 2.39 + 0.84 of them, with these some more
+    assert all(3.23 * math.sqrt(8 + 2 / 3) < value < 3.4 * math.sqrt(8 + 2 / 3) for value in seen)
+    assert not table1([replace(r, stderr=60.0) for r in rows]).marks == table.marks
+
+
 def test_no_number_in_print_has_a_hyphen_for_a_minus_sign():
     low = [*parzen("data", [-243.5], role="reference"), *parzen("gan-ns", [-240.0]), *parzen("dbn", [-9.0])]
     low += [replace(r, quantity="at_sigma_0.2", column="{}") for r in parzen("deep-gsn-chain", [-20.5])]
