@@ -142,7 +142,10 @@ def test_only_what_is_far_below_the_best_is_cut_off_and_the_caption_says_so():
     near, far = ({0.1: low, 0.2: 5.0, 0.4: 4.5} for low in (4.2, -9000.0))
     lines = list(line_curves("samples"))
     for curve, better, cut in ((near, "higher", False), (far, "higher", True), (far, "neither", False)):
-        curves = {line: {x: (y + i,) for x, y in curve.items()} for i, line in enumerate(lines)}
+        # two seeds, whose means count
+        curves = {
+            line: {x: (y - 9 * i, y + 11 * i) for x, y in curve.items()} for i, line in enumerate(lines)
+        }
         drawn = chart(said, {}, better, curves, ONE_COLUMN)
         bottom, top = drawn.canvas.axes[0].get_ylim()
         assert (bottom > curve[0.1]) == cut

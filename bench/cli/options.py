@@ -100,7 +100,7 @@ Changes = Annotated[
         "--set",
         metavar="MODEL.KEY=VALUE",
         help="Change a hyper-parameter, as vae.epochs=20. vae.lr=1e-3,1e-4 is a row of each value. A tuple "
-        "is vae.hidden=16,16, several are vae.hidden=(16,16),(32,32). Several options: each combination.",
+        "is vae.hidden=16,16, several are (16,16),(32,32). Several options: each combination.",
     ),
 ]
 Seeds = Annotated[
