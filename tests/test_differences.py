@@ -165,7 +165,7 @@ def test_the_sentence_says_which_row_is_better_and_by_how_much():
     for better, word in (("higher", "better"), ("lower", "worse")):
         sentence = difference(low, high, unit="nats", better=better).sentence
         assert sentence.startswith(f"high is above low by 5 ± 0.082 nats, which is {word} (95 % interval 4.7")
-        assert "t = 61.24 with 4.0 degrees of freedom, p = less than 0.001" in sentence
+        assert "t = 61.24 with 4.0 degrees of freedom, p < 0.001" in sentence
     assert ", which" not in difference(low, high).sentence
     near = difference(low, replace(low, name="other", values=(-3.1, -3.2, -2.9))).sentence
     assert near.startswith("low and other are not told apart: low is above by 0.06667 ± 0.11 (")

@@ -114,12 +114,10 @@ class Difference:
         low, high = sorted((abs_sign(self.value) * self.low, abs_sign(self.value) * self.high))
         interval = f"95 % interval {minus(low)} to {minus(high)}"
         if self.corrected is None:
-            return (
-                f"{first} is above {second} by {size} ({interval} without it): spread over training unknown, "
-                "no verdict"
-            )
+            known = f"{first} is above {second} by {size} ({interval} of the known errors)"
+            return f"{known}: spread over training unknown, no verdict"
         test = (
-            f"t = {abs(self.t):.2f} with {self.dof:.1f} degrees of freedom, p = {probability(self.corrected)}"
+            f"t = {abs(self.t):.2f} with {self.dof:.1f} degrees of freedom, p {probability(self.corrected)}"
         )
         if self.verdict == "not told apart":
             return (
@@ -142,7 +140,7 @@ def minus(value: float) -> str:
 
 def probability(p: float) -> str:
     """Return a p value for people."""
-    return "less than 0.001" if p < 0.001 else f"{p:.2g}"
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
 def difference(a: Standing, b: Standing, *, unit: str = "", better: str = "") -> Difference:
