@@ -311,7 +311,7 @@ def test_marks_are_of_models_of_the_usual_number_of_samples_alone():
     # of one of three pairs, with errors √(2² + 2²) over images and √(2/3) over seeds;
     # with many degrees of freedom 2.39 + 0.84 of them, with these some more
     assert all(3.23 * math.sqrt(8 + 2 / 3) < value < 3.4 * math.sqrt(8 + 2 / 3) for value in seen)
-    assert not table1([replace(r, stderr=60.0) for r in rows]).marks == table.marks
+    assert table1([replace(r, stderr=60.0) for r in rows]).marks != table.marks
 
 
 def test_no_number_in_print_has_a_hyphen_for_a_minus_sign():
