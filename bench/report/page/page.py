@@ -173,9 +173,7 @@ def legend_of(table: Table) -> list[Term]:
     Columns of errors share one entry.
     """
     columns = columns_of(table)
-    found = [
-        Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(legend(table, columns))
-    ]
+    found = [Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(legend(table, columns))]
     if any(column.error for column in columns):
         found.append(Term("means-error", "… ±", f"{ERRORS}."))
     found.append(Term("means-arrows", "↑ ↓", f"{DIRECTIONS}."))
