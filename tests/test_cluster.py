@@ -17,6 +17,7 @@ from flat import run
 from genmodel_bench import BadOption
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import keep_test_images
 from genmodel_bench.execution.cluster.task import Sender
 from genmodel_bench.execution.cluster.transfer import Changes, receive
@@ -24,7 +25,7 @@ from genmodel_bench.execution.execute import cell_lock
 from genmodel_bench.execution.executor import QUIET
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Artefact, Notice
-from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics import METRICS, Subject
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import checkpoint
@@ -32,7 +33,11 @@ from genmodel_bench.training import loop as harness
 from patient import Patient
 
 TESTS = Path(__file__).parent
-NUMBERS = 7
+NUMBERS = sum(
+    len(metric(Subject(DIGITS.train[:150]), DIGITS).scores)
+    for DIGITS in [load("digits")]
+    for metric in METRICS.values()
+)
 """The number of rows of a cell."""
 STEPS = 44
 """Steps of a patient model on digits: 4 epochs of 11 batches."""
