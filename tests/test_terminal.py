@@ -283,7 +283,7 @@ def test_a_notebook_shows_a_run_by_itself(tmp_path):
             texts.append(message["content"]["data"]["text/plain"])
 
     try:
-        reply = client.execute_interactive(code, timeout=120, output_hook=hear)
+        reply = client.execute_interactive(code, timeout=400, output_hook=hear)
     finally:
         client.stop_channels()
         kernel.shutdown_kernel(now=True)
