@@ -56,6 +56,6 @@ class Column:
     curves: Mapping[str, Curve] = field(default_factory=dict)
 
 
-def columns_of(metric: object) -> Mapping[str, Column]:
+def declared(metric: object) -> Mapping[str, Column]:
     """Return what a metric declares of its scores; a metric need not declare anything."""
     return getattr(metric, "columns", {})

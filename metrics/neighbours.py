@@ -35,6 +35,7 @@ import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.column import Column, Curve
 from genmodel_bench.metrics.distances import nearest
+from genmodel_bench.metrics.papers import GOODFELLOW_2014, THEIS_2016
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -87,17 +88,8 @@ class Neighbours:
         ),
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
-        """@inproceedings{goodfellow2014generative,
-            author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
-                Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
-            title = {Generative Adversarial Nets},
-            booktitle = {Advances in Neural Information Processing Systems 27},
-            year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}""",
-        """@inproceedings{theis2016note,
-            author = {Theis, Lucas and van den Oord, Aäron and Bethge, Matthias},
-            title = {A Note on the Evaluation of Generative Models},
-            booktitle = {International Conference on Learning Representations},
-            year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}""",
+        GOODFELLOW_2014,
+        THEIS_2016,
     )
 
     @torch.no_grad()

@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.column import Column, Curve
+from genmodel_bench.metrics.papers import GOODFELLOW_2014, THEIS_2016
 from genmodel_bench.metrics.windows import PAPER_SIGMAS, Range, parzen_log_prob, parzen_log_probs, pooled
 from torch import Tensor
 
@@ -83,22 +84,13 @@ class Parzen:
         )
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
-        """@inproceedings{goodfellow2014generative,
-            author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
-                Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
-            title = {Generative Adversarial Nets},
-            booktitle = {Advances in Neural Information Processing Systems 27},
-            year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}""",
+        GOODFELLOW_2014,
         """@article{breuleux2011quickly,
             author = {Breuleux, Olivier and Bengio, Yoshua and Vincent, Pascal},
             title = {Quickly Generating Representative Samples from an {RBM}-Derived Process},
             journal = {Neural Computation}, volume = {23}, number = {8}, pages = {2053--2073},
             year = {2011}}""",
-        """@inproceedings{theis2016note,
-            author = {Theis, Lucas and van den Oord, Aäron and Bethge, Matthias},
-            title = {A Note on the Evaluation of Generative Models},
-            booktitle = {International Conference on Learning Representations},
-            year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}""",
+        THEIS_2016,
     )
 
     @torch.no_grad()

@@ -40,6 +40,7 @@ import torch
 from genmodel_bench.models.base import Shape, Stage, pick
 from genmodel_bench.models.layers import pixel_logits, squared_norms
 from genmodel_bench.models.optim import adam
+from genmodel_bench.models.papers import BENGIO_2013
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 
@@ -82,11 +83,7 @@ class Config:
             title = {A Generative Process for Sampling Contractive Auto-Encoders},
             booktitle = {Proceedings of the 29th International Conference on Machine Learning},
             year = {2012}, eprint = {1206.6434}, archivePrefix = {arXiv}}""",
-        """@inproceedings{bengio2013better,
-            author = {Bengio, Yoshua and Mesnil, Grégoire and Dauphin, Yann and Rifai, Salah},
-            title = {Better Mixing via Deep Representations},
-            booktitle = {Proceedings of the 30th International Conference on Machine Learning},
-            year = {2013}, eprint = {1207.4404}, archivePrefix = {arXiv}}""",
+        BENGIO_2013,
     )
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from typing import ClassVar
 import torch
 from genmodel_bench.models.base import Shape, Stage, pick
 from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.papers import BENGIO_2013
 from genmodel_bench.models.rbm import RBM, check_chains, learning
 from torch import Tensor, nn
 
@@ -70,11 +71,7 @@ class Config:
             title = {A Fast Learning Algorithm for Deep Belief Nets},
             journal = {Neural Computation}, volume = {18}, number = {7}, pages = {1527--1554},
             year = {2006}}""",
-        """@inproceedings{bengio2013better,
-            author = {Bengio, Yoshua and Mesnil, Grégoire and Dauphin, Yann and Rifai, Salah},
-            title = {Better Mixing via Deep Representations},
-            booktitle = {Proceedings of the 30th International Conference on Machine Learning},
-            year = {2013}, eprint = {1207.4404}, archivePrefix = {arXiv}}""",
+        BENGIO_2013,
     )
 
     def __post_init__(self) -> None:

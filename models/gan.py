@@ -22,6 +22,7 @@ from typing import ClassVar, Literal
 from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Update
 from genmodel_bench.models.base import Prior, Shape
 from genmodel_bench.models.layers import Maxout, dropout, sparse_weights_, uniform_weights_
+from genmodel_bench.models.papers import GOODFELLOW_2013, GOODFELLOW_2014
 from torch import Tensor, nn
 
 Activation = Literal["relu", "sigmoid"]
@@ -135,18 +136,8 @@ class Config:
         },
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
-        """@inproceedings{goodfellow2014generative,
-            author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
-                Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
-            title = {Generative Adversarial Nets},
-            booktitle = {Advances in Neural Information Processing Systems 27},
-            year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}""",
-        """@inproceedings{goodfellow2013maxout,
-            author = {Goodfellow, Ian and Warde-Farley, David and Mirza, Mehdi and Courville, Aaron and
-                Bengio, Yoshua},
-            title = {Maxout Networks},
-            booktitle = {Proceedings of the 30th International Conference on Machine Learning},
-            year = {2013}, eprint = {1302.4389}, archivePrefix = {arXiv}}""",
+        GOODFELLOW_2014,
+        GOODFELLOW_2013,
     )
 
     def __post_init__(self) -> None:

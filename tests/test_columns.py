@@ -20,10 +20,9 @@ from genmodel_bench.cli.terminal import grid
 from genmodel_bench.commands.report import declared_by
 from genmodel_bench.commands.report import report as report_of_today
 from genmodel_bench.metrics import METRICS, Result, Score
-from genmodel_bench.metrics.column import Column, Curve, columns_of
+from genmodel_bench.metrics.column import Column, Curve, declared
 from genmodel_bench.report.rebuild import Today, report, write_table
-from genmodel_bench.report.tables.columns import KNOWN
-from genmodel_bench.report.tables.columns import columns_of as columns_in
+from genmodel_bench.report.tables.columns import KNOWN, columns_of
 from genmodel_bench.report.tables.render import LATEX, escape_latex, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.names import file_name
@@ -171,7 +170,7 @@ def test_columns_come_in_the_order_of_metrics_and_views_in_that_of_their_first()
     declared = declared_by()
     found = [r for q, column in declared.items() for r in rows(q[0], {q: column})]
     for records in (found, found[::-1]):
-        columns = columns_in(records, declared)
+        columns = columns_of(records, declared)
         assert [column.of for column in columns if column.is_score] == in_views(declared)
         # the error of each stands beside it; that of Table 1 has a column of its own
         errors = [column.of for column in columns if column.error]
@@ -190,8 +189,8 @@ def in_views(declared):
 def test_columns_of_records_alone_come_as_the_records_name_them():
     both = {**{("a", name): {**said, "title": f"a {name}"} for (_, name), said in SHOWN.items()}}
     records = [*rows("a", both), *rows()]
-    assert scores(columns_in(records, {})) == ["a share", "a edges", "blurred %", "edges"]
-    assert scores(columns_in(records[::-1], {})) == ["edges", "blurred %", "a edges", "a share"]
+    assert scores(columns_of(records, {})) == ["a share", "a edges", "blurred %", "edges"]
+    assert scores(columns_of(records[::-1], {})) == ["edges", "blurred %", "a edges", "a share"]
 
 
 titles = st.lists(
@@ -289,17 +288,17 @@ def test_what_does_not_apply_is_a_dash_without_a_note():
 
 def test_doubtful_rows_declare_no_columns():
     edited = [replace(r, doubt="was edited since it was made") for r in rows()]
-    assert scores(columns_in(edited, {})) == []
+    assert scores(columns_of(edited, {})) == []
     other = {"column": '{"title": "other", "says": "x"}', "created": "9", "doubt": "edited"}
     newer = [replace(r, **other) for r in rows()]
-    assert scores(columns_in([*rows(), *newer], {})) == ["blurred %", "edges"]
+    assert scores(columns_of([*rows(), *newer], {})) == ["blurred %", "edges"]
 
 
 def test_an_arrow_stands_where_one_direction_is_better():
     said = {"title": "t", "says": "s"}
     arrows = {}
     for better in ("higher", "lower", "neither", ""):
-        (column, error) = columns_in(rows(shown={("blur", "x"): said}, better=better), {})[2:4]
+        (column, error) = columns_of(rows(shown={("blur", "x"): said}, better=better), {})[2:4]
         arrows[better] = column.arrow
         assert error.arrow == ""
     assert arrows == {"higher": "↑", "lower": "↓", "neither": "", "": ""}
@@ -411,7 +410,7 @@ def test_a_registered_metric_can_be_reworded_without_another_digest(name):
 
 def declared_everywhere():
     """(metric, score, column) of all that registered metrics declare."""
-    return [(name, of, c) for name, metric in METRICS.items() for of, c in columns_of(metric).items()]
+    return [(name, of, c) for name, metric in METRICS.items() for of, c in declared(metric).items()]
 
 
 @pytest.mark.parametrize(("name", "of", "column"), declared_everywhere())
@@ -458,3 +457,11 @@ def test_the_latex_of_every_view_of_registered_metrics_compiles(tmp_path):
     done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stdout[-2000:]
     assert b"Overfull" not in done.stdout
+
+
+def test_a_terminal_says_what_a_mark_means_where_it_shows_one():
+    alike = [r for model in ("a", "b") for r in rows(model=model, value=0.5, seeds=(0, 1, 2))]
+    table = table1(alike)
+    assert table.marks
+    assert "† best of its column, or not told apart from it" in " ".join(shown_on(table, 300).split())
+    assert "†" not in shown_on(table1(rows(seeds=(0, 1, 2))), 300)

@@ -311,3 +311,14 @@ def test_what_is_detectable_shrinks_with_seeds_and_grows_with_pairs():
     certain = replace(many, dof=math.inf)
     assert isinstance(certain, Difference)
     assert detectable(certain, 1) == pytest.approx((1.959964 + 0.841621) * many.stderr, rel=1e-6)
+
+
+def test_scores_of_different_numbers_of_samples_are_never_told_apart():
+    rows = [
+        replace(row("a", 1.0, 1.1, 1.2), samples=1000),
+        replace(row("b", 9.0, 9.1, 9.2), samples=10_000),
+    ]
+    found = difference(*rows)
+    assert (found.verdict, found.comparable) == ("unknown", False)
+    assert "their numbers of samples differ, no verdict" in found.sentence
+    assert difference(replace(rows[0], samples=10_000), rows[1]).verdict == "lower"

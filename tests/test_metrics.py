@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 import pytest
 import torch
 from genmodel_bench.metrics import METRICS, Score, Subject
-from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.metrics.column import declared
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -34,7 +34,7 @@ def test_scores_are_finite_and_say_what_they_are(name, few):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_what_columns_are_declared_of_is_in_the_result(name, few):
-    result, columns = METRICS[name](Subject(torch.rand(150, *few.shape)), few), columns_of(METRICS[name])
+    result, columns = METRICS[name](Subject(torch.rand(150, *few.shape)), few), declared(METRICS[name])
     assert next(iter(columns)) == next(iter(result.scores))  # the headline comes first
     assert columns.keys() <= result.scores.keys()
     for quantity, column in columns.items():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 
-import torch
 from genmodel_bench.cells.cell import Cell, changed_options
 from genmodel_bench.cells.options import apply_options
 from genmodel_bench.cells.protocol import USUAL, Protocol
+from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
@@ -108,17 +107,14 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
 
 
 def check_builds(name: str, config: Config, shape: Shape) -> None:
-    """Check that a model can be built: without memory, or if that fails with it.
+    """Check that a model can be built.
 
     Raises:
         BadOption: it cannot.
     """
-    for device in ("meta", "cpu"):
-        try:
-            with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.device(device):
-                warnings.simplefilter("ignore")  # what it warns of is told when it is trained
-                config.build(shape)
-                return
-        except Exception as error:  # noqa: BLE001  # whatever a model raises
-            reason = str(error).partition("\n")[0].strip()[:160] or type(error).__name__
-    raise BadOption(f"--set: {name} cannot be built with these options: {reason}; choose others")
+    try:
+        untrained(config, shape)
+    except Exception as error:  # whatever a model raises
+        reason = str(error).partition("\n")[0].strip()[:160] or type(error).__name__
+        text = f"{name} cannot be built with these options: {reason}; choose others"
+        raise BadOption(f"--set: {text}") from error

@@ -19,10 +19,10 @@ from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
 from genmodel_bench.errors import UnknownName
 from genmodel_bench.metrics import METRICS
-from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.metrics.column import declared
 from genmodel_bench.report.compare import Difference
 from genmodel_bench.report.tables.columns import COST, TABLE1, TOTAL, UNCERTAINTY, Column
-from genmodel_bench.report.tables.render import letter, printed
+from genmodel_bench.report.tables.render import MARKED, lettered, printed
 from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import CODE, code_digest
@@ -71,7 +71,7 @@ def grid(table: Table, width: int) -> Group:
     """
     if table.numbers.empty:
         return Group()
-    columns = [column for column in table.columns if table.has(column)]
+    columns = table.filled
     shown = printed(table, columns, lambda text: text, lambda marks: f" ({marks})")
     widths = {name: max(len(name), *(len(cell) for cell in shown[name])) for name in shown.columns}
     titles = dict(zip(shown.columns[1:], columns, strict=True))
@@ -83,7 +83,10 @@ def grid(table: Table, width: int) -> Group:
         drawn.add_column(Text(name), justify="left" if name == "model" else "right", no_wrap=True)
     for _, row in shown.iterrows():
         drawn.add_row(*(Text(row[name]) for name in widths))
-    return Group(drawn, *(Text(f"({letter(i)}) {note}") for i, note in enumerate(table.footnotes)))
+    marked = any(
+        titles[name].title == title for name in widths if name in titles for _, title, _ in table.marks
+    )
+    return Group(drawn, *map(Text, [*([MARKED] if marked else []), *lettered(table)]))
 
 
 def importance(column: Column) -> int:
@@ -102,7 +105,7 @@ def print_scores(found: dict[str, Any], results: Path) -> None:
         if metric["value"] is None:
             console.print(Text(f"{name}: {metric['status']}"))
             continue
-        shown = {k: c.title for k, c in columns_of(METRICS[name]).items()} if name in METRICS else {}
+        shown = {k: c.title for k, c in declared(METRICS[name]).items()} if name in METRICS else {}
         notes = [f"N = {found['n']}"]
         notes += [f"{shown.get(k, k)} {metric[k]:.4g}" for k in ("sigma", *shown) if k in metric]
         console.print(

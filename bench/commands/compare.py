@@ -12,10 +12,9 @@ from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.report.compare import Difference, Standing, differences
 from genmodel_bench.report.examples import Examples, examples_of
-from genmodel_bench.report.tables.columns import Column, Key, columns_of
+from genmodel_bench.report.tables.columns import Column, by_row, columns_of
 from genmodel_bench.report.tables.table import standing_of
 from genmodel_bench.storage.names import default_results
-from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, sure
 
 
@@ -26,18 +25,15 @@ class Rows:
         self, results: Path, dataset: str, score: str | None, metrics: Mapping[str, Metric] = METRICS
     ) -> None:
         store = Store(results, dataset)
-        self.results, self.dataset = results, dataset
-        self.records = sure(store.records())
-        if not self.records:
+        self.dataset, records = dataset, sure(store.records())
+        if not records:
             raise BenchError(
                 f"compare: no records of {dataset!r} under {results}; make some with `bench run`"
             )
-        columns = columns_of(self.records, declared_by(metrics))
+        columns = columns_of(records, declared_by(metrics))
         self.column = chosen(score, columns)
-        self.examples: Examples = examples_of(store, self.records, [self.column])
-        self.rows: dict[Key, list[Record]] = {}
-        for r in self.records:
-            self.rows.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
+        self.examples: Examples = examples_of(store, records, [self.column])
+        self.rows = by_row(records)
 
     def standing(self, name: str) -> Standing:
         """Return what is known of the row called `name`, as the table calls it.

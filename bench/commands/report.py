@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genmodel_bench.cells.recorded import stale_lines
 from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.metrics.column import declared
 from genmodel_bench.report.rebuild import Stale, Today, tabulated
 from genmodel_bench.report.rebuild import report as rebuild
 from genmodel_bench.report.tables.columns import Declared
@@ -48,7 +48,7 @@ def declared_by(metrics: Mapping[str, Metric] = METRICS) -> Declared:
     return {
         (name, quantity): asdict(column)
         for name, metric in metrics.items()
-        for quantity, column in columns_of(metric).items()
+        for quantity, column in declared(metric).items()
     }
 
 

@@ -16,7 +16,7 @@ from genmodel_bench.commands.report import today
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.report.examples import Examples, examples_of
-from genmodel_bench.report.tables.columns import Column, Key, columns_of, number
+from genmodel_bench.report.tables.columns import Column, Key, columns_of, name_of, number
 from genmodel_bench.report.tables.render import (
     columns_in,
     escape_latex,
@@ -131,11 +131,6 @@ def with_rows(table: Table, names: Sequence[str]) -> Table:
             raise UnknownName("row", name, dict.fromkeys(name_of(key) for key in table.keys))
         keys += own
     return replace(table, numbers=table.numbers.loc[list(dict.fromkeys(keys))])
-
-
-def name_of(key: Key) -> str:
-    """Return the name of a row as tables print it."""
-    return f"{key[1]} ({key[2]})" if key[2] else key[1]
 
 
 def sorted_by(table: Table, title: str) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.measure import missing
@@ -57,8 +58,7 @@ def lacking(cell: Cell, context: Context, names: Iterable[str]) -> dict[str, lis
     if not asking:
         return {}
     try:
-        with torch.random.fork_rng(devices=[]):
-            model = cell.config.build(context.data.shape)
+        model = untrained(cell.config, context.data.shape)
     except Exception:  # noqa: BLE001  # any error of a model becomes the status of its rows
         return {}
     found = {name: missing(metric, model) for name, metric in asking.items()}

@@ -13,7 +13,7 @@ from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import printable
 from genmodel_bench.execution import measure
 from genmodel_bench.metrics.base import Metric, Subject
-from genmodel_bench.metrics.column import columns_of
+from genmodel_bench.metrics.column import declared
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
@@ -48,7 +48,7 @@ def score_records(
     row = replace(row, score_seconds=time.perf_counter() - start)
     found = [measure.columns_of(quantity, score) for quantity, score in result.scores.items()]
     rows = [replace(row, **as_texts(columns, json.loads(row.curves))) for columns in found]
-    shown = {quantity: as_json(asdict(column)) for quantity, column in columns_of(metric).items()}
+    shown = {quantity: as_json(asdict(column)) for quantity, column in declared(metric).items()}
     rows = [replace(r, column=shown.get(r.quantity, "{}")) for r in rows]
     about = as_json({r.quantity: measured(r) for r in rows})
     sealed.save(store.artefact("scores", f"{row.score_key}.safetensors"), row.score_key, result.arrays, about)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.tables.columns import Column, Key, Quantity
+from genmodel_bench.report.tables.columns import Column, Key, Quantity, by_row
 from genmodel_bench.storage.arrays import Arrays, digest_of, kept_arrays
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.digest import content_digest
@@ -71,11 +71,8 @@ def examples_of(store: Store, records: Sequence[Record], columns: Iterable[Colum
     names, missing = {}, set()
     for column in (c for c in columns if c.is_score and c.examples):
         assert column.of is not None
-        lines: dict[Key, list[Record]] = {}
-        for r in records:
-            if (r.metric, r.quantity) == column.of and r.ok:
-                lines.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
-        for key, rows in lines.items():
+        scored = [r for r in records if (r.metric, r.quantity) == column.of and r.ok]
+        for key, rows in by_row(scored).items():
             rows = sorted(rows, key=lambda r: r.seed or 0)
             place = column.of, key
             names[place] = content_digest("examples", column.of, [r.score_key for r in rows])

@@ -145,6 +145,11 @@ class Record:
         return f"{self.model} ({self.variant})" if self.variant else self.model
 
     @property
+    def key(self) -> tuple[str, str, str, int]:
+        """Return the key of this row's row in a table, which has its role too."""
+        return self.role, self.model, self.variant, self.samples
+
+    @property
     def line(self) -> tuple[str, str, int]:
         """Return the key of this row's line in a table; its rows share one recipe."""
         return self.model, self.variant, self.samples
@@ -286,6 +291,8 @@ def _check_json(name: str, text: str) -> None:
         good = all(isinstance(entry, list) and len(entry) == 2 for entry in content)
     if not good:
         raise ValueError(f"{name} {text[:60]!r}")
+    if name == "column" and content and not {"title", "says"} <= content.keys():
+        raise ValueError(f"column without title and sentence, {text[:60]!r}")
     if name == "curves" and not all(map(_is_curve, content.values())):
         raise ValueError(f"curves that are not numbers by number, {text[:60]!r}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from genmodel_bench.report.tables.columns import Key, Quantity
+from genmodel_bench.report.tables.columns import Key, Quantity, by_row
 from genmodel_bench.storage.arrays import Arrays, kept_arrays
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record
@@ -78,11 +78,8 @@ def mean_of(curve: Mapping[float, Sequence[float]]) -> dict[float, float]:
 
 def lines_of(records: Sequence[Record], order: Sequence[Key]) -> list[Line]:
     """Return the lines of one data set's trusted records, in the order of its table."""
-    found: dict[Key, list[Record]] = {}
-    for r in sure(records):
-        found.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
-    by_seed = {key: tuple(sorted(rows, key=lambda r: r.seed or 0)) for key, rows in found.items()}
-    return [Line(key, by_seed[key]) for key in order if key in by_seed]
+    found = by_row(sorted(sure(records), key=lambda r: r.seed or 0))
+    return [Line(key, tuple(found[key])) for key in order if key in found]
 
 
 def visuals_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:

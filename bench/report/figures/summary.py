@@ -39,6 +39,7 @@ from genmodel_bench.report.tables.columns import (
     THEIRS,
     Column,
     Key,
+    name_of,
     number,
 )
 from genmodel_bench.report.tables.published import HEADLINE
@@ -80,7 +81,7 @@ class Bar:
 
 def summary_of(table: Table, folder: Path) -> Iterator[Figure]:
     """Yield the figure of the table's first score, for one column and for two."""
-    column = next((c for c in table.columns if c.directed and table.has(c)), None)
+    column = table.headline
     bars = bars_of(table, column) if column else []
     if not column or not bars:
         return
@@ -95,7 +96,7 @@ def summary_of(table: Table, folder: Path) -> Iterator[Figure]:
 def bars_of(table: Table, column: Column) -> list[Bar]:
     """Return the rows of a table of one data set that have the score, in order."""
     (dataset,) = table.datasets
-    names = [f"{model} ({variant})" if variant else model for _, model, variant, _ in table.keys]
+    names = [name_of(key) for key in table.keys]
     bars = []
     for key, name, (_, row) in zip(table.keys, names, table.numbers[dataset].iterrows(), strict=True):
         said = {title: value for title, value in row.items() if not missing(value)}

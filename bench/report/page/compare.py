@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from genmodel_bench.report.compare import Difference, Standing, difference
 from genmodel_bench.report.examples import Examples
-from genmodel_bench.report.tables.columns import Column, Key
+from genmodel_bench.report.tables.columns import Column, Key, by_row, name_of
 from genmodel_bench.report.tables.table import Table, standing_of
 from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.record import Record
@@ -70,12 +70,10 @@ def comparison(table: Table, records: Sequence[Record], examples: Examples, cach
 
     The score is the first one whose better direction is known.
     """
-    column = next((c for c in table.columns if c.directed and table.has(c)), None)
+    column = table.headline
     if column is None or column.of is None:
         return None
-    rows: dict[Key, list[Record]] = {}
-    for r in sure(records):
-        rows.setdefault((r.role, r.model, r.variant, r.samples), []).append(r)
+    rows = by_row(sure(records))
     names = names_of([key for key in table.keys if key in rows])
     found: dict[Key, Standing] = {}
     for key, name in names.items():
@@ -114,7 +112,7 @@ def comparison(table: Table, records: Sequence[Record], examples: Examples, cach
 
 def names_of(keys: Sequence[Key]) -> dict[Key, str]:
     """Return a name of each row that no other has, in order."""
-    plain = [f"{model} ({variant})" if variant else model for _, model, variant, _ in keys]
+    plain = [name_of(key) for key in keys]
     sizes: dict[str, set[int]] = {}
     for name, key in zip(plain, keys, strict=True):
         sizes.setdefault(name, set()).add(key[3])

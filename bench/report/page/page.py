@@ -24,7 +24,7 @@ from genmodel_bench.report.page.command import commands
 from genmodel_bench.report.page.compare import Comparison
 from genmodel_bench.report.page.details import Block, blocks
 from genmodel_bench.report.page.plates import SECTIONS, Picture, plates_of
-from genmodel_bench.report.tables.columns import TABLE1, Column, Key
+from genmodel_bench.report.tables.columns import TABLE1, Column, Key, name_of
 from genmodel_bench.report.tables.render import (
     DIRECTIONS,
     LATEX,
@@ -95,7 +95,7 @@ def page(
     """
     css, js = templates(STYLES), templates(SCRIPTS)
     plates = plates_of(figures)
-    columns = columns_of(table)
+    columns = table.filled
     rows = rows_of(dataset, table, records, [p for part in plates.values() for p in part.pictures])
     terms = legend_of(table)
     return rendered(
@@ -162,17 +162,12 @@ def tab_title(view: str) -> str:
     return "Table 1" if view == TABLE1 else view[:1].upper() + view[1:]
 
 
-def columns_of(table: Table) -> list[Column]:
-    """Return the columns that are not empty, in order."""
-    return [column for column in table.columns if table.has(column)]
-
-
 def legend_of(table: Table) -> list[Term]:
     """Return the terms of the whole table and what each means.
 
     Columns of errors share one entry.
     """
-    columns = columns_of(table)
+    columns = table.filled
     found = [Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(legend(table, columns))]
     if any(column.error for column in columns):
         found.append(Term("means-error", "… ±", f"{ERRORS}."))
@@ -189,13 +184,13 @@ def described_by(column: Column, terms: Sequence[Term]) -> str:
 
 def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Sequence[Picture]) -> list[Row]:
     """Return the rows in the order of the table."""
-    columns = columns_of(table)
+    columns = table.filled
     text = printed(table, columns, str, lambda mark: "")
     rows: list[Row] = []
     for i, key in enumerate(table.keys):
         values = table.numbers[dataset].iloc[i]
         cells = [Cell(text.iloc[i, 1 + j], exact(values[c.title]), c) for j, c in enumerate(columns)]
-        own = [r for r in records if (r.role, r.model, r.variant, r.samples) == key]
+        own = [r for r in records if r.key == key]
         notes = [without(dataset, note) for note in table.notes.get(key, [])]
         first = not rows or rows[-1].key[0] != key[0]
         shown = [p for p in pictures if p.figure.key == key]
@@ -207,13 +202,7 @@ def rows_of(dataset: str, table: Table, records: Sequence[Record], pictures: Seq
 
 def in_order(records: Sequence[Record], keys: Sequence[Key]) -> list[Record]:
     """Return the records in the order of the table's rows."""
-    return sorted(records, key=lambda r: keys.index((r.role, r.model, r.variant, r.samples)))
-
-
-def name_of(key: Key) -> str:
-    """Return a row's name with the options that differ."""
-    _, model, variant, _ = key
-    return f"{model} ({variant})" if variant else model
+    return sorted(records, key=lambda r: keys.index(r.key))
 
 
 def exact(value: Any) -> str:
@@ -262,7 +251,6 @@ def embeddable(compared: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
         return {
             "name": name,
             "group": GROUPS[key[0]],
-            "samples": key[3],
             "id": ids[key],
             "values": None if values is None else base64.b64encode(values.astype("<f4").tobytes()).decode(),
         }

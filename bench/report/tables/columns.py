@@ -228,6 +228,20 @@ def number(value: Any, decimals: int) -> str:
     return f"{value:.{decimals}f}".replace("-", MINUS) if there else DASH
 
 
+def name_of(key: Key) -> str:
+    """Return the name of a row with the options that differ."""
+    _, model, variant, _ = key
+    return f"{model} ({variant})" if variant else model
+
+
+def by_row(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    """Return the records of each row of a table, in the order of first appearance."""
+    found: dict[Key, list[Record]] = {}
+    for r in records:
+        found.setdefault(r.key, []).append(r)
+    return found
+
+
 def view_title(view: str) -> str:
     """Return the title of a view."""
     return VIEWS.get(view, view[:1].upper() + view[1:])

@@ -13,6 +13,7 @@ from genmodel_bench.report.tables.columns import (
     UNCERTAINTY,
     Column,
     Key,
+    name_of,
     number,
     view_title,
 )
@@ -60,7 +61,7 @@ def printed_views(table: Table) -> list[str]:
 
 def columns_in(table: Table, view: str) -> list[Column]:
     """Return the columns of a view that hold a number, in order."""
-    return [column for column in table.columns if column.view == view and table.has(column)]
+    return [column for column in table.filled if column.view == view]
 
 
 def to_markdown(table: Table) -> str:
@@ -157,11 +158,8 @@ def printed(
     several = len(table.datasets) > 1
     names = []
     for key in table.numbers.index:
-        _, model, variant, _ = key
         marks = ",".join(marks_of(table, key))
-        names.append(
-            escape(f"{model} ({variant})" if variant else model) + (superscript(marks) if marks else "")
-        )
+        names.append(escape(name_of(key)) + (superscript(marks) if marks else ""))
     shown = {"model": names}
     for dataset in table.datasets:
         for column in columns:

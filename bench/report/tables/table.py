@@ -8,32 +8,18 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 from genmodel_bench.report.compare import Standing, ranking, standing
 from genmodel_bench.report.examples import Examples
 from genmodel_bench.report.tables.columns import (
     DETECTABLE,
-    DRAW,
-    DRAWS,
-    EPOCH,
-    EPOCHS,
-    MEMORY,
-    MINUTES,
     SAMPLES,
-    SEED,
-    SEEDS,
     SIGMA,
-    TEST,
-    TEST_N,
     THEIR_ERROR,
     THEIRS,
-    TOTAL,
-    VALID_BEST,
-    VALID_LAST,
     Column,
     Declared,
     Key,
@@ -41,13 +27,18 @@ from genmodel_bench.report.tables.columns import (
     columns_of,
     number,
 )
+from genmodel_bench.report.tables.ledger import cost, ledger, mean, sigma, total_error, values_of
+from genmodel_bench.report.tables.notes import (
+    STALE,
+    above_real_data,
+    left_out,
+    other_sample_sizes,
+    with_seeds,
+)
 from genmodel_bench.report.tables.published import CONTENT, EMPTY, HEADLINE, PUBLISHED, REMARKS
 from genmodel_bench.storage.record import ROLES, Record
 
 KEY = ["role", "model", "variant", "samples"]
-
-STALE = "made by other code than today's; run it again"
-"""The note of a line whose number today's code has not made."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,17 @@ class Table:
     @property
     def views(self) -> list[str]:
         """Return the views that have a column with a number, in order."""
-        return list(dict.fromkeys(c.view for c in self.columns if self.has(c)))
+        return list(dict.fromkeys(column.view for column in self.filled))
+
+    @property
+    def filled(self) -> list[Column]:
+        """Return the columns in which any row has a number, in order."""
+        return [column for column in self.columns if self.has(column)]
+
+    @property
+    def headline(self) -> Column | None:
+        """Return the first of them of which one direction is better."""
+        return next((column for column in self.filled if column.directed), None)
 
     def has(self, column: Column) -> bool:
         """Return whether any row has a number in a column."""
@@ -119,7 +120,7 @@ def table1(
     titles = [column.title for column in columns]
     groups: dict[tuple[str, Key], list[Record]] = {}
     for r in records:
-        groups.setdefault((r.dataset, (r.role, r.model, r.variant, r.samples)), []).append(r)
+        groups.setdefault((r.dataset, r.key), []).append(r)
     published_setting: dict[Key, bool] = {}
     cells: dict[tuple[str, Key], dict[str, object]] = {}
     notes: dict[Key, list[str]] = {}
@@ -229,57 +230,6 @@ def summarise(
     return numbers, notes
 
 
-def cost(scored: Sequence[Record]) -> dict[str, object]:
-    """Return how many seeds there are, whose weights were sampled, and what it took."""
-    if not scored:
-        return {}
-    seconds = mean(r.fit_seconds for r in scored)
-    return {
-        SEEDS.title: len({r.seed for r in scored}) if scored[0].role != "samples" else None,
-        EPOCHS.title: scored[0].epochs,
-        EPOCH.title: span([r.checkpoint_epoch for r in scored if r.checkpoint_epoch is not None], 0),
-        VALID_BEST.title: mean(r.valid_best for r in scored),
-        VALID_LAST.title: mean(r.valid_last for r in scored),
-        MINUTES.title: None if seconds is None else seconds / 60,
-        MEMORY.title: mean(r.peak_memory_mib for r in scored),
-    }
-
-
-def values_of(rows: Iterable[Record], metric: str, quantity: str) -> list[Record]:
-    """Return the rows of a quantity that have a value, one for each seed."""
-    return [r for r in rows if (r.metric, r.quantity) == (metric, quantity) and r.value is not None]
-
-
-def ledger(scored: Sequence[Record]) -> dict[str, object]:
-    """Return the uncertainties of the mean over seeds, each with its n.
-
-    `scored` are the headline rows of all seeds. The test images are the same for every
-    seed: their error does not average out. The spread over seeds contains that over
-    draws. With one seed the spread over seeds is unknown, and the total a lower bound.
-    """
-    return {
-        TOTAL.title: total_error(scored),
-        TEST.title: mean(r.stderr for r in scored),
-        TEST_N.title: scored[0].n,
-        DRAW.title: root_mean_square(r.draw_sd for r in scored),
-        DRAWS.title: min(r.draws for r in scored),
-        SEED.title: spread(scored),
-    }
-
-
-def total_error(rows: Sequence[Record]) -> float:
-    """Return the standard error of the mean of one quantity's rows, one for each seed.
-
-    With a single row it is a lower bound.
-    """
-    seeds = spread(rows)
-    if seeds is not None:
-        runs = seeds / math.sqrt(len(rows))
-    else:
-        runs = (root_mean_square(r.draw_sd for r in rows) or 0.0) / math.sqrt(rows[0].draws)
-    return math.hypot(mean(r.stderr for r in rows) or 0.0, runs)
-
-
 def comparison(
     dataset: str, rows: Sequence[Record], scored: Sequence[Record]
 ) -> tuple[dict[str, object], list[str]]:
@@ -303,94 +253,6 @@ def comparison(
         total_error(ours), published.stderr
     )
     return {THEIRS.title: published.value, THEIR_ERROR.title: published.stderr, Z.title: z}, notes
-
-
-def mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that are not None, or None if there are none."""
-    there = [value for value in values if value is not None]
-    return math.fsum(there) / len(there) if there else None
-
-
-def spread(rows: Sequence[Record]) -> float | None:
-    """Return the standard deviation of values over seeds, or None of a single one.
-
-    ddof is 1.
-    """
-    values = [r.value for r in rows if r.value is not None]
-    return statistics.stdev(values) if len(values) > 1 else None
-
-
-def root_mean_square(values: Iterable[float | None]) -> float | None:
-    """Return the root of the mean square of the values that are not None, or None."""
-    square = mean(None if value is None else value**2 for value in values)
-    return None if square is None else math.sqrt(square)
-
-
-def with_seeds(rows: Iterable[Record]) -> list[str]:
-    """Return the statuses of rows with their seeds: 'parzen: warning: … (seed 0, 1)'.
-
-    That a metric does not apply is no status to tell of: its column has a dash.
-    """
-    rows = [r for r in rows if not r.status.startswith("n/a")]
-    found = grouped(rows, lambda r: f"{r.metric}: {r.status}")
-    return [text + (f" (seed {seeds_of(group)})" if seeds_of(group) else "") for text, group in found.items()]
-
-
-def left_out(rows: Iterable[Record]) -> list[str]:
-    """Return which rows are doubted, and why: '2 rows (seed 1): was edited since …'."""
-    found = []
-    for doubt, group in grouped(rows, lambda r: r.doubt).items():
-        seeds = f" (seed {seeds_of(group)})" if seeds_of(group) else ""
-        found.append(f"{len(group)} row{'s' if len(group) > 1 else ''}{seeds}: {doubt}")
-    return found
-
-
-def grouped(rows: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
-    """Return rows by a text that they share, in the order of first appearance."""
-    found: dict[str, list[Record]] = {}
-    for r in rows:
-        found.setdefault(key(r), []).append(r)
-    return found
-
-
-def seeds_of(rows: Iterable[Record]) -> str:
-    """Return the seeds of rows: '0, 2'."""
-    return ", ".join(map(str, sorted({r.seed for r in rows if r.seed is not None})))
-
-
-def above_real_data(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str]]:
-    """Return a note for each row with a higher score than real training images.
-
-    The score is the Parzen log-likelihood in nats.
-    """
-    found = []
-    for key, value in values.dropna().items():
-        data = ("reference", "data", "", key[3])  # with as many samples
-        real = values.get(data)
-        if real is not None and value > real:
-            found.append(
-                (
-                    key,
-                    f"{dataset}: above real training images ({number(real, 1)} nats): the metric, not the "
-                    "model, is at its end here",
-                )
-            )
-    return found
-
-
-def other_sample_sizes(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str]]:
-    """Return a note for each row scored with another number of samples than most."""
-    scored = values.dropna().index
-    sizes = pd.Series([key[3] for key in scored], index=[key[0] == "samples" for key in scored], dtype=int)
-    if sizes.nunique() < 2:
-        return []
-    ours = sizes[~sizes.index.to_numpy(dtype=bool)]  # of models, where there are any
-    usual = int((sizes if ours.empty else ours).mode().max())
-    note = (
-        f"{dataset}: not comparable with rows of another N: "
-        "the log-likelihood grows with the number of samples"
-    )
-    return [(key, note) for key in scored if key[3] != usual]
 
 
 def in_order(numbers: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
@@ -417,20 +279,3 @@ def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:
     """
     role, _, _, samples = key
     return role == "model" and samples == 10_000 and set(options) <= {"epochs", "draws", "deterministic"}
-
-
-def sigma(rows: Sequence[Record]) -> Any:
-    """Return the bandwidth of the rows, σ, or its range where they have several.
-
-    Seeds, draws and folds may choose differently.
-    """
-    settings = [json.loads(r.metric_settings) for r in rows]
-    values = sorted({value for each in settings for value in each.get("sigmas", [each["sigma"]])})
-    return span(values, 4)
-
-
-def span(values: Sequence[float], decimals: int) -> Any:
-    """Return the one value there is, or the range of several as text, or None."""
-    if len(set(values)) < 2:
-        return values[0] if values else None
-    return f"{min(values):.{decimals}f} to {max(values):.{decimals}f}"

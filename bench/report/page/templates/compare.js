@@ -103,8 +103,7 @@ function compare(scores) {
     return;
   }
   const pair = pairOf(scores, i, j);
-  const caution = a.samples === b.samples ? "" : " Their numbers of samples differ: not a fair comparison.";
-  output.replaceChildren(pair.sentence + caution);
+  output.replaceChildren(pair.sentence);
   Object.assign(output.dataset, { value: i < j ? pair.value : -pair.value, error: pair.stderr });
   showImages(scores, a, b);
 }

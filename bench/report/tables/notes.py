@@ -1,0 +1,80 @@
+"""What has a reader to know of a row besides its numbers?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+from genmodel_bench.report.tables.columns import Key, number
+from genmodel_bench.storage.record import Record
+
+STALE = "made by other code than today's; run it again"
+"""The note of a line whose number today's code has not made."""
+
+
+def with_seeds(rows: Iterable[Record]) -> list[str]:
+    """Return the statuses of rows with their seeds: 'parzen: warning: … (seed 0, 1)'.
+
+    That a metric does not apply is no status to tell of: its column has a dash.
+    """
+    rows = [r for r in rows if not r.status.startswith("n/a")]
+    found = grouped(rows, lambda r: f"{r.metric}: {r.status}")
+    return [text + (f" (seed {seeds_of(group)})" if seeds_of(group) else "") for text, group in found.items()]
+
+
+def left_out(rows: Iterable[Record]) -> list[str]:
+    """Return which rows are doubted, and why: '2 rows (seed 1): was edited since …'."""
+    found = []
+    for doubt, group in grouped(rows, lambda r: r.doubt).items():
+        seeds = f" (seed {seeds_of(group)})" if seeds_of(group) else ""
+        found.append(f"{len(group)} row{'s' if len(group) > 1 else ''}{seeds}: {doubt}")
+    return found
+
+
+def grouped(rows: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
+    """Return rows by a text that they share, in the order of first appearance."""
+    found: dict[str, list[Record]] = {}
+    for r in rows:
+        found.setdefault(key(r), []).append(r)
+    return found
+
+
+def seeds_of(rows: Iterable[Record]) -> str:
+    """Return the seeds of rows: '0, 2'."""
+    return ", ".join(map(str, sorted({r.seed for r in rows if r.seed is not None})))
+
+
+def above_real_data(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str]]:
+    """Return a note for each row with a higher score than real training images.
+
+    The score is the Parzen log-likelihood in nats.
+    """
+    found = []
+    for key, value in values.dropna().items():
+        data = ("reference", "data", "", key[3])  # with as many samples
+        real = values.get(data)
+        if real is not None and value > real:
+            found.append(
+                (
+                    key,
+                    f"{dataset}: above real training images ({number(real, 1)} nats): the metric, not the "
+                    "model, is at its end here",
+                )
+            )
+    return found
+
+
+def other_sample_sizes(values: pd.Series[Any], dataset: str) -> list[tuple[Key, str]]:
+    """Return a note for each row scored with another number of samples than most."""
+    scored = values.dropna().index
+    sizes = pd.Series([key[3] for key in scored], index=[key[0] == "samples" for key in scored], dtype=int)
+    if sizes.nunique() < 2:
+        return []
+    ours = sizes[~sizes.index.to_numpy(dtype=bool)]  # of models, where there are any
+    usual = int((sizes if ours.empty else ours).mode().max())
+    note = (
+        f"{dataset}: not comparable with rows of another N: "
+        "the log-likelihood grows with the number of samples"
+    )
+    return [(key, note) for key in scored if key[3] != usual]

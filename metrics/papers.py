@@ -1,0 +1,13 @@
+"""What is to be cited by several files here? BibTeX entries, as in `SOURCES`."""
+
+GOODFELLOW_2014 = """@inproceedings{goodfellow2014generative,
+    author = {Goodfellow, Ian and Pouget-Abadie, Jean and Mirza, Mehdi and Xu, Bing and
+    Warde-Farley, David and Ozair, Sherjil and Courville, Aaron and Bengio, Yoshua},
+    title = {Generative Adversarial Nets},
+    booktitle = {Advances in Neural Information Processing Systems 27},
+    year = {2014}, eprint = {1406.2661}, archivePrefix = {arXiv}}"""
+THEIS_2016 = """@inproceedings{theis2016note,
+    author = {Theis, Lucas and van den Oord, Aäron and Bethge, Matthias},
+    title = {A Note on the Evaluation of Generative Models},
+    booktitle = {International Conference on Learning Representations},
+    year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}"""
