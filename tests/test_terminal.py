@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 from flat import plan
-from genmodel_bench.commands.display import Display, drawn, heard, stroke
+from genmodel_bench.commands.bars import drawn, stroke
+from genmodel_bench.commands.display import Display, heard
 from genmodel_bench.commands.remaining import Estimate, in_words
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Notice, Outcome, Waiting

@@ -1,0 +1,141 @@
+"""What is typed to trust rows: is a number as it was, why is it made, by which code?"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from genmodel_bench.cells.protocol import USUAL
+from genmodel_bench.cli.making import say_loading
+from genmodel_bench.cli.options import (
+    RESULTS,
+    Changes,
+    Checkpoint,
+    Data,
+    DatasetName,
+    Deterministic,
+    Device,
+    Draws,
+    Exactness,
+    Precision,
+    Results,
+    Samples,
+    Taken,
+    protocol_of,
+)
+
+
+def check(
+    baseline: Annotated[
+        Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")
+    ],
+    fast: Annotated[
+        bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")
+    ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Make a baseline's likelihood scores again, and compare them.
+
+    The exit code is 3 if one regressed by more than its noise, else 4 if one cannot be
+    compared or all were skipped.
+    """
+    if not as_json:
+        say_loading()
+    from genmodel_bench.cli.terminal import print_verdicts, progress
+    from genmodel_bench.commands.check import as_plain, exit_code
+    from genmodel_bench.commands.check import check as check_numbers
+
+    with nullcontext() if as_json else progress() as listener:
+        verdicts = check_numbers(
+            baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, listener=listener
+        )
+    if as_json:
+        typer.echo(as_plain(verdicts))
+    else:
+        print_verdicts(verdicts)
+    raise typer.Exit(exit_code(verdicts))
+
+
+def why(
+    cell: Annotated[
+        str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")
+    ],
+    dataset: DatasetName = "digits",
+    seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
+    samples: Samples = USUAL.samples,
+    draws: Draws = USUAL.draws,
+    checkpoint: Checkpoint = Taken.last,
+    options: Changes = None,
+    deterministic: Deterministic = False,
+    precision: Precision = Exactness.float32,
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Print what a cell depends on, and why its parts are reused or made again."""
+    from genmodel_bench.cli.terminal import print_parts
+    from genmodel_bench.commands.why import cell_named
+    from genmodel_bench.commands.why import why as parts_of
+    from genmodel_bench.data.registry import load
+    from genmodel_bench.metrics import METRICS
+    from genmodel_bench.storage.store import Store
+
+    content = load(dataset, root=data)
+    store = Store(results, content.name)
+    protocol = protocol_of(samples, draws, checkpoint, deterministic, precision)
+    chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol)
+    print_parts(chosen, parts_of(chosen, store, METRICS))
+
+
+def verify(
+    cells: Annotated[
+        int, typer.Option(help="Cells, drawn at random, that are made again from nothing.", min=0)
+    ] = 1,
+    within: Annotated[
+        float, typer.Option(help="Draw them from those that trained in as many seconds.")
+    ] = 600.0,
+    seed: Annotated[
+        int | None, typer.Option(help="What the draw of the cells depends on (default: the moment).")
+    ] = None,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Check stored files, rows, tables and figures, and make some cells again.
+
+    Files are hashed again, and rows are compared with them. The exit code is 1 if
+    anything is wrong.
+    """
+    from genmodel_bench.cli.terminal import print_findings
+    from genmodel_bench.commands.verify import verify as findings_of
+
+    found = findings_of(results, cells=cells, within=within, seed=seed, data=data, device=device)
+    if not print_findings(found):
+        raise typer.Exit(1)
+
+
+def vouch(
+    evidence: Annotated[
+        Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")
+    ] = None,
+    within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
+    device: Device = "auto",
+    data: Data = None,
+    results: Results = RESULTS,
+) -> None:
+    """Replay stored trainings with today's code; if all bits are equal, rows stay valid.
+
+    The exit code is 1 if a bit differs or a change of the code is not vouched for.
+    """
+    from genmodel_bench.cli.terminal import print_findings
+    from genmodel_bench.commands.vouch import vouch as findings_of
+
+    if not print_findings(findings_of(results, evidence=evidence, within=within, data=data, device=device)):
+        raise typer.Exit(1)
