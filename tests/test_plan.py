@@ -6,7 +6,8 @@ import pytest
 import torch
 from flat import plan
 from genmodel_bench import BadOption, UnknownName
-from genmodel_bench.cells.plan import check_builds, metrics_named
+from genmodel_bench.cells.catalogue import metrics_named
+from genmodel_bench.cells.plan import check_builds
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
 from genmodel_bench.metrics import METRICS

@@ -5,14 +5,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 
+from genmodel_bench.cells.catalogue import models_named
 from genmodel_bench.cells.cell import Cell, changed_options
 from genmodel_bench.cells.options import apply_options
 from genmodel_bench.cells.protocol import USUAL, Protocol
 from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.errors import BadOption, UnknownName
-from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.models import MODELS, Config, Shape, settings_for
+from genmodel_bench.errors import BadOption
+from genmodel_bench.metrics import Metric
+from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
 
 NOTHING_VOUCHED = Vouched()
@@ -22,7 +23,7 @@ MOST_SEEDS = 1000
 
 def plan(
     data: Dataset,
-    models: Sequence[str] | None,
+    models: Sequence[str] | Mapping[str, Config] | None,
     metrics: Mapping[str, Metric],
     *,
     seeds: int | Sequence[int] = 3,
@@ -32,32 +33,31 @@ def plan(
 ) -> list[Cell]:
     """Return the cells of a run, models in the order given, seeds innermost.
 
-    models: their names; None stands for all that are meant for the data set.
+    models: their names, as `models_named` takes them, or Configs by name; None stands for
+        all of this project that are meant for the data set.
     seeds: how many, from 0 on, or these.
     options: as 'MODEL.KEY=VALUE'; several values, 'MODEL.KEY=VALUE,VALUE', are several
         lines of the table (`cells/options.py`).
 
     Raises:
-        UnknownName: a model is not registered.
+        UnknownName: there is no model of a name.
+        BenchError: a model from outside this project cannot be imported.
         BadOption: an option, the protocol or the seeds are wrong, a model cannot be built
             with the options, or there are fewer samples than a metric needs.
     """
     meant = [name for name in MODELS if meant_for(name, data.name)]
-    names = list(dict.fromkeys(models)) if models else meant
-    for name in names:
-        if name not in MODELS:
-            raise UnknownName("model", name, MODELS)
+    named = models_named(models or meant)
     protocol.check()
     chosen = seeds_of(seeds)
     fewest = max(metric.min_samples for metric in metrics.values())
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
         raise BadOption(f"--samples: {text}: a bandwidth cannot be chosen from fewer")
-    usual = {name: settings_for(name, data.name) for name in names}
+    usual = {name: adapted(config, data.name) for name, config in named.items()}
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
-            if config != usual[name]:
+            if config != usual[name] or name not in MODELS:
                 check_builds(name, config, data.shape)
             changed = changed_options(config, usual[name], protocol)
             cells += [
@@ -70,18 +70,6 @@ def plan(
 def meant_for(name: str, dataset: str) -> bool:
     """Return whether a run of all models has this one on a data set."""
     return dataset in getattr(MODELS[name], "ONLY", (dataset,))
-
-
-def metrics_named(names: Sequence[str]) -> dict[str, Metric]:
-    """Return metrics by name, all where no names are given.
-
-    Raises:
-        UnknownName: one is not registered.
-    """
-    for name in names:
-        if name not in METRICS:
-            raise UnknownName("metric", name, METRICS)
-    return {name: metric for name, metric in METRICS.items() if not names or name in names}
 
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:

@@ -101,7 +101,7 @@ def run(
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
     chosen = seeds_in(seeds)
     say_loading()
-    from genmodel_bench.cells.plan import metrics_named
+    from genmodel_bench.cells.catalogue import metrics_named
     from genmodel_bench.cli.terminal import display, print_preview
     from genmodel_bench.commands.preview import preview
     from genmodel_bench.commands.run import run as run_models
@@ -160,7 +160,7 @@ def score(
     """
     if not as_json:
         say_loading()
-    from genmodel_bench.cells.plan import metrics_named
+    from genmodel_bench.cells.catalogue import metrics_named
     from genmodel_bench.cli.terminal import print_scores, progress
     from genmodel_bench.commands.score import score as score_samples
 

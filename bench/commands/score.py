@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from genmodel_bench.cells.catalogue import sources_of
 from genmodel_bench.cells.cell import metric_ingredients
 from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.report import report
@@ -123,7 +124,9 @@ def scored(
         listener.doing(f"scoring {len(x):,} samples with {key} ({i + 1} of {len(metrics)})")
         score = metric_ingredients(key, metric, dataset=content.name, draws=1)
         ingredients = {"samples": given, "score": score}
-        blank = replace(row, ingredients=as_json(ingredients), score_key=score_key_of(ingredients, vouched))
+        sources = sources_of(metric=(key, metric))
+        made_of, score_key = as_json(ingredients), score_key_of(ingredients, vouched)
+        blank = replace(row, sources=sources, ingredients=made_of, score_key=score_key)
         records += score_records(
             blank, key, metric, subject_of([x], None, where), content, base_seed=0, of=name, store=store
         )

@@ -47,6 +47,7 @@ class Record:
         kept epoch, and of each draw, in order; empty where unknown.
     column: how the score is shown, if its metric says: title, decimals, table, sentence.
     processor: the CPU, and which of its instructions torch uses.
+    sources: JSON of the `module:Class` of a model and a metric from outside this project.
     version, versions: of this package, and of the packages that compute.
     ingredients: all that the value depends on, by part: "fit", "samples", "score".
     formerly: ingredients and keys from an older form of this file.
@@ -86,6 +87,7 @@ class Record:
     curves: str = "{}"
     column: str = "{}"
     model_settings: str = "{}"
+    sources: str = "{}"
     fit_seconds: float | None = None
     sample_seconds: float | None = None
     score_seconds: float | None = None
@@ -175,7 +177,7 @@ ROLES = ("model", "samples", "reference")
 """What a row can be about, in the order of the tables."""
 INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
 TEXTS = tuple(f.name for f in FIELDS if f.type == "str")
-OBJECTS = ("options", "metric_settings", "model_settings", "curves", "column", "ingredients", "formerly")
+OBJECTS = ("options", "metric_settings", "model_settings", "sources", "curves", "column", "ingredients", "formerly")
 """The columns that hold a JSON object."""
 EMPTY = ("", "{}", "[]", "False")
 """Texts that say nothing, which a seal leaves out.
