@@ -2,13 +2,14 @@
 
 A name is looked up in `MODELS` or `METRICS`, then among the entry points of installed
 packages; else it is `module:Object`, or `NAME=module:Object`, where the name is the row's
-in the table. An object is a class, of which one is made with its defaults, or an instance.
+in the table. An object is a class, of which one is made with its defaults, or an
+instance.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -118,12 +119,10 @@ def check_config(name: str, config: Any) -> None:
     _check_dataclass(name, config)
     if not callable(getattr(config, "build", None)):
         raise BenchError(f"{name}: {type(config).__name__} has no build(shape), which returns the model")
-    for attribute, kind in (("SETTINGS", Mapping), ("SAMPLING", Sequence), ("INPUTS", Sequence)):
-        value = getattr(config, attribute, kind is Mapping and {} or ())
-        if not isinstance(value, kind) or isinstance(value, str):
-            raise BenchError(
-                f"{name}: {attribute}: got a {type(value).__name__}, expected a {kind.__name__.lower()}"
-            )
+    for attribute, kind in (("SETTINGS", dict), ("SAMPLING", tuple), ("INPUTS", tuple), ("ONLY", tuple)):
+        value = getattr(config, attribute, kind())
+        if not isinstance(value, kind):
+            raise BenchError(f"{name}: {attribute} is a {type(value).__name__}, expected a {kind.__name__}")
 
 
 def check_metric(name: str, metric: Any) -> None:
@@ -203,6 +202,15 @@ def metric_of(record: Record, metrics: Mapping[str, Metric] = METRICS) -> Metric
         found: Metric = with_values(base, {name: made_with[f"metric's {name}"] for name in names})
     except (BenchError, KeyError, TypeError, ValueError):
         return None
+    return found
+
+
+def metrics_in(records: Iterable[Record]) -> dict[str, Metric]:
+    """Return this project's metrics, and those from outside that records name."""
+    found = dict(METRICS)
+    for r in records:
+        if r.metric not in found and (metric := metric_of(r)):
+            found[r.metric] = metric
     return found
 
 

@@ -13,7 +13,7 @@ from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadOption
 from genmodel_bench.metrics import Metric
-from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
+from genmodel_bench.models import MODELS, Config, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
 
 NOTHING_VOUCHED = Vouched()

@@ -5,6 +5,7 @@ torch is imported only inside the commands that compute, so that the others star
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated, Any, NoReturn
@@ -53,6 +54,8 @@ def main() -> None:
     code 2. Ctrl-C is exit code 130.
     """
     signal.signal(signal.SIGINT, interrupt)
+    if os.getcwd() not in sys.path:  # for `mylab.ae:Config`; last, so that it hides no package
+        sys.path.append(os.getcwd())
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:

@@ -101,7 +101,6 @@ def run(
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
     chosen = seeds_in(seeds)
     say_loading()
-    from genmodel_bench.cells.catalogue import metrics_named
     from genmodel_bench.cli.terminal import display, print_preview
     from genmodel_bench.commands.preview import preview
     from genmodel_bench.commands.run import run as run_models
@@ -113,7 +112,7 @@ def run(
     request: Any = {
         "dataset": dataset,
         "seeds": chosen,
-        "metrics": metrics_named(metric or ()),
+        "metrics": metric or (),
         "options": options or (),
         "protocol": protocol_of(samples, draws, checkpoint, deterministic, precision),
         "data": data,
@@ -160,7 +159,6 @@ def score(
     """
     if not as_json:
         say_loading()
-    from genmodel_bench.cells.catalogue import metrics_named
     from genmodel_bench.cli.terminal import print_scores, progress
     from genmodel_bench.commands.score import score as score_samples
 
@@ -174,7 +172,7 @@ def score(
             results=results,
             figures=figures,
             replace_data=replace,
-            metrics=metrics_named(metric or ()),
+            metrics=metric or (),
             listener=listener,
         )
     failed = any(

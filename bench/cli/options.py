@@ -72,7 +72,12 @@ class Where(StrEnum):
     ray = "ray"
 
 
-Models = Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Models of `bench list models`, or your own as mylab.ae:Config or NAME=mylab.ae:Config."
+    ),
+]
 Samples = Annotated[int, typer.Option("--samples", help="Samples drawn from each and scored.")]
 Draws = Annotated[
     int,
@@ -116,7 +121,8 @@ Metrics = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Compute this metric, may be repeated (default: all of `bench list metrics`).",
+        help="Compute this metric, may be repeated: of `bench list metrics` (default: all), or your own as "
+        "mylab.scores:Metric.",
     ),
 ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from genmodel_bench.commands.display import Display, title
 from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
 from genmodel_bench.errors import UnknownName
+from genmodel_bench.inputs.objects import installed
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.column import declared
 from genmodel_bench.report.compare import Difference
@@ -105,7 +106,7 @@ def print_scores(found: dict[str, Any], results: Path) -> None:
         if metric["value"] is None:
             console.print(Text(f"{name}: {metric['status']}"))
             continue
-        shown = {k: c.title for k, c in declared(METRICS[name]).items()} if name in METRICS else {}
+        shown = {k: c.title for k, c in declared(METRICS.get(name)).items()}
         notes = [f"N = {found['n']}"]
         notes += [f"{shown.get(k, k)} {metric[k]:.4g}" for k in ("sigma", *shown) if k in metric]
         console.print(
@@ -232,10 +233,20 @@ def print_registry(kind: str) -> None:
                 else "Any folder of images of one size."
             )
             console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
+        print_installed(console, installed("datasets"), DATASETS)
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
+    theirs = installed("models" if kind == "models" else "metrics")
     for name, entry in registry.items():
         console.print(Text(f"{name:12} {said_of(entry)}{restriction(entry)}"), soft_wrap=True)
         for field in fields(entry):
             if field.name != "needs":
                 console.print(Text(f"{'':14} {field.name} = {getattr(entry, field.name)}"), soft_wrap=True)
+    print_installed(console, theirs, registry)
+
+
+def print_installed(console: Console, theirs: Mapping[str, str], ours: Container[str]) -> None:
+    """Print what installed packages offer by entry points, which is not imported."""
+    for name, spec in theirs.items():
+        hidden = ", hidden: the name is one of this project's" if name in ours else ""
+        console.print(Text(f"{name:12} {spec} of an installed package{hidden}"), soft_wrap=True)

@@ -80,18 +80,18 @@ def why(
     results: Results = RESULTS,
 ) -> None:
     """Print what a cell depends on, and why its parts are reused or made again."""
+    from genmodel_bench.cells.catalogue import metrics_in
     from genmodel_bench.cli.terminal import print_parts
     from genmodel_bench.commands.why import cell_named
     from genmodel_bench.commands.why import why as parts_of
     from genmodel_bench.data.registry import load
-    from genmodel_bench.metrics import METRICS
     from genmodel_bench.storage.store import Store
 
     content = load(dataset, root=data)
     store = Store(results, content.name)
     protocol = protocol_of(samples, draws, checkpoint, deterministic, precision)
     chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol)
-    print_parts(chosen, parts_of(chosen, store, METRICS))
+    print_parts(chosen, parts_of(chosen, store, metrics_in(store.records())))
 
 
 def verify(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.cell import remember_code
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
@@ -19,7 +20,7 @@ from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.models import MODELS
+from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.record import Record, frame
@@ -30,7 +31,7 @@ USUAL, HERE = Protocol(), Executor()
 
 
 def run(
-    models: Sequence[str] | None = None,
+    models: Sequence[str] | Mapping[str, Config] | None = None,
     *,
     dataset: str = "digits",
     seeds: int | Sequence[int] = 3,
@@ -44,14 +45,16 @@ def run(
     replace: bool = False,
     tensorboard: bool = False,
     figures: bool = True,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
     listener: Listener | None = None,
 ) -> pd.DataFrame:
     """Train, sample and score models on a data set, and write its table.
 
     Finished cells under `results` are reused, and interrupted ones are continued.
 
-    models: names in `MODELS`; None for all that are meant for the data set.
+    models: names of `bench list models`, "mylab.ae:Config" or "NAME=mylab.ae:Config" for
+        your own, or Configs by name, as {"ours": Config(width=64)}; None for all of this
+        project that are meant for the data set.
     seeds: training runs of each model, with base seeds 0, 1, …; or these seeds.
     options: changed hyper-parameters, like "gan-ns.epochs=100"; "vae.lr=1e-3,1e-4" makes
         a row of each value, and several such options a row of each combination.
@@ -64,7 +67,7 @@ def run(
         rows are an error.
     tensorboard: log training for TensorBoard, in `results/.cache/tensorboard`.
     figures: draw the figures and write the page too, not only the tables.
-    metrics: those that are computed, by name.
+    metrics: those that are computed: names like those of models, or metrics by name.
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the records of the cells; scores are in the units of their metric. A model
@@ -75,6 +78,7 @@ def run(
             or made from other data.
     """
     executor.check(device=device, tensorboard=tensorboard)
+    metrics = metrics_named(metrics)
     where, mark = Path(results or default_results()), new_mark() if force else ""
     source = partial(load, dataset, root=data)
     with heard(listener) as listener:
@@ -83,6 +87,7 @@ def run(
         cells = plan(
             content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
         )
+        remember_code((cell.config for cell in cells), metrics.values())
         store = Store(where, content.name)
         store.prepare(content.digest, replace=replace)
         unmark(mark, store)

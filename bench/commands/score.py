@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from genmodel_bench.cells.catalogue import sources_of
+from genmodel_bench.cells.catalogue import metrics_named, sources_of
 from genmodel_bench.cells.cell import metric_ingredients
 from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.report import report
@@ -45,7 +45,7 @@ def score(
     results: Path | str | None = None,
     figures: bool = True,
     replace_data: bool = False,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Score a user's samples, and add them to the table of a data set as the row `name`.
@@ -55,7 +55,8 @@ def score(
     name: by default the name of the file without its ending; "samples" for an array.
     replace_data: supersede rows made from another content of the data set. Without it,
         such rows are an error.
-    metrics: those that are computed, by name.
+    metrics: those that are computed: names as `bench score --metric` takes them, or
+        metrics by name.
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the scores as plain values: {"name", "dataset", "n", "metrics": {metric:
@@ -68,7 +69,7 @@ def score(
         BenchError: the data set is missing, or stored rows are damaged or made from other
             data.
     """
-    where = resolve_device(device)
+    where, metrics = resolve_device(device), metrics_named(metrics)
     path = Path(samples) if isinstance(samples, (str, Path)) else None
     name = checked_name(name or (Path(os.path.realpath(path)).stem if path else "samples"))
     with heard(listener) as listener:

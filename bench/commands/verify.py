@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from genmodel_bench.cells.catalogue import metric_of
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.commands.check import compare
@@ -30,7 +31,6 @@ from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.execution.verify import artefacts, rows
-from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.report.verify import printed
 from genmodel_bench.storage.finding import Finding
@@ -199,7 +199,7 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
     name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
     if content.digest != cell.dataset_digest:
         return Finding(name, True, "not made again: the content of the data set differs")
-    metrics = {r.metric: METRICS[r.metric] for r in records if r.metric in METRICS}
+    metrics = {r.metric: metric for r in records if (metric := metric_of(r))}
     before = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         torch.set_num_threads(records[0].threads or before)

@@ -14,7 +14,7 @@ from typing import Any
 
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.digest import content_digest, file_digest
-from genmodel_bench.storage.packages import is_ours, spec_of
+from genmodel_bench.storage.packages import is_ours, spec_of, versions_of
 from genmodel_bench.storage.syntax import Source, walked
 
 
@@ -26,6 +26,11 @@ def code_digests(*modules: str) -> dict[str, str]:
     takes what from which. The `__init__` of a package of this project counts only where
     it is itself imported from, so that a new line in a registry changes no model's
     digest; that of any other package always counts.
+
+    Of code that is not of this project, two more things count, each as an entry: the
+    versions of the packages that it imports, except those that this project needs itself,
+    as "package NAME"; and all files of a top-level package in which a module imports by a
+    computed name, as "all of NAME".
 
     Raises:
         BenchError: a module has no source.
@@ -40,9 +45,24 @@ def code_digests(*modules: str) -> dict[str, str]:
             todo += _packages_of(name)
     digests = {name: found[name].digest for name in sorted(found)}
     joined = _Joined(found)
-    return digests | (
-        {"imports": content_digest([joined.deep(name) for name in modules])} if len(found) > 1 else {}
-    )
+    if len(found) > 1:
+        digests["imports"] = content_digest([joined.deep(name) for name in modules])
+    theirs = {name: source for name, source in found.items() if not is_ours(name)}
+    tops = {top for source in theirs.values() for top in source.others}
+    digests |= {f"package {name}": content_digest(name, version) for name, version in versions_of(tops)}
+    whole = sorted({name.partition(".")[0] for name, source in theirs.items() if source.computes})
+    return digests | {f"all of {top}": all_of(top) for top in whole}
+
+
+@cache
+def all_of(top: str) -> str:
+    """Return the digest of all Python files of a top-level package or module."""
+    spec = spec_of(top)
+    folders = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
+    files = [(path.relative_to(folder), path) for folder in folders for path in folder.rglob("*.py")]
+    if not folders and spec and spec.origin:
+        files = [(Path(top), Path(spec.origin))]
+    return content_digest(sorted([name.as_posix(), file_digest(path)] for name, path in files))
 
 
 class _Joined:

@@ -177,7 +177,16 @@ ROLES = ("model", "samples", "reference")
 """What a row can be about, in the order of the tables."""
 INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
 TEXTS = tuple(f.name for f in FIELDS if f.type == "str")
-OBJECTS = ("options", "metric_settings", "model_settings", "sources", "curves", "column", "ingredients", "formerly")
+OBJECTS = (
+    "options",
+    "metric_settings",
+    "model_settings",
+    "sources",
+    "curves",
+    "column",
+    "ingredients",
+    "formerly",
+)
 """The columns that hold a JSON object."""
 EMPTY = ("", "{}", "[]", "False")
 """Texts that say nothing, which a seal leaves out.
