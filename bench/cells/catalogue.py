@@ -120,7 +120,7 @@ def check_config(name: str, config: Any) -> None:
     if not callable(getattr(config, "build", None)):
         raise BenchError(f"{name}: {type(config).__name__} has no build(shape), which returns the model")
     for attribute, kind in (("SETTINGS", dict), ("SAMPLING", tuple), ("INPUTS", tuple), ("ONLY", tuple)):
-        value = getattr(config, attribute, kind())
+        value: object = getattr(config, attribute, kind())
         if not isinstance(value, kind):
             raise BenchError(f"{name}: {attribute} is a {type(value).__name__}, expected a {kind.__name__}")
 
@@ -144,7 +144,7 @@ def _check_dataclass(name: str, value: Any) -> None:
     Only these have the same key tomorrow.
     """
     kind = type(value)
-    if not is_dataclass(value) or isinstance(value, type) or not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if not is_dataclass(value) or isinstance(value, type) or not kind.__dataclass_params__.frozen:
         raise BenchError(f"{name}: {kind.__name__} is no frozen dataclass; write @dataclass(frozen=True)")
     for field in fields(value):
         if field.name != "needs" and not _is_plain(getattr(value, field.name)):
@@ -165,7 +165,7 @@ def sources_of(*, model: tuple[str, Config] | None = None, metric: tuple[str, Me
     model, metric: each with its name. Only those that are not of this project are in it,
     as the `module:Class` of their settings.
     """
-    found = {"metric": type(metric[1])} if metric[0] not in METRICS else {}
+    found: dict[str, type] = {"metric": type(metric[1])} if metric[0] not in METRICS else {}
     found |= {"model": type(model[1])} if model and model[0] not in MODELS else {}
     return as_json({what: f"{kind.__module__}:{kind.__qualname__}" for what, kind in found.items()})
 

@@ -13,7 +13,7 @@ from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadOption
 from genmodel_bench.metrics import Metric
-from genmodel_bench.models import MODELS, Config, Shape, adapted
+from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
 
 NOTHING_VOUCHED = Vouched()
@@ -101,8 +101,13 @@ def check_builds(name: str, config: Config, shape: Shape) -> None:
         BadOption: it cannot.
     """
     try:
-        untrained(config, shape)
+        model = untrained(config, shape)
+        lacks = [each for each in ("initialise", "stages", "sample") if not hasattr(model, each)]
+        if lacks or not isinstance(model, Model):
+            raise TypeError(f"{type(model).__name__} has no {' and no '.join(lacks) or 'nn.Module in it'}")
     except Exception as error:  # whatever a model raises
         reason = str(error).partition("\n")[0].strip()[:160] or type(error).__name__
-        text = f"{name} cannot be built with these options: {reason}; choose others"
-        raise BadOption(f"--set: {text}") from error
+        text = f"--set: {name} cannot be built with these options: {reason}; choose others"
+        if name not in MODELS:
+            text = f"{name} cannot be built for images of shape {shape}: {reason}"
+        raise BadOption(text) from error

@@ -28,6 +28,7 @@ from genmodel_bench.cli.options import (
     Results,
     Samples,
     Seeds,
+    Started,
     Taken,
     Where,
     protocol_of,
@@ -137,6 +138,21 @@ def run(
         )
     if records["status"].str.startswith(FAILURES).any():
         raise typer.Exit(1)
+
+
+def new(
+    kind: Annotated[Started, typer.Argument(help="What to begin.")],
+    name: Annotated[str, typer.Argument(help="Its module, as ae or mylab.ae.")],
+) -> None:
+    """Write a model or metric of your own that works as it stands, and its test."""
+    from genmodel_bench.commands.new import OBJECTS
+    from genmodel_bench.commands.new import new as begin
+
+    source, test = begin(kind.value, name)
+    option = "" if kind is Started.model else "vae --metric "
+    for line in (f"wrote {source} and {test}; try them:", f"bench run {option}{name}:{OBJECTS[kind.value]}"):
+        typer.echo(line)
+    typer.echo(f"python -m pytest {test}")
 
 
 def score(

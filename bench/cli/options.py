@@ -41,6 +41,13 @@ class Kind(StrEnum):
     datasets = "datasets"
 
 
+class Started(StrEnum):
+    """What `bench new` can begin."""
+
+    model = "model"
+    metric = "metric"
+
+
 class Taken(StrEnum):
     """Which weights are sampled: the best ones on validation images, or the last."""
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from genmodel_bench.cells.catalogue import metric_of
+from genmodel_bench.cells.catalogue import metric_of, sources_in
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.commands.check import compare
@@ -105,8 +105,8 @@ def verify(
 def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
     """Yield a finding for each value that is missing beside those that exist.
 
-    That is a score of a metric, a seed below others, or a metric that other lines of the
-    data set have.
+    That is a score of a metric, a seed below others, or a metric of this project that
+    other lines of the data set have.
     """
     found: dict[tuple[str, ...], set[str]] = {}
     recipes: dict[tuple[str, ...], str] = {}
@@ -136,7 +136,11 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
                 f"no rows of seed {', '.join(map(str, gaps))}, below others that are there",
             )
     metrics = {
-        dataset: {r.metric for r in records if r.dataset == dataset and r.role != "samples"}
+        dataset: {
+            r.metric
+            for r in records
+            if r.dataset == dataset and r.role != "samples" and "metric" not in sources_in(r)
+        }
         for dataset in {r.dataset for r in records}
     }
     for (dataset, name), seeds in seeds_of(records).items():

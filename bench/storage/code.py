@@ -14,7 +14,7 @@ from typing import Any
 
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.digest import content_digest, file_digest
-from genmodel_bench.storage.packages import is_ours, spec_of, versions_of
+from genmodel_bench.storage.packages import followed, is_ours, spec_of, versions_of
 from genmodel_bench.storage.syntax import Source, walked
 
 
@@ -40,7 +40,7 @@ def code_digests(*modules: str) -> dict[str, str]:
     while todo:
         name = todo.pop()
         if name not in found:
-            found[name] = source_of(name)
+            found[name] = source_of(name) if name in modules else _imported(name)
             todo += [module for _, _, module in found[name].uses]
             todo += _packages_of(name)
     digests = {name: found[name].digest for name in sorted(found)}
@@ -52,6 +52,16 @@ def code_digests(*modules: str) -> dict[str, str]:
     digests |= {f"package {name}": content_digest(name, version) for name, version in versions_of(tops)}
     whole = sorted({name.partition(".")[0] for name, source in theirs.items() if source.computes})
     return digests | {f"all of {top}": all_of(top) for top in whole}
+
+
+def followed_into(*modules: str) -> list[str]:
+    """Return the top-level names of code from outside this project that modules run.
+
+    Of packages that are installed as files of their own, and are the same wherever they
+    are installed, none is among them.
+    """
+    found = {name.partition(".")[0] for name in code_digests(*modules) if " " not in name}
+    return sorted(top for top in found if followed(top) and not is_ours(top))
 
 
 @cache
@@ -91,7 +101,7 @@ class _Joined:
 
     def source(self, module: str) -> Source:
         """Return a module's `Source`; one reached only by re-exports is read here."""
-        return self.found[module] if module in self.found else source_of(module)
+        return self.found[module] if module in self.found else _imported(module)
 
     def taken(self, attribute: str, module: str, by: frozenset[tuple[str, str]] = frozenset()) -> list[Any]:
         """Return what stands for an attribute of a module.
@@ -122,6 +132,17 @@ def _packages_of(module: str) -> list[str]:
         return []
     names = [".".join(parts[:i]) for i in range(1, len(parts))]
     return [name for name in names if (spec := spec_of(name)) and spec.origin and Path(spec.origin).is_file()]
+
+
+def _imported(module: str) -> Source:
+    """Return the `Source` of an imported module; that of one that is absent says so.
+
+    A module may try to import what there is on other machines alone.
+    """
+    try:
+        return source_of(module)
+    except BenchError:
+        return Source("absent")
 
 
 @cache

@@ -98,7 +98,9 @@ class Cluster:
                 waiting.append(cell)
         if not waiting:
             return
-        with ctrl_c_noted() as heed, connected(self.address, self.cpus):
+        kinds = [type(cell.config) for cell in waiting] + [type(m) for m in self.setup.metrics.values()]
+        modules = sorted({kind.__module__ for kind in kinds})
+        with ctrl_c_noted() as heed, connected(self.address, self.cpus, modules):
             try:
                 self.prepare()
                 yield from self.through(waiting, heed)
