@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from genmodel_bench.cells.cell import Cell, changed_options
 from genmodel_bench.cells.options import apply_options
-from genmodel_bench.cells.protocol import USUAL, Protocol
+from genmodel_bench.cells.protocol import LIKE, USUAL, Protocol
 from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.data.registry import DATASETS
 from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS, Config, Shape, settings_for
@@ -25,6 +26,7 @@ def plan(
     models: Sequence[str] | None,
     metrics: Mapping[str, Metric],
     *,
+    like: str = "",
     seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
@@ -33,16 +35,20 @@ def plan(
     """Return the cells of a run, models in the order given, seeds innermost.
 
     models: their names; None stands for all that are meant for the data set.
+    like: a registered data set whose settings the models have, instead of their own for
+        `data`; where that makes a difference it is one of the options of a row.
     seeds: how many, from 0 on, or these.
     options: as 'MODEL.KEY=VALUE'; several values, 'MODEL.KEY=VALUE,VALUE', are several
         lines of the table (`cells/options.py`).
 
     Raises:
-        UnknownName: a model is not registered.
+        UnknownName: a model, or the data set `like`, is not registered.
         BadOption: an option, the protocol or the seeds are wrong, a model cannot be built
             with the options, or there are fewer samples than a metric needs.
     """
-    meant = [name for name in MODELS if meant_for(name, data.name)]
+    if like and like not in DATASETS:
+        raise UnknownName("data set", like, DATASETS)
+    meant = [name for name in MODELS if meant_for(name, like or data.name)]
     names = list(dict.fromkeys(models)) if models else meant
     for name in names:
         if name not in MODELS:
@@ -53,13 +59,13 @@ def plan(
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
         raise BadOption(f"--samples: {text}: a bandwidth cannot be chosen from fewer")
-    usual = {name: settings_for(name, data.name) for name in names}
+    usual = {name: settings_for(name, like or data.name) for name in names}
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
-            if config != usual[name]:
-                check_builds(name, config, data.shape)
-            changed = changed_options(config, usual[name], protocol)
+            check_builds(name, config, data.shape)
+            other = {LIKE: like} if usual[name] != settings_for(name, data.name) else {}
+            changed = other | changed_options(config, usual[name], protocol)
             cells += [
                 Cell(data.name, data.digest, name, config, seed, protocol, changed, vouched)
                 for seed in chosen

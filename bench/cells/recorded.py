@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from genmodel_bench.cells.cell import Cell, metric_ingredients
-from genmodel_bench.cells.protocol import NAMES, Protocol
+from genmodel_bench.cells.protocol import LIKE, NAMES, Protocol
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import MODELS, settings_for
 from genmodel_bench.models.base import Config
@@ -38,8 +38,10 @@ def cell_today(record: Record, digest: str, vouched: Vouched) -> Cell:
     Raises:
         KeyError, TypeError, ValueError: the model or an option does not exist any more.
     """
-    changed = {name: value for name, value in json.loads(record.options).items() if name not in NAMES}
-    return cell_of(record, digest, with_values(settings_for(record.model, record.dataset), changed), vouched)
+    options = json.loads(record.options)
+    changed = {name: value for name, value in options.items() if name not in (*NAMES, LIKE)}
+    usual = settings_for(record.model, options.get(LIKE, record.dataset))
+    return cell_of(record, digest, with_values(usual, changed), vouched)
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:

@@ -191,11 +191,11 @@ def print_models(dataset: str) -> None:
         UnknownName: there is no such data set.
     """
     from genmodel_bench.cells.plan import meant_for
-    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.data.registry import DATASETS, form_of, known
     from genmodel_bench.models import MODELS, settings_for
 
-    if dataset not in DATASETS and not dataset.startswith("folder:"):
-        raise UnknownName("data set", dataset, [*DATASETS, "folder:PATH"])
+    if dataset not in DATASETS and form_of(dataset) is None:
+        raise UnknownName("data set", dataset, known())
     console = Console()
     for name, usual in MODELS.items():
         left_out = "" if meant_for(name, dataset) else restriction(usual)
@@ -220,18 +220,16 @@ def restriction(entry: object) -> str:
 
 def print_registry(kind: str) -> None:
     """Print each name of a registry, what it is, and its settings if it has some."""
-    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.data.registry import DATASETS, FORMS
     from genmodel_bench.models import MODELS
 
     console = Console()
     if kind == "datasets":
-        for name, function in [*DATASETS.items(), ("folder:PATH", None)]:
-            doc = (
-                getattr(function, "func", function).__doc__
-                if function
-                else "Any folder of images of one size."
-            )
-            console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
+        said = {name: getattr(load, "func", load).__doc__ or "" for name, load in DATASETS.items()}
+        said |= {form.written: form.says for form in FORMS.values()}
+        for name, doc in said.items():
+            sentence = doc.partition("\n")[0]
+            console.print(Text(f"{name:18} {sentence}"), soft_wrap=True)
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
     for name, entry in registry.items():

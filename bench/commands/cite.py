@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from genmodel_bench.data.registry import DATASETS, SOURCES
+from genmodel_bench.data.registry import DATASETS, SOURCES, form_of
 from genmodel_bench.errors import BenchError, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
@@ -51,7 +51,7 @@ def cite(
     known = [*MODELS, *metrics, *DATASETS]
     wanted = list(dict.fromkeys(names))
     for name in wanted:
-        if name not in known and not name.startswith("folder:"):
+        if name not in known and form_of(name) is None:
             raise UnknownName("model, metric or data set", name, known)
     wanted = wanted or used(records_of(Path(results or default_results()), dataset))
     cited = {name: sources for name, sources in sources_by_name(metrics).items() if name in wanted}

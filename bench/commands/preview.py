@@ -20,6 +20,7 @@ def preview(
     models: Sequence[str] | None,
     *,
     dataset: str,
+    like: str = "",
     seeds: int | Sequence[int],
     options: Sequence[str],
     protocol: Protocol,
@@ -36,7 +37,14 @@ def preview(
     store = Store(results, content.name)
     records = store.records()
     for cell in plan(
-        content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+        content,
+        models,
+        metrics,
+        like=like,
+        seeds=seeds,
+        options=options,
+        protocol=protocol,
+        vouched=vouched,
     ):
         if len(reusable(records, cell, metrics)) == len(metrics):
             yield cell, "finished"

@@ -33,6 +33,7 @@ def run(
     models: Sequence[str] | None = None,
     *,
     dataset: str = "digits",
+    like: str = "",
     seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
@@ -52,6 +53,8 @@ def run(
     Finished cells under `results` are reused, and interrupted ones are continued.
 
     models: names in `MODELS`; None for all that are meant for the data set.
+    dataset: one of `DATASETS`, or your own, as "npz:PATH" or "folder:PATH".
+    like: take the models' settings for this registered data set, as "mnist".
     seeds: training runs of each model, with base seeds 0, 1, …; or these seeds.
     options: changed hyper-parameters, like "gan-ns.epochs=100"; "vae.lr=1e-3,1e-4" makes
         a row of each value, and several such options a row of each combination.
@@ -81,7 +84,14 @@ def run(
         listener.doing(f"loading {dataset}")
         content, vouched = source(), read_vouched(where)
         cells = plan(
-            content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+            content,
+            models,
+            metrics,
+            like=like,
+            seeds=seeds,
+            options=options,
+            protocol=protocol,
+            vouched=vouched,
         )
         store = Store(where, content.name)
         store.prepare(content.digest, replace=replace)

@@ -82,7 +82,9 @@ def parts_in(archive: zipfile.ZipFile, path: Path) -> dict[str, Part]:
         if kind == "images":
             images = images_of(read(archive, members[key], path), f"{path}, {key!r:.40}", layout=layout)
             named = found.get(("labels", part))
-            labels = labels_of(read(archive, members[named], path), f"{path}, {named!r:.40}") if named else None
+            labels = (
+                labels_of(read(archive, members[named], path), f"{path}, {named!r:.40}") if named else None
+            )
             parts[part] = Part(images, labels)
     return parts
 
@@ -102,7 +104,9 @@ def roles(names: list[str], path: Path) -> dict[tuple[str, str], str]:
         if role is None:
             left_out += [name] * (name != "layout")
         elif role in found:
-            raise BenchError(f"{path}: both {found[role]!r} and {name!r:.40} hold {role[0]}; keep one of them")
+            raise BenchError(
+                f"{path}: both {found[role]!r} and {name!r:.40} hold {role[0]}; keep one of them"
+            )
         else:
             found[role] = name
     shown = ", ".join(f"{name:.40}" for name in names[:8]) or "nothing"

@@ -34,7 +34,8 @@ def images_of(array: np.ndarray[Any, Any], who: str, *, layout: str = "") -> Ten
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BenchError(f"{who}: holds NaN or infinite values, expected floats in [0, 1]; repair them")
     check_range(array, who)
-    x = torch.from_numpy(np.ascontiguousarray(array, dtype=np.uint8 if array.dtype.kind in "bu" else np.float32))
+    kind = np.uint8 if array.dtype.kind in "bu" else np.float32
+    x = torch.from_numpy(np.ascontiguousarray(array, dtype=kind))
     # (n, h, w) -> (n, 1, h, w), or (n, h, w, c) -> (n, c, h, w)
     x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2) if c_last else x
     return (x.float() / 255 if array.dtype.kind == "u" else x.float()).contiguous()
@@ -94,7 +95,9 @@ def check_range(array: np.ndarray[Any, Any], who: str) -> None:
     low, high = float(array.min()), float(array.max())
     span = f"{who}: values from {low:.4g} to {high:.4g}"
     if array.dtype.kind == "f" and (low < 0 or high > 1):
-        how = "(x + 1) / 2" if -1 <= low < 0 and high <= 1 else "x / 255" if low >= 0 else "x scaled to [0, 1]"
+        how = (
+            "(x + 1) / 2" if -1 <= low < 0 and high <= 1 else "x / 255" if low >= 0 else "x scaled to [0, 1]"
+        )
         raise BenchError(f"{span}, expected floats in [0, 1]; save {how}")
     if array.dtype.kind == "u" and high <= 255 * DARK:
         how = "images of 0 and 1 as floats" if high <= 1 else f"x / {high:.0f} as floats, if that is white"

@@ -53,11 +53,12 @@ def dataset_of(name: str, parts: Mapping[str, Part], *, by_name: bool = False) -
     if len(sizes) == 1:
         splits = divided(sizes[0], labels)
     else:
-        *inner, test = torch.arange(sum(sizes)).split(sizes)
-        if len(inner) == 1:
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        splits = [torch.arange(start, start + n) for start, n in zip(starts, sizes, strict=True)]
+        if len(splits) == 2:
             own = None if labels is None else labels[: sizes[0]]
-            inner = held_out(sizes[0], min(sizes[1], sizes[0] // 5), own, by_name=by_name)
-        splits = [*inner, test]
+            chosen = held_out(sizes[0], min(sizes[1], sizes[0] // 5), own, by_name=by_name)
+            splits = [others(sizes[0], chosen), chosen, splits[1]]
     return assemble(name, images, labels, splits)
 
 
@@ -74,7 +75,9 @@ def check(name: str, parts: Mapping[str, Part]) -> None:
         n, (h, w) = len(part.images), part.images.shape[2:]
         h0, w0 = start.images.shape[2:]
         if (h, w) != (h0, w0):
-            raise BenchError(f"{name}: {key} is {w}×{h} where {first} is {w0}×{h0}; expected one size, resize")
+            raise BenchError(
+                f"{name}: {key} is {w}×{h} where {first} is {w0}×{h0}; expected one size, resize"
+            )
         fewest = FEWEST if len(parts) == 1 or key == "train" else 2
         if n < fewest:
             which = "train, validation and test" if len(parts) == 1 else key
@@ -99,23 +102,22 @@ def divided(n: int, labels: Tensor | None) -> list[Tensor]:
     return [order[2 * count :], order[:count], order[count : 2 * count]]
 
 
-def held_out(n: int, count: int, labels: Tensor | None, *, by_name: bool) -> list[Tensor]:
-    """Return the indices of train and valid, which has `count` of the n images.
+def held_out(n: int, count: int, labels: Tensor | None, *, by_name: bool) -> Tensor:
+    """Return the indices of `count` of n training images that validate.
 
     They are the last, unless the order of the images means something.
     """
     if labels is not None and (by_name or sorted_by_class(labels)):
-        chosen = across_classes(labels, count).sort().values
-    elif by_name:
-        chosen = torch.from_numpy(np.random.RandomState(0).permutation(n))[:count].sort().values
-    else:
-        chosen = torch.arange(n - count, n)
-    return [others(n, chosen), chosen]
+        return across_classes(labels, count).sort().values
+    if by_name:
+        return torch.from_numpy(np.random.RandomState(0).permutation(n))[:count].sort().values
+    return torch.arange(n - count, n)
 
 
 def sorted_by_class(labels: Tensor) -> bool:
     """Return whether there are several classes, one after the other."""
-    return len(labels.unique()) > 1 and len(labels.unique_consecutive()) == len(labels.unique())
+    classes = len(set(labels.tolist()))
+    return classes > 1 and int((labels.diff() != 0).sum()) == classes - 1
 
 
 def stratified_split(labels: Tensor, count: int) -> list[Tensor]:

@@ -40,8 +40,10 @@ def png_bytes(content: bytes) -> tuple[int, int]:
     """Return how many bytes a PNG's data are uncompressed, and how many it needs."""
     w, h, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
     sizes = [(-(-(w - x) // dx), -(-(h - y) // dy)) for x, y, dx, dy in ADAM7] if interlaced else [(w, h)]
-    # One byte before each row says how it is filtered; a pass without columns has no rows.
-    expected = sum(rows * (1 + -(-columns * bits * CHANNELS[colour] // 8)) for columns, rows in sizes if columns > 0)
+    # A byte before each row says how it is filtered; a pass without columns has no rows.
+    expected = sum(
+        rows * (1 + -(-columns * bits * CHANNELS[colour] // 8)) for columns, rows in sizes if columns > 0
+    )
     unpack = zlib.decompressobj()
     got = 0
     for data in chunks(content):

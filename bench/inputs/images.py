@@ -72,7 +72,9 @@ def read_files(
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for source in sources:
             name, content = (source, source) if isinstance(source, Path) else source
-            picture = read_image(content, size, "an image of the data set" if shape else first, name=str(name))
+            picture = read_image(
+                content, size, "an image of the data set" if shape else first, name=str(name)
+            )
             h, w = picture.shape[:2]
             if shape and shape[0] == 1 and picture.ndim == 3:
                 raise BenchError(f"{name}: is in colour, expected grey images; convert it to grey")
@@ -234,7 +236,8 @@ def pixels(picture: ImageFile, name: str) -> np.ndarray[Any, Any]:
             f"{name}: has transparent pixels; put it on the background it is meant for "
             "and save it without transparency"
         )
-    if sixteen and picture.format == "TIFF" and getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+    tags = getattr(picture, "tag_v2", {})  # of a TIFF
+    if sixteen and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         raise BenchError(f"{name}: is a 16-bit TIFF in which 0 is white; save it with 0 as black")
     kind, mode = picture.format, picture.mode
     upright = ImageOps.exif_transpose(picture)
