@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,7 +15,7 @@ from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.making import run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
-from genmodel_bench.errors import BenchError, printable
+from genmodel_bench.errors import BenchError, DataNotice, printable
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -53,6 +54,7 @@ def main() -> None:
     code 2. Ctrl-C is exit code 130.
     """
     signal.signal(signal.SIGINT, interrupt)
+    warnings.formatwarning = one_line(warnings.formatwarning)
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:
@@ -64,6 +66,15 @@ def main() -> None:
         if not isinstance(error, (BenchError, OSError)):
             raise
         say_mistake(str(error))
+
+
+def one_line(usual: Any) -> Any:
+    """Return how warnings are printed: those of a user's files without the place in code."""
+
+    def shown(message: Any, category: Any, *place: Any, **more: Any) -> str:
+        return f"bench: {message}\n" if category is DataNotice else usual(message, category, *place, **more)
+
+    return shown
 
 
 def said_of(error: Any) -> str:
