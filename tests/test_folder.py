@@ -1,4 +1,4 @@
-"""A folder is read as its owner means it, and nothing in it is left out without a word."""
+"""A folder is read as its owner means it, and nothing in it is left out silently."""
 
 import numpy as np
 import pytest
@@ -46,12 +46,12 @@ def test_it_is_the_data_set_that_torchvision_reads(tmp_path):
 
     for name, start in (("b", 0), ("a", 20), ("a/deeper", 40)):
         images(tmp_path / name, 20, start=start)
-    theirs = {
-        int(np.asarray(x)[0, 0, 0]) // 3: y for x, y in (ImageFolder(tmp_path)[i] for i in range(60))
-    }
+    theirs = {int(np.asarray(x)[0, 0, 0]) // 3: y for x, y in (ImageFolder(tmp_path)[i] for i in range(60))}
     data = load(f"folder:{tmp_path}")
     ours = {
-        i: y for part in data.labels for i, y in zip(numbers(getattr(data, part)), data.labels[part].tolist(), strict=True)
+        i: y
+        for part in data.labels
+        for i, y in zip(numbers(getattr(data, part)), data.labels[part].tolist(), strict=True)
     }
     assert ours == theirs
 
@@ -100,7 +100,10 @@ def test_files_without_labels_keep_their_split(tmp_path):
         (lambda top: images(top / "cat", 2), r"holds images beside folders \(cat\); put the images into one"),
         (lambda top: (top / "x.heic").touch(), r"holds x\.heic, expected images, ending in \.png"),
         (lambda top: (top / "0001").touch(), r"holds 0001, expected images"),
-        (lambda top: [(top / f"{i}.npy").touch() for i in range(7)], r"0\.npy, .*4\.npy and 2 more, expected"),
+        (
+            lambda top: [(top / f"{i}.npy").touch() for i in range(7)],
+            r"0\.npy, .*4\.npy and 2 more, expected",
+        ),
     ],
 )
 def test_what_may_be_meant_as_images_is_an_error(add, message, tmp_path):
@@ -134,7 +137,10 @@ def test_what_can_be_no_images_is_left_out_with_a_word(tmp_path):
         ({"train": 20, "valid": 2, "val": 2, "test": 2}, "holds valid and val, expected one of them"),
         ({"valid": 20, "test": 2}, "holds test and valid, expected train too"),
         ({"a": 20, "b": 0}, r"b: no images there, expected some"),
-        ({"train/a": 20, "train/b": 20, "test/a": 2, "test/c": 2}, "test: has the classes c that train has not"),
+        (
+            {"train/a": 20, "train/b": 20, "test/a": 2, "test/c": 2},
+            "test: has the classes c that train has not",
+        ),
         ({"train/a": 20, "test": 2}, "train has labels and test has none|that train has not"),
         ({"train": 20, "train/a": 20, "test": 2}, r"train: holds images beside folders \(a\)"),
         ({"a": 5, "b": 5}, "10 images are too few"),

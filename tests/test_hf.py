@@ -36,7 +36,11 @@ def pixels(n, *, start=0):
 
 
 def rows(datasets, n, *, start=0, **columns):
-    features = {"id": datasets.Value("int64"), "picture": datasets.Image(), "kind": datasets.ClassLabel(names=["a", "b"])}
+    features = {
+        "id": datasets.Value("int64"),
+        "picture": datasets.Image(),
+        "kind": datasets.ClassLabel(names=["a", "b"]),
+    }
     content = {
         "id": list(range(n)),
         "picture": [Image.fromarray(x) for x in pixels(n, start=start)],
@@ -112,7 +116,8 @@ def broken(datasets, change):
     if change == "no image":
         return of.remove_columns("picture")
     if change == "two images":
-        return of.add_column("second", of["picture"][:]).cast_column("second", datasets.Image())
+        second = of.select_columns("picture").rename_column("picture", "second")
+        return datasets.concatenate_datasets([of, second], axis=1)
     if change == "empty":
         return of.cast_column("picture", datasets.Image(decode=False)).map(
             lambda row, i: {"picture": None if i == 3 else row["picture"]}, with_indices=True
@@ -120,7 +125,8 @@ def broken(datasets, change):
     if change == "damaged":
         coded = of.cast_column("picture", datasets.Image(decode=False))
         return coded.map(
-            lambda row, i: {"picture": {"bytes": cut_png(), "path": None} if i == 4 else row["picture"]}, with_indices=True
+            lambda row, i: {"picture": {"bytes": cut_png(), "path": None} if i == 4 else row["picture"]},
+            with_indices=True,
         ).cast_column("picture", datasets.Image())
     return datasets.DatasetDict({"one": of, "two": of})
 
@@ -128,7 +134,10 @@ def broken(datasets, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("no image", r"has the columns id \(Value\), kind \(ClassLabel\), expected one with the feature Image"),
+        (
+            "no image",
+            r"has the columns id \(Value\), kind \(ClassLabel\), expected one with the feature Image",
+        ),
         ("two images", "expected one with the feature Image"),
         ("empty", "image 3 is empty, expected an image; filter it out"),
         ("damaged", "image 4: cannot be read as an image"),
@@ -144,7 +153,9 @@ def test_what_is_not_a_set_of_images_is_one_line(change, message, datasets, tmp_
 
 def test_a_name_that_is_not_there_is_one_line(datasets):
     for name in ("hf:nobody/nothing", "hf:nobody/nothing:config", "hf:nothing"):
-        with pytest.raises(DataMissing, match="expected hf:ORG/NAME, hf:ORG/NAME:CONFIG or hf:FOLDER") as error:
+        with pytest.raises(
+            DataMissing, match="expected hf:ORG/NAME, hf:ORG/NAME:CONFIG or hf:FOLDER"
+        ) as error:
             load(name)
         is_one_line(str(error.value))
 
@@ -154,7 +165,17 @@ def test_without_the_package_one_line_says_how_to_install_it(tmp_path):
         "import sys; sys.modules['datasets'] = None; sys.argv = ['bench', *sys.argv[1:]]\n"
         "from genmodel_bench.cli.main import main; main()"
     )
-    command = [sys.executable, "-c", code, "run", "mean", "--dataset", "hf:ylecun/mnist", "--results", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "run",
+        "mean",
+        "--dataset",
+        "hf:ylecun/mnist",
+        "--results",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (

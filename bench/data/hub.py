@@ -48,9 +48,7 @@ def load_hub(name: str) -> Dataset:
     shown = datasets.utils.logging.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = opened(datasets, name)
+        found = opened(datasets, name)
         parts = {part: part_of(datasets, each, f"{name}: {part}") for part, each in found.items()}
     finally:
         if shown:
@@ -68,10 +66,12 @@ def opened(datasets: Any, name: str) -> dict[str, Any]:
     place, _, config = name.removeprefix("hf:").partition(":")
     folder = in_home(place)
     try:
-        if any((folder / file).is_file() for file in SAVED):
-            found = datasets.load_from_disk(str(folder))
-        else:
-            found = datasets.load_dataset(str(folder) if folder.is_dir() else place, config or None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if any((folder / file).is_file() for file in SAVED):
+                found = datasets.load_from_disk(str(folder))
+            else:
+                found = datasets.load_dataset(str(folder) if folder.is_dir() else place, config or None)
     except Exception as error:  # of the hub, the network, the cache, or the files
         there = folder.is_dir()
         what = (
