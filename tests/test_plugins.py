@@ -12,9 +12,11 @@ import pytest
 from flat import run
 from genmodel_bench.cells.catalogue import metrics_named, models_named
 from genmodel_bench.cells.recorded import same_cell, stale_lines
+from genmodel_bench.commands.cite import cite
 from genmodel_bench.commands.new import new
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.commands.vouch import vouch
+from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, UnknownName
 from genmodel_bench.execution.cluster.code import lay_out
 from genmodel_bench.inputs import objects
@@ -141,6 +143,50 @@ def test_configs_and_metrics_by_name_from_python(theirs, tmp_path):
     assert [*dict.fromkeys(made["model"])] == ["small", "large"]
     for r in Store(tmp_path, "digits").records():
         assert same_cell(r, Vouched()).config.hidden == (8 if r.model == "small" else 16)
+
+
+def test_a_source_that_a_model_from_outside_names_is_cited(theirs, tmp_path):
+    entry = "@misc{theirs2026, title = {Theirs}}"
+    theirs("net", "SOURCES: ClassVar[tuple[str, ...]] = ()", f"SOURCES: ClassVar = ({entry!r},)")
+    run(["ours=theirs.net:Config"], metrics=["parzen"], options=["ours.epochs=1"], results=tmp_path, **QUICK)
+    assert "theirs2026" in cite(results=tmp_path).bibtex
+    assert "theirs2026" in cite(["theirs.net:Config"]).bibtex
+
+
+def data_file(text):
+    Path("theirs/data.py").write_text(f"import numpy as np\nimport torch\n\n\ndef load():\n    {text}\n")
+
+
+def test_a_function_makes_a_data_set(theirs, tmp_path):
+    data_file("return {'images': np.random.default_rng(0).random((60, 6, 5)), 'labels': np.arange(60) % 3}")
+    theirs()
+    made = run(["mean"], dataset="theirs.data:load", results=tmp_path, jobs=1, metrics=["parzen"], **QUICK)
+    assert set(made["status"]) == {"ok"}
+    assert {*made["dataset"]} == {"theirs.data:load"}
+    again = run(["mean"], dataset="theirs.data:load", results=tmp_path, metrics=["parzen"], **QUICK)
+    assert list(again["created"]) == list(made["created"])
+    theirs("data", "default_rng(0)", "default_rng(1)")
+    with pytest.raises(BenchError, match="content"):
+        run(["mean"], dataset="theirs.data:load", results=tmp_path, metrics=["parzen"], **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("return 3", "returned a int, expected arrays by name"),
+        ("return {'x': [[1], [1, 2]]}", "inhomogeneous"),
+        ("return {'images': torch.rand(30, 4, 4), 'labels': 'no'}", "labels"),
+        ("return 1 / 0", "raised ZeroDivisionError: division by zero"),
+        ("return {'images': np.array([None] * 30)}", "holds Python objects"),
+        ("return {'images': 255 * torch.rand(30, 1, 4, 4)}", r"expected floats in \[0, 1\]; save x / 255"),
+    ],
+)
+def test_what_is_wrong_with_a_function_is_one_line(text, said, theirs):
+    data_file(text)
+    theirs()
+    with pytest.raises(BenchError, match=said) as caught:
+        load("theirs.data:load")
+    is_one_line(str(caught.value))
 
 
 def test_names_are_looked_up_here_then_among_installed_packages(theirs, monkeypatch):

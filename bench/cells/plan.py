@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from genmodel_bench.cells.catalogue import models_named
 from genmodel_bench.cells.cell import Cell, changed_options
 from genmodel_bench.cells.options import apply_options
-from genmodel_bench.cells.protocol import USUAL, Protocol
+from genmodel_bench.cells.protocol import LIKE, USUAL, Protocol
 from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.errors import BadOption
+from genmodel_bench.data.registry import DATASETS
+from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.metrics import Metric
 from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
@@ -26,6 +27,7 @@ def plan(
     models: Sequence[str] | Mapping[str, Config] | None,
     metrics: Mapping[str, Metric],
     *,
+    like: str = "",
     seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
@@ -35,17 +37,21 @@ def plan(
 
     models: their names, as `models_named` takes them, or Configs by name; None stands for
         all of this project that are meant for the data set.
+    like: a registered data set whose settings the models have, instead of their own for
+        `data`; where that makes a difference it is one of the options of a row.
     seeds: how many, from 0 on, or these.
     options: as 'MODEL.KEY=VALUE'; several values, 'MODEL.KEY=VALUE,VALUE', are several
         lines of the table (`cells/options.py`).
 
     Raises:
-        UnknownName: there is no model of a name.
+        UnknownName: there is no model of a name, or no registered data set `like`.
         BenchError: a model from outside this project cannot be imported.
         BadOption: an option, the protocol or the seeds are wrong, a model cannot be built
             with the options, or there are fewer samples than a metric needs.
     """
-    meant = [name for name in MODELS if meant_for(name, data.name)]
+    if like and like not in DATASETS:
+        raise UnknownName("data set", like, DATASETS)
+    meant = [name for name in MODELS if meant_for(name, like or data.name)]
     named = models_named(models or meant)
     protocol.check()
     chosen = seeds_of(seeds)
@@ -53,13 +59,13 @@ def plan(
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
         raise BadOption(f"--samples: {text}: a bandwidth cannot be chosen from fewer")
-    usual = {name: adapted(config, data.name) for name, config in named.items()}
+    usual = {name: adapted(config, like or data.name) for name, config in named.items()}
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
-            if config != usual[name] or name not in MODELS:
-                check_builds(name, config, data.shape)
-            changed = changed_options(config, usual[name], protocol)
+            check_builds(name, config, data.shape)
+            other = {LIKE: like} if usual[name] != adapted(named[name], data.name) else {}
+            changed = other | changed_options(config, usual[name], protocol)
             cells += [
                 Cell(data.name, data.digest, name, config, seed, protocol, changed, vouched)
                 for seed in chosen

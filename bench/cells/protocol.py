@@ -67,5 +67,7 @@ class Protocol:
 
 NAMES = ("checkpoint", "draws", "deterministic", "precision", "samples")
 """The fields, in the order in which options are printed."""
+LIKE = "like"
+"""Among the options of a row: the data set whose settings its model has."""
 assert set(NAMES) == {f.name for f in fields(Protocol)}
 USUAL = Protocol()

@@ -8,7 +8,7 @@ from typing import Any
 
 from genmodel_bench.cells.catalogue import config_of, sources_in, with_values
 from genmodel_bench.cells.cell import ROLES, Cell, metric_ingredients
-from genmodel_bench.cells.protocol import NAMES, Protocol
+from genmodel_bench.cells.protocol import LIKE, NAMES, Protocol
 from genmodel_bench.errors import BenchError
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import settings_for
@@ -43,8 +43,10 @@ def cell_today(record: Record, digest: str, vouched: Vouched) -> Cell:
     """
     if "model" in sources_in(record):
         return cell_of(record, digest, config_of(record), vouched)
-    changed = {name: value for name, value in json.loads(record.options).items() if name not in NAMES}
-    return cell_of(record, digest, with_values(settings_for(record.model, record.dataset), changed), vouched)
+    options = json.loads(record.options)
+    changed = {name: value for name, value in options.items() if name not in (*NAMES, LIKE)}
+    usual = settings_for(record.model, options.get(LIKE, record.dataset))
+    return cell_of(record, digest, with_values(usual, changed), vouched)
 
 
 def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Cell:

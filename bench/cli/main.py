@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,7 +16,7 @@ from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.making import new, run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
-from genmodel_bench.errors import BenchError, printable
+from genmodel_bench.errors import BenchError, DataNotice, printable
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -57,6 +58,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, interrupt)
     if os.getcwd() not in sys.path:  # for `mylab.ae:Config`; last, so that it hides no package
         sys.path.append(os.getcwd())
+    warnings.formatwarning = one_line(warnings.formatwarning)
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:
@@ -68,6 +70,15 @@ def main() -> None:
         if not isinstance(error, (BenchError, OSError)):
             raise
         say_mistake(str(error))
+
+
+def one_line(usual: Any) -> Any:
+    """Return how warnings are printed: of a user's files, without a place in code."""
+
+    def shown(message: Any, category: Any, *place: Any, **more: Any) -> str:
+        return f"bench: {message}\n" if category is DataNotice else usual(message, category, *place, **more)
+
+    return shown
 
 
 def said_of(error: Any) -> str:

@@ -21,6 +21,7 @@ from genmodel_bench.cli.options import (
     Draws,
     Exactness,
     Figures,
+    Like,
     Metrics,
     Models,
     Precision,
@@ -47,6 +48,7 @@ def run(
     models: Models = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
     dataset: DatasetName = "digits",
+    like: Like = "",
     seeds: Seeds = "3",
     samples: Samples = USUAL.samples,
     draws: Draws = USUAL.draws,
@@ -112,6 +114,7 @@ def run(
 
     request: Any = {
         "dataset": dataset,
+        "like": like,
         "seeds": chosen,
         "metrics": metric or (),
         "options": options or (),

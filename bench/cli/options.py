@@ -23,7 +23,14 @@ Data = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
+DatasetName = Annotated[
+    str,
+    typer.Option("--dataset", help="One of `bench list datasets`, or your own: npz:PATH, folder:PATH, …"),
+]
+Like = Annotated[
+    str,
+    typer.Option("--like", metavar="DATASET", help="Take the models' settings for this registered data set."),
+]
 
 Replace = Annotated[
     bool,

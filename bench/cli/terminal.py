@@ -17,7 +17,6 @@ from genmodel_bench.commands.check import Verdict
 from genmodel_bench.commands.display import Display, title
 from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
-from genmodel_bench.errors import UnknownName
 from genmodel_bench.inputs.objects import installed
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.column import declared
@@ -192,11 +191,10 @@ def print_models(dataset: str) -> None:
         UnknownName: there is no such data set.
     """
     from genmodel_bench.cells.plan import meant_for
-    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.data.registry import check_known
     from genmodel_bench.models import MODELS, settings_for
 
-    if dataset not in DATASETS and not dataset.startswith("folder:"):
-        raise UnknownName("data set", dataset, [*DATASETS, "folder:PATH"])
+    check_known(dataset)
     console = Console()
     for name, usual in MODELS.items():
         left_out = "" if meant_for(name, dataset) else restriction(usual)
@@ -221,18 +219,17 @@ def restriction(entry: object) -> str:
 
 def print_registry(kind: str) -> None:
     """Print each name of a registry, what it is, and its settings if it has some."""
-    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.data.registry import DATASETS, FORMS
     from genmodel_bench.models import MODELS
 
     console = Console()
     if kind == "datasets":
-        for name, function in [*DATASETS.items(), ("folder:PATH", None)]:
-            doc = (
-                getattr(function, "func", function).__doc__
-                if function
-                else "Any folder of images of one size."
-            )
-            console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
+        said = {name: getattr(load, "func", load).__doc__ or "" for name, load in DATASETS.items()}
+        said |= {form.written: form.says for form in FORMS.values()}
+        said["module:function"] = "What a function of yours returns, as mylab.data:load."
+        for name, doc in said.items():
+            sentence = doc.partition("\n")[0]
+            console.print(Text(f"{name:18} {sentence}"), soft_wrap=True)
         print_installed(console, installed("datasets"), DATASETS)
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)

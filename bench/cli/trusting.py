@@ -19,6 +19,7 @@ from genmodel_bench.cli.options import (
     Device,
     Draws,
     Exactness,
+    Like,
     Precision,
     Results,
     Samples,
@@ -69,6 +70,7 @@ def why(
         str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")
     ],
     dataset: DatasetName = "digits",
+    like: Like = "",
     seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
     samples: Samples = USUAL.samples,
     draws: Draws = USUAL.draws,
@@ -90,7 +92,7 @@ def why(
     content = load(dataset, root=data)
     store = Store(results, content.name)
     protocol = protocol_of(samples, draws, checkpoint, deterministic, precision)
-    chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol)
+    chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol, like=like)
     print_parts(chosen, parts_of(chosen, store, metrics_in(store.records())))
 
 

@@ -22,6 +22,7 @@ def preview(
     models: Sequence[str] | Mapping[str, Config] | None,
     *,
     dataset: str,
+    like: str = "",
     seeds: int | Sequence[int],
     options: Sequence[str],
     protocol: Protocol,
@@ -39,7 +40,14 @@ def preview(
     store = Store(results, content.name)
     records = store.records()
     for cell in plan(
-        content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+        content,
+        models,
+        metrics,
+        like=like,
+        seeds=seeds,
+        options=options,
+        protocol=protocol,
+        vouched=vouched,
     ):
         if len(reusable(records, cell, metrics)) == len(metrics):
             yield cell, "finished"

@@ -34,6 +34,7 @@ def run(
     models: Sequence[str] | Mapping[str, Config] | None = None,
     *,
     dataset: str = "digits",
+    like: str = "",
     seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
@@ -55,6 +56,8 @@ def run(
     models: names of `bench list models`, "mylab.ae:Config" or "NAME=mylab.ae:Config" for
         your own, or Configs by name, as {"ours": Config(width=64)}; None for all of this
         project that are meant for the data set.
+    dataset: one of `DATASETS`, or your own, as "npz:PATH" or "folder:PATH".
+    like: take the models' settings for this registered data set, as "mnist".
     seeds: training runs of each model, with base seeds 0, 1, …; or these seeds.
     options: changed hyper-parameters, like "gan-ns.epochs=100"; "vae.lr=1e-3,1e-4" makes
         a row of each value, and several such options a row of each combination.
@@ -85,7 +88,14 @@ def run(
         listener.doing(f"loading {dataset}")
         content, vouched = source(), read_vouched(where)
         cells = plan(
-            content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+            content,
+            models,
+            metrics,
+            like=like,
+            seeds=seeds,
+            options=options,
+            protocol=protocol,
+            vouched=vouched,
         )
         remember_code((cell.config for cell in cells), metrics.values())
         store = Store(where, content.name)

@@ -96,7 +96,14 @@ def described(name: str, before: Any, now: Any) -> str:
 
 
 def cell_named(
-    text: str, data: Dataset, store: Store, *, seed: int, options: Sequence[str], protocol: Protocol
+    text: str,
+    data: Dataset,
+    store: Store,
+    *,
+    seed: int,
+    options: Sequence[str],
+    protocol: Protocol,
+    like: str = "",
 ) -> Cell:
     """Return a cell as it would be made today.
 
@@ -111,7 +118,9 @@ def cell_named(
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
         theirs = [r for r in store.records() if (r.model, r.options) == (text, "{}") and sources_in(r)]
         named = {text: config_of(theirs[0])} if theirs else [text]
-        cells = plan(data, named, METRICS, seeds=1, options=options, protocol=protocol, vouched=vouched)
+        cells = plan(
+            data, named, METRICS, like=like, seeds=1, options=options, protocol=protocol, vouched=vouched
+        )
         if len(cells) > 1:
             raise BenchError(f"why: --set names {len(cells)} cells, expected one; give each option one value")
         return replace(cells[0], seed=seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 from genmodel_bench.storage.record import Record
 
-PROTOCOL = ("checkpoint", "draws", "deterministic", "precision")
+PROTOCOL = ("like", "checkpoint", "draws", "deterministic", "precision")
 """Options of a row that are the run's, for all its models; the others are the model's."""
 USUAL_SAMPLES = 10_000
 
