@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
+from genmodel_bench.cli.keeping import merge, remove
 from genmodel_bench.cli.making import run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
@@ -21,7 +22,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (run, score, report, compare, claims, table, cite, theory, check, why, verify, vouch, list_):
+for command in (
+    *(run, score, report, compare, claims, table, cite, theory),
+    *(check, why, verify, vouch, remove, merge, list_),
+):
     app.command(name=command.__name__.rstrip("_"))(command)
 UsageError = typer.BadParameter.__bases__[0]
 """What typer raises of an option that it cannot read; it has no public name there."""

@@ -25,10 +25,11 @@ Data = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
 
-Replace = Annotated[
+ReplaceData = Annotated[
     bool,
     typer.Option(
-        "--replace", help="Supersede rows of another content of the data set, which are refused else."
+        "--replace-data",
+        help="Supersede all rows of another content of the data set, which are refused else.",
     ),
 ]
 
@@ -63,6 +64,13 @@ class Form(StrEnum):
     csv = "csv"
     tex = "tex"
     macros = "macros"
+
+
+class Several(StrEnum):
+    """What several files of samples are: training seeds, or draws of one training."""
+
+    seeds = "seeds"
+    draws = "draws"
 
 
 class Where(StrEnum):
