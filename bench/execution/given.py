@@ -38,6 +38,7 @@ class Given:
     who: what each of them is called.
     digests: of their contents.
     labels: of each of them, (n,), where there are any.
+    doubts: whether the values of each are those of images of the data; "" if so.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Given:
     who: tuple[str, ...]
     digests: tuple[str, ...]
     labels: tuple[Labels, ...]
+    doubts: tuple[str, ...]
     as_draws: bool
     dataset: str
     dataset_digest: str
@@ -98,7 +100,8 @@ def read_given(
     store: in whose folder samples that do not fit into memory are put.
 
     Raises:
-        BadSamples: they cannot be read, differ in number, or two are the same.
+        BadSamples: they cannot be read, were divided by 255 twice, differ in number, or
+            two are the same.
     """
     if not samples:
         raise BadSamples("score: got an empty list, expected samples; give a file or an array for each seed")
@@ -127,8 +130,11 @@ def read_given(
             )
         digests[digest] = called
         sets.append(x)
+    doubts = [doubt_of_values(x, content.train, called) for x, called in zip(sets, who, strict=True)]
     known = given_labels(samples, labels, [len(x) for x in sets], content)
-    return Given(name, tuple(sets), who, tuple(digests), known, as_draws, content.name, content.digest)
+    return Given(
+        name, tuple(sets), who, tuple(digests), known, tuple(doubts), as_draws, content.name, content.digest
+    )
 
 
 def given_labels(
@@ -165,15 +171,8 @@ def score_given(
     metrics: Mapping[str, Metric],
     listener: Listener = SILENT,
 ) -> list[Record]:
-    """Return the rows of samples, of every seed and metric; the data are on `where`.
-
-    Raises:
-        BadSamples: the samples were scaled twice.
-    """
+    """Return the rows of samples, of every seed and metric; the data are on `where`."""
     vouched, n = read_vouched(store.results), len(given.sets[0])
-    doubts = [
-        doubt_of_values(x, content.train, called) for x, called in zip(given.sets, given.who, strict=True)
-    ]
     records: list[Record] = []
     for i, seed in enumerate(given.seeds):
         draws, subject = given.draws(seed), subject_of(given.draws(seed), None, where)
@@ -182,14 +181,11 @@ def score_given(
         listener.step(f"comparing {n:,} samples{of} with held-out images", at, steps)
         counted = [held_out_copies(x.to(where), content) for x in draws]
         copies = {kind: sum(count[kind] for count in counted) for kind in ("valid", "test")}
-        warning = "; ".join(
-            dict.fromkeys(
-                filter(
-                    None,
-                    [*(doubts if seed is None else [doubts[i]]), doubt_of_copies(copies, n * len(draws))],
-                )
-            )
-        )
+        doubts = [
+            *(given.doubts if seed is None else [given.doubts[i]]),
+            doubt_of_copies(copies, n * len(draws)),
+        ]
+        warning = "; ".join(dict.fromkeys(filter(None, doubts)))
         classes = given.classes(seed)
         row = Record(
             content.name,

@@ -25,8 +25,8 @@ NONE = "none"
 def shipped_stores() -> dict[str, Store]:
     """Return the data sets whose records come with this package."""
     package = Path(__file__).resolve().parents[1]
-    installed = package / "shipped"
-    folder = installed if installed.is_dir() else package.parent / "results"
+    # In any other place, a folder `results` beside the package is somebody else's.
+    folder = package.parent / "results" if package.name == "bench" else package / "shipped"
     return {store.dataset: store for store in stores_of(folder)}
 
 
