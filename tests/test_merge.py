@@ -1,11 +1,14 @@
 """Results of several machines become one table; what contradicts is told and left out."""
 
 import shutil
+import signal
+import sys
 from dataclasses import replace
 
 import pytest
 from flat import run
 from genmodel_bench import BenchError
+from genmodel_bench.cli.main import main
 from genmodel_bench.commands.merge import merge
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.examples import path_of
@@ -85,6 +88,28 @@ def test_other_values_of_one_row_are_told_and_not_merged(machines):
     there = [r for r in stored(machines, "all").records() if r.model == "gaussian"]
     assert [r for r in there if r.seed == 0] == before
     assert {r.seed for r in there} == {0, 1}
+
+
+def test_the_command_says_what_it_did_and_ends_with_1_if_rows_were_left_out(machines, monkeypatch, capsys):
+    def typed(name):
+        command = ["bench", "merge", str(machines / name), "--results", str(machines / "all"), "--no-figures"]
+        monkeypatch.setattr(sys, "argv", command)
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    code, out, err = typed("a")
+    assert (code, err) == (0, "")
+    assert " 8 records added" in out
+    rewritten(stored(machines, "b"), lambda r: replace(r, value=r.value + 1).sealed())
+    code, out, err = typed("b")
+    assert code == 1
+    assert all(line.startswith("bench: ") for line in err.splitlines())
+    assert "seed 0, parzen" in err
 
 
 def test_a_row_that_was_edited_is_told_and_not_merged(machines):

@@ -179,7 +179,7 @@ def score_given(
         steps, of = len(given.seeds) * (len(metrics) + 1), f" of seed {seed}" if seed is not None else ""
         at = i * (len(metrics) + 1)
         listener.step(f"comparing {n:,} samples{of} with held-out images", at, steps)
-        counted = [held_out_copies(x.to(where), content) for x in draws]
+        counted = [held_out_copies(x, content) for x in (subject.samples, *subject.redraws)]
         copies = {kind: sum(count[kind] for count in counted) for kind in ("valid", "test")}
         doubts = [
             *(given.doubts if seed is None else [given.doubts[i]]),

@@ -22,7 +22,7 @@ TOLERATED = 0.05
 NEAR = 0.01
 """Copies are searched among samples nearer than this quantile of training images."""
 COMPARED = 2000
-"""Training images from which that quantile is taken."""
+"""Training images from which that quantile is taken; samples looked at at once."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,14 @@ def held_out_copies(x: Tensor, data: Dataset) -> dict[str, int]:
     near, index = nearest(flat, held_out)
     usual, _ = nearest(train[:: -(-len(train) // COMPARED)], held_out)
     suspected = (near <= usual.double().quantile(NEAR)).nonzero()[:, 0]
-    if not len(suspected):
-        return {"valid": 0, "test": 0}
-    to_train, _ = nearest(flat[suspected], train)
-    copies = index[suspected[near[suspected] < to_train / 2]]
-    valid = int((copies < len(data.valid)).sum())
-    return {"valid": valid, "test": len(copies) - valid}
+    found = {"valid": 0, "test": 0}
+    for rows in suspected.split(COMPARED):  # samples may be mapped from a file larger than memory
+        to_train, _ = nearest(flat[rows], train)
+        copies = index[rows[near[rows] < to_train / 2]]
+        valid = int((copies < len(data.valid)).sum())
+        found["valid"] += valid
+        found["test"] += len(copies) - valid
+    return found
 
 
 def doubt_of_copies(copies: dict[str, int], n: int) -> str:
