@@ -101,7 +101,8 @@ def held_out_copies(x: Tensor, data: Dataset) -> dict[str, int]:
     usual, _ = nearest(train[:: -(-len(train) // COMPARED)], held_out)
     suspected = (near <= usual.double().quantile(NEAR)).nonzero()[:, 0]
     found = {"valid": 0, "test": 0}
-    for rows in suspected.split(COMPARED):  # samples may be mapped from a file larger than memory
+    # In parts: samples may be mapped from a file larger than memory.
+    for rows in suspected.split(COMPARED) if len(suspected) else ():
         to_train, _ = nearest(flat[rows], train)
         copies = index[rows[near[rows] < to_train / 2]]
         valid = int((copies < len(data.valid)).sum())
