@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from genmodel_bench.commands.score import checked_name
+from genmodel_bench.commands.naming import checked_name
 from genmodel_bench.errors import BadOption, printable
 from genmodel_bench.report.tables.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import table1

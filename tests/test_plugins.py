@@ -217,6 +217,7 @@ def test_names_are_looked_up_here_then_among_installed_packages(theirs, monkeypa
         ("theirs.odd:Holds", "field net holds a list"),
         ("theirs.odd:Text", "SAMPLING is a str, expected a tuple"),
         ("vae=theirs.net:Config", "vae is the name of a registered one"),
+        ("v\u0430e=theirs.net:Config", "prints like 'vae'"),
         ("=theirs.net:Config", "expected NAME=module:Object"),
         ("a:b=theirs.net:Config", "expected NAME=module:Object"),
         ("a=theirs", "expected module:Object"),

@@ -17,6 +17,7 @@ from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.inputs.objects import Kind, installed, is_spec, named_object
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS, Config
+from genmodel_bench.storage.looks import is_blank, looked_like
 from genmodel_bench.storage.record import Record, as_json
 
 T = TypeVar("T")
@@ -81,8 +82,10 @@ def _parted(kind: Kind, text: str, known: Mapping[str, Any]) -> tuple[str, str]:
     if equals:
         if name in known or name in installed(kind):
             raise BadOption(f"{text}: {name} is the name of a registered one; choose another")
-        if not name or not name.isprintable() or ":" in name:
+        if not name or not name.isprintable() or is_blank(name) or ":" in name:
             raise BadOption(f"{text}: expected NAME=module:Object, as ours=mylab.ae:Config")
+        if (like := looked_like(name, known)) is not None:
+            raise BadOption(f"{text}: {name!r} prints like {like!r} of this project; choose another")
         return name, spec
     if text in known:
         return text, ""

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
+from genmodel_bench.cli.keeping import merge, remove
 from genmodel_bench.cli.making import new, run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 MAKING, READING = (run, score, new), (report, compare, claims, table, cite, theory, list_)
-for command in (*MAKING, *READING, check, why, verify, vouch):
+for command in (*MAKING, *READING, check, why, verify, vouch, remove, merge):
     app.command(name=command.__name__.rstrip("_"))(command)
 UsageError = typer.BadParameter.__bases__[0]
 """What typer raises of an option that it cannot read; it has no public name there."""

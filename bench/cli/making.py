@@ -25,10 +25,11 @@ from genmodel_bench.cli.options import (
     Metrics,
     Models,
     Precision,
-    Replace,
+    ReplaceData,
     Results,
     Samples,
     Seeds,
+    Several,
     Started,
     Taken,
     Where,
@@ -70,7 +71,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Train and score again what is there already.")
     ] = False,
-    replace: Replace = False,
+    replace_data: ReplaceData = False,
     figures: Figures = True,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")
@@ -134,7 +135,7 @@ def run(
             device=device,
             executor=where,
             force=force,
-            replace=replace,
+            replace_data=replace_data,
             tensorboard=tensorboard,
             figures=figures,
             listener=listener,
@@ -160,19 +161,41 @@ def new(
 
 def score(
     samples: Annotated[
-        Path, typer.Argument(help="A .npy, .npz, .pt or .safetensors array, or a folder of images.")
+        list[Path],
+        typer.Argument(
+            help="A .npy, .npz, .pt or .safetensors array, or a folder of images; one for each training seed."
+        ),
     ],
     dataset: Annotated[str, typer.Option("--dataset", help="The data set that the samples imitate.")],
-    name: Annotated[str | None, typer.Option(help="Name of the row (default: the file's).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the row (default: the first file's).")] = None,
+    several: Annotated[
+        Several, typer.Option("--as", help="Several files are training seeds, or draws of one training.")
+    ] = Several.seeds,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="The classes of class-conditional samples, n whole numbers; one for each file."),
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET|none",
+            help="Whose rows, as they come with the package, stand beside (default: the data set's own).",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
     results: Results = RESULTS,
     figures: Figures = True,
-    replace: Replace = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Supersede the row of other samples that has this name.")
+    ] = False,
+    replace_data: ReplaceData = False,
     metric: Metrics = None,
 ) -> None:
     """Score your own samples and put them in the table.
+
+    Several files are training seeds of one row, unless they are draws.
 
     The exit code is 1 if a metric fails; one that does not apply is no failure.
     """
@@ -186,11 +209,15 @@ def score(
             samples,
             dataset=dataset,
             name=name,
+            as_draws=several is Several.draws,
+            labels=labels or None,
             device=device,
             data=data,
             results=results,
             figures=figures,
-            replace_data=replace,
+            beside=beside,
+            replace=replace,
+            replace_data=replace_data,
             metrics=metric or (),
             listener=listener,
         )

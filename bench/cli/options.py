@@ -32,10 +32,11 @@ Like = Annotated[
     typer.Option("--like", metavar="DATASET", help="Take the models' settings for this registered data set."),
 ]
 
-Replace = Annotated[
+ReplaceData = Annotated[
     bool,
     typer.Option(
-        "--replace", help="Supersede rows of another content of the data set, which are refused else."
+        "--replace-data",
+        help="Supersede all rows of another content of the data set, which are refused else.",
     ),
 ]
 
@@ -77,6 +78,13 @@ class Form(StrEnum):
     csv = "csv"
     tex = "tex"
     macros = "macros"
+
+
+class Several(StrEnum):
+    """What several files of samples are: training seeds, or draws of one training."""
+
+    seeds = "seeds"
+    draws = "draws"
 
 
 class Where(StrEnum):

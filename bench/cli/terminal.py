@@ -101,20 +101,38 @@ def importance(column: Column) -> int:
 def print_scores(found: dict[str, Any], results: Path) -> None:
     """Print the scores of a user's samples, then the table that they are in."""
     console = terminal()
+    if found["reused"]:
+        console.print(Text(f"{found['name']}: these very samples were scored before; nothing to do"))
     for name, metric in found["metrics"].items():
-        if metric["value"] is None:
-            console.print(Text(f"{name}: {metric['status']}"))
-            continue
-        shown = {k: c.title for k, c in declared(METRICS.get(name)).items()}
-        notes = [f"N = {found['n']}"]
-        notes += [f"{shown.get(k, k)} {metric[k]:.4g}" for k in ("sigma", *shown) if k in metric]
-        console.print(
-            Text(
-                f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} "
-                f"over {metric['stderr_over']}, {', '.join(notes)}; {metric['status']}"
-            )
-        )
+        console.print(Text(score_line(name, metric, found)))
     console.print(grid(table_of(Store(results, found["dataset"])), console.width))
+
+
+def score_line(name: str, metric: dict[str, Any], found: dict[str, Any]) -> str:
+    """Return the line of one metric's scores of a user's samples."""
+    if metric["value"] is None:
+        return f"{name}: {metric['status']}"
+    shown = {k: c.title for k, c in declared(METRICS[name]).items()} if name in METRICS else {}
+    notes = [f"N = {found['n']}"]
+    notes += [f"{found[what]} {what}" for what in ("seeds", "draws") if found[what] > 1]
+    notes += [
+        f"{shown.get(k, k)} {number}"
+        for k in ("sigma", *shown)
+        if (number := in_short(metric.get(k))) and k != metric["quantity"]
+    ]
+    error = metric.get("total", metric["stderr"])
+    over = f"{metric['stderr_over']}{' and seeds' if 'total' in metric else ''}"
+    return (
+        f"{name}: {metric['value']:.2f} ± {error:.2g} {metric['unit']} over {over}, "
+        f"{', '.join(notes)}; {metric['status']}"
+    )
+
+
+def in_short(value: Any) -> str:
+    """Return a number, or the range of several, with four significant digits."""
+    values = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
+    texts = list(dict.fromkeys(f"{v:.4g}" for v in sorted(values)))
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}" if texts else ""
 
 
 def print_preview(cells: Iterable[tuple[Cell, str]]) -> None:

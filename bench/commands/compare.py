@@ -14,6 +14,7 @@ from genmodel_bench.report.compare import Difference, Standing, differences
 from genmodel_bench.report.examples import Examples, examples_of
 from genmodel_bench.report.tables.columns import Column, by_row, columns_of
 from genmodel_bench.report.tables.table import standing_of
+from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.store import Store, sure
 
@@ -25,7 +26,7 @@ class Rows:
         self, results: Path, dataset: str, score: str | None, metrics: Mapping[str, Metric] = METRICS
     ) -> None:
         store = Store(results, dataset)
-        self.dataset, records = dataset, sure(store.records())
+        self.dataset, records = dataset, sure(with_beside(store, store.records()))
         if not records:
             raise BenchError(
                 f"compare: no records of {dataset!r} under {results}; make some with `bench run`"

@@ -13,6 +13,7 @@ from genmodel_bench.report.rebuild import Stale, Today, tabulated
 from genmodel_bench.report.rebuild import report as rebuild
 from genmodel_bench.report.tables.columns import Declared
 from genmodel_bench.report.tables.table import Table
+from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.names import default_results
 from genmodel_bench.storage.record import Record
@@ -40,7 +41,7 @@ def today(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Today:
 
 def table_of(store: Store, metrics: Mapping[str, Metric] = METRICS) -> Table:
     """Return the table of a data set's records as they are now."""
-    return tabulated(store, store.records(), Today(declared=declared_by(metrics)))[0]
+    return tabulated(store, with_beside(store, store.records()), Today(declared=declared_by(metrics)))[0]
 
 
 def declared_by(metrics: Mapping[str, Metric] = METRICS) -> Declared:

@@ -43,7 +43,7 @@ def run(
     data: Path | str | None = None,
     results: Path | str | None = None,
     force: bool = False,
-    replace: bool = False,
+    replace_data: bool = False,
     tensorboard: bool = False,
     figures: bool = True,
     metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
@@ -66,8 +66,8 @@ def run(
     data: root folder of the data sets' files.
     results: default `results` in a clone of this project, else `bench-results`.
     force: train, sample and score again, even if the results exist.
-    replace: supersede rows made from another content of the data set. Without it, such
-        rows are an error.
+    replace_data: supersede rows made from another content of the data set. Without it,
+        such rows are an error.
     tensorboard: log training for TensorBoard, in `results/.cache/tensorboard`.
     figures: draw the figures and write the page too, not only the tables.
     metrics: those that are computed: names like those of models, or metrics by name.
@@ -99,7 +99,7 @@ def run(
         )
         remember_code((cell.config for cell in cells), metrics.values())
         store = Store(where, content.name)
-        store.prepare(content.digest, replace=replace)
+        store.prepare(content.digest, replace=replace_data)
         unmark(mark, store)
         keep_test_images(content, store)
         setup = Setup(source, where, device, metrics, rescore=force, run=mark, tensorboard=tensorboard)

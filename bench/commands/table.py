@@ -29,6 +29,7 @@ from genmodel_bench.report.tables.render import (
     to_csv,
 )
 from genmodel_bench.report.tables.table import Table, table1
+from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.record import ROLES, Record
 from genmodel_bench.storage.store import Store, stores_of
 
@@ -94,9 +95,10 @@ def read(results: Path, datasets: Sequence[str], metrics: Mapping[str, Metric]) 
     outdated: set[tuple[str, str]] = set()
     for name in datasets or stores:
         own = Store(results, name).records()
-        records += own
+        shown = with_beside(stores[name], own)
+        records += shown
         outdated |= {(name, line) for line in known.stale(own)}
-        examples[name] = examples_of(stores[name], own, columns_of(own, known.declared))
+        examples[name] = examples_of(stores[name], shown, columns_of(shown, known.declared))
     return table1(records, stale=outdated, declared=known.declared, examples=examples)
 
 

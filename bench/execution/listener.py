@@ -16,6 +16,10 @@ class Listener(Protocol):
         """Handle what the command does from now on, between cells or before them."""
         return None
 
+    def step(self, what: str, done: int, total: int) -> None:
+        """Handle what the command does from now on, after `done` of `total` steps."""
+        return None
+
     def planned(self, cells: Sequence[Cell]) -> None:
         """Handle the cells that will be run, in order."""
         return None

@@ -25,6 +25,7 @@ from genmodel_bench.report.tables.columns import Declared, columns_of
 from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.names import default_results, file_name
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of, sure
@@ -93,12 +94,13 @@ def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> li
     examples: dict[str, Examples] = {}
     pages: dict[str, Table] = {}
     for store in stores_of(results):
-        records = store.records()
+        own = store.records()
+        records = with_beside(store, own)
         everything += records
-        outdated |= {(store.dataset, name) for name in today.stale(records)}
+        outdated |= {(store.dataset, name) for name in today.stale(own)}
         table, examples[store.dataset] = tabulated(store, records, today, stale=outdated)
         written += write_table(store.folder, table)
-        digest = next((r.dataset_digest for r in sure(records)), "")  # rows of another are doubted
+        digest = next((r.dataset_digest for r in sure(own)), "")  # rows of another are doubted
         written += keep_examples(store, digest, examples[store.dataset], table.keys)
         if figures and records:
             written += illustrate(store, records, table, theory, examples[store.dataset])
@@ -143,7 +145,7 @@ def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Pat
     lines = lines_of(records, table.keys)
     place = folder / "figures"
     figures = [*summary_of(table, place), *charts_of(lines, table.columns, place)]
-    for line in lines:
+    for line in (line for line in lines if not line.records[0].shipped):
         figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
     sweep(place, figures)
     return figures

@@ -183,9 +183,9 @@ def recipe_of(ingredients: str, vouched: Vouched) -> str:
     `ingredients` is that column of a row. Rows of one line of a table share the digest.
     """
     parts = _parts(ingredients)
-    return content_digest(
-        vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(parts.get("samples", {}))
-    )
+    samples = parts.get("samples", {})
+    samples = samples | ({"seed": None} if "seed" in samples else {})  # of a user's: a fit has its own
+    return content_digest(vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(samples))
 
 
 @cache

@@ -27,7 +27,7 @@ def aside(default: Any) -> Any:
 class Record:
     """One number with everything that is known about it.
 
-    All fields but the last four are the columns of runs.csv, in this order.
+    All fields but the last five are the columns of runs.csv, in this order.
 
     options: JSON of those that differ from the registered ones.
     role: "model", "reference" or "samples" (a user's own).
@@ -54,10 +54,11 @@ class Record:
     score_key: names the arrays behind the value.
     seal: a digest of all other columns.
 
-    The last four are not columns:
+    The last five are not columns:
 
     recipe, metric_recipe: digests of the ingredients that all seeds share.
     doubt: why a stored row is not trusted, else "".
+    shipped: whether the row came with this package (`storage/beside.py`).
     others: columns that a newer version wrote.
     """
 
@@ -114,6 +115,7 @@ class Record:
     recipe: str = aside("")
     metric_recipe: str = aside("")
     doubt: str = aside("")
+    shipped: bool = aside(False)
     others: tuple[tuple[str, str], ...] = aside(())
 
     def sealed(self) -> Record:
@@ -155,6 +157,11 @@ class Record:
     def line(self) -> tuple[str, str, int]:
         """Return the key of this row's line in a table; its rows share one recipe."""
         return self.model, self.variant, self.samples
+
+    @property
+    def trained(self) -> bool:
+        """Return whether its seed is of a training run; a user's only file has none."""
+        return self.role != "samples" or self.seed is not None
 
     @property
     def ok(self) -> bool:

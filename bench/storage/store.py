@@ -64,7 +64,8 @@ class Store:
                 f"({', '.join(sorted(others))})"
             )
             raise BenchError(
-                f"{self.dataset}: {text}; supersede those with --replace, or keep both with another --results"
+                f"{self.dataset}: {text}; supersede those with --replace-data, or keep both with another "
+                "--results"
             )
         if others:
             with self.lock():
@@ -91,6 +92,20 @@ class Store:
         new = [r.settled(read_vouched(self.results)) for r in new]
         with self.lock():
             return self.rewrite(self.records(), new, lambda r: _outdated(r, new))
+
+    def extend(self, chosen: Callable[[Sequence[Record]], Sequence[Record]]) -> None:
+        """Add rows durably that are chosen, under the lock, in view of those there."""
+        with self.lock():
+            there = self.records()
+            new = [r.settled(read_vouched(self.results)) for r in chosen(there)]
+            self.rewrite(there, new, lambda r: _outdated(r, new))
+
+    def remove(self, chosen: Callable[[Record], bool]) -> list[Record]:
+        """Take rows out durably, and return them; those with a value are superseded."""
+        with self.lock():
+            old = self.records()
+            self.rewrite(old, [], chosen)
+        return [r for r in old if chosen(r)]
 
     def lock(self) -> FileLock:
         """Return the lock on the rows, for a `with` statement."""
