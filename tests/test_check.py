@@ -1,12 +1,21 @@
+import json
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
 import torch
 from flat import run
 from genmodel_bench import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName, score
+from genmodel_bench.cli.main import main
 from genmodel_bench.commands.check import as_many_threads, check, check_samples
+from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.verdicts import exit_code
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
@@ -25,6 +34,7 @@ def baseline(tmp_path_factory):
         options=options,
         results=folder,
         figures=False,
+        metrics={"parzen": METRICS["parzen"]},
     )
     return folder
 
@@ -206,3 +216,70 @@ def test_samples_that_cannot_be_checked_are_one_line(own, baseline):
     np.save(own / "one.npy", np.zeros((1, 64), dtype=np.float32))
     with pytest.raises(BadSamples, match="too few"):
         checked(own, "one")
+
+
+def typed(monkeypatch, *args):
+    """Type a command in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["bench", "check", *map(str, args)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+def test_new_samples_are_typed_as_a_shell_expands_them(own, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    baseline = ["--baseline", own / "digits", "--device", "cpu"]
+    files = [own / f"{k}.npy" for k in (1, 2, 3)]
+    assert typed(monkeypatch, *baseline, "--samples", *files, "--name", "mine", "--json") == 0
+    (plain,) = json.loads(capsys.readouterr().out)
+    assert (plain["finding"], plain["reason"]) == ("indistinguishable", "1 seed before, 3 now")
+    assert plain["threshold"] > abs(plain["now"] - plain["before"])
+    assert typed(monkeypatch, *baseline, "--samples", files[0], "--name", "mine") == 5
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 160  # of a pipe
+    assert "cannot tell: 1 seed before, 1 now: the spread over training is unknown" in told
+    assert "exit code 5" in told
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["1.npy"], "got 1.npy without an option; put --samples before your files"),
+        (["--samples", "1.npy"], "--samples: expected --name NAME"),
+        (["--samples", "1.npy", "--name", "mine", "--fast"], "neither --fast"),
+        (["--name", "mine"], "add --samples FILE"),
+        (["--jobs", "0"], "--jobs: got 0, expected at least 1"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(own, monkeypatch, capsys, args, said):
+    assert typed(monkeypatch, "--baseline", own / "digits", *args) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_workflow_in_the_docs_passes_warns_and_fails(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "ci.md").read_text()
+    (step,) = re.findall(r"- name: bench check\n +shell: bash\n +run: \|\n((?: {10}.*\n)+)", page)
+    run(["mean"], results=tmp_path / "baseline", device="cpu", seeds=1, samples=200, figures=False)
+    store = Store(tmp_path / "baseline", "digits")
+    made = store.records()
+
+    def ended(**changes):
+        store.path.write_text(to_csv([replace(r, **changes).sealed() for r in made]))
+        env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        }
+        script = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", dedent(step)]
+        done = subprocess.run(script, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
+        return done.returncode, done.stdout
+
+    assert ended()[0] == 0
+    code, told = ended(value=90.0, trace="[]")
+    assert code == 0
+    assert "::warning::bench check cannot tell" in told
+    assert ended(value=90.0)[0] == 3
+    assert "exit code 3" in (tmp_path / "summary").read_text()
+    assert ended(dataset_digest="e")[0] == 4

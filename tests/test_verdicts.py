@@ -75,33 +75,44 @@ def caught(before, now, ratio, errors=4):
     return simulated(before, now, ratio=ratio, shift=shift).count("regressed") / CASES
 
 
-def in_percent(share):
-    return f"{100 * share:.1f}"
+def rates(before, now):
+    """False alarms by ratio, then shifts that are found, in percent, as in the docs."""
+    wrong = [100 * alarms(before, now, ratio=ratio) for ratio in RATIOS]
+    return wrong + [100 * caught(before, now, ratio) for ratio in RATIOS]
 
 
-def row_of_rates(before, now):
+def row_of_rates(before, now, found):
     seeds = [str(before), "1 (`--fast`)" if now < before else str(now)]
-    wrong = [in_percent(alarms(before, now, ratio=ratio)) for ratio in RATIOS]
-    right = [in_percent(caught(before, now, ratio)) for ratio in RATIOS]
-    return f"| {' | '.join([*seeds, *wrong, *right])} |"
+    return f"| {' | '.join([*seeds, *(f'{x:.1f}' for x in found)])} |"
 
 
 @pytest.mark.parametrize(("before", "now"), CHECKS)
-def test_the_rates_in_the_docs_are_what_is_simulated(before, now):
-    row = row_of_rates(before, now)
+def test_the_rates_in_the_docs_are_simulated_and_false_alarms_are_one_in_a_hundred_at_most(before, now):
+    found = rates(before, now)
+    # 0.25 % in each direction is asked for; over 4,000 cases, 1 % is 4.5 standard errors
+    # above both together
+    assert max(found[: len(RATIOS)]) <= 1.0
+    row = row_of_rates(before, now, found)
     begin = row[: row.index("|", row.index("|", 1) + 1)]
     (printed,) = [line for line in CI.read_text().splitlines() if line.startswith(begin)]
-    told, found = ([float(x) for x in re.findall(r"\d+\.\d", line)] for line in (printed, row))
-    assert len(told) == 2 * len(RATIOS)
+    told = [float(x) for x in re.findall(r"\d+\.\d", printed)]
     assert told == pytest.approx(found, abs=0.3), row  # points: other numpys draw other numbers
 
 
-@pytest.mark.parametrize("ratio", RATIOS)
-@pytest.mark.parametrize(("before", "now"), CHECKS)
-def test_reruns_raise_a_false_alarm_in_one_of_a_hundred_at_most(before, now, ratio):
-    # 0.25 % in each direction is asked for; over 4,000 cases, 1 % is 4.5 standard errors
-    # above both together
-    assert alarms(before, now, ratio=ratio) <= 0.01
+def found_mostly(before, now):
+    """The drop of a row that 80 % of checks find, in spreads over training runs."""
+    rng = np.random.default_rng([before, now])
+    old, new = rng.normal(0, 1, (CASES, before)), rng.normal(0, 1, (CASES, now))
+    limits = [limit_of(a[:now], b, beside=a[now:]) for a, b in zip(old.tolist(), new.tolist(), strict=True)]
+    return float(np.quantile(limits + new.mean(1) - old[:, :now].mean(1), 0.8))
+
+
+def test_the_drops_in_the_docs_are_what_is_simulated():
+    (every, one) = [line for line in CI.read_text().splitlines() if line.startswith(("| all", "| one, with"))]
+    told = [[float(x) for x in re.findall(r"[\d.]+", line)] for line in (every, one)]
+    # of 4,000 cases, the quantile of the heaviest tail is known within 7 %
+    assert told[0] == pytest.approx([found_mostly(m, m) for m in (2, 3, 4, 5)], rel=0.1)
+    assert told[1] == pytest.approx([found_mostly(m, 1) for m in (2, 3, 4, 5)], rel=0.1)
 
 
 @pytest.mark.parametrize("how", [{"same": 0.9}, {"heavy": True}])

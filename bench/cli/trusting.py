@@ -83,6 +83,7 @@ def check(
     from genmodel_bench.report.verdicts import as_plain, exit_code
     from genmodel_bench.storage.provenance import resolve_device
 
+    at_once = jobs or usual_jobs(resolve_device(device))
     with nullcontext() if as_json else progress() as listener:
         if samples:
             verdicts = check_samples(
@@ -94,7 +95,7 @@ def check(
                 fast=fast,
                 retrain=retrain,
                 rows=split(rows),
-                jobs=jobs or usual_jobs(resolve_device(device)),
+                jobs=0 if at_once == 1 else at_once,  # one needs no process of its own
                 data=data,
                 device=device,
                 results=results,
