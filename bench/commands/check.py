@@ -137,7 +137,7 @@ def check_samples(
     dataset: that of the baseline, which is checked.
 
     Raises:
-        BadSamples: samples cannot be read.
+        BadSamples: samples cannot be read, or are there twice.
         BenchError: the baseline has no such row, is of another data set, or its data or
             the device is missing.
     """
@@ -164,6 +164,8 @@ def check_samples(
             if len(x) < needed:
                 raise BadSamples(f"{path}: {len(x)} samples are too few, expected at least {needed}")
             made = scored(x, name, placed, where, store, SCORED, listener)
+            if made[0].cell in {r.cell for r in now}:
+                raise BadSamples(f"{path}: the same samples as in a file before; give one for each training")
             now.append(replace(made[0], seed=seed))
     before = next((records for records in named if records[0].samples == now[0].samples), named[0])
     return [unusable(before) or compare(before, now, read_vouched(Path(baseline).parent))]
@@ -225,7 +227,7 @@ def cells_today(
         return without_run(records, "skipped", f"--fast: training took {first.fit_seconds:.0f} s")
     try:
         cells = [cell_today(r, digest, vouched) for r in ([first] if fast else records)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (BenchError, KeyError, TypeError, ValueError) as error:
         text = f"cannot be made by today's code: {' '.join(str(error).split())}"
         return without_run(records, "not comparable", text)
     differences = other_inputs(first, digest, json.loads(as_json(cells[0].settings)))
