@@ -239,7 +239,7 @@ def test_new_samples_are_typed_as_a_shell_expands_them(own, monkeypatch, capsys)
     assert typed(monkeypatch, *baseline, "--samples", files[0], "--name", "mine") == 5
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= 160  # of a pipe
-    assert "cannot tell: 1 seed before, 1 now: the spread over training is unknown" in told
+    assert "cannot tell, 1 seed before, 1 now: the spread over training is unknown" in told
     assert "exit code 5" in told
 
 

@@ -255,9 +255,9 @@ def test_notes_say_each_reason_once_and_end_with_the_exit_code():
         Verdict("vae", "skipped", reason="--fast: training took 61 s"),
     ]
     assert notes_on(found) == [
-        "- cannot tell: why (rbm, dbn)",
-        "- skipped: --fast: training took 61 s (vae)",
-        "- differs between both sides: torch 2.15.0 → 2.14.1, code of the model (rbm, dbn)",
+        "- rbm, dbn: cannot tell, why",
+        "- vae: skipped, --fast: training took 61 s",
+        "- rbm, dbn: differs between both sides: torch 2.15.0 → 2.14.1, code of the model",
         "2 cannot tell, 1 skipped: exit code 5",
     ]
 

@@ -282,15 +282,15 @@ def notes_on(verdicts: Sequence[Verdict]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     for v in verdicts:
-        reasons.setdefault(f"{v.finding}: {v.reason}", []).append(v.line)
+        reasons.setdefault(f"{v.finding}, {v.reason}", []).append(v.line)
         if v.differences:
             others.setdefault(said_of(v.differences), []).append(v.line)
 
     def of(lines: Sequence[str]) -> str:
         return "all lines" if len(lines) == len(verdicts) else ", ".join(lines)
 
-    found = [f"- {text} ({of(lines)})" for text, lines in reasons.items()]
-    found += [f"- differs between both sides: {text} ({of(lines)})" for text, lines in others.items()]
+    found = [f"- {of(lines)}: {text}" for text, lines in reasons.items()]
+    found += [f"- {of(lines)}: differs between both sides: {text}" for text, lines in others.items()]
     code = exit_code(verdicts)
     count = Counter(v.finding for v in verdicts)
     return [*found, f"{', '.join(f'{n} {finding}' for finding, n in count.items())}: exit code {code}"]
