@@ -177,6 +177,8 @@ def test_a_users_samples_are_runs_by_their_content():
     assert one.before == 201
     assert one.threshold == pytest.approx(127.321 * math.sqrt(2) * math.sqrt(1.5), rel=1e-3)
     assert compare(before[:1], new[:1]).finding == "cannot tell"
+    counted = [replace(r, model_settings='{"copies": {"test": 3}}') for r in new]
+    assert compare(before, counted).finding == "indistinguishable"
     again = [replace(before[1], seed=0), replace(before[0], seed=1)]
     assert compare(before, again).reason == "identical seed by seed"
     assert compare(before, [replace(again[0], value=202.1), again[1]]).finding == "improved"

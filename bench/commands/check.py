@@ -151,24 +151,41 @@ def check_samples(
         there = ", ".join(records[0].model for records in own) or "none"
         text = f"the baseline {baseline} has no row of samples called {name!r}, of those it has {there}"
         raise BenchError(f"--name: {text}; `bench score` makes one")
-    where, now = resolve_device(device), list[Record]()
+    where = resolve_device(device)
     with heard(listener) as listener, tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
         listener.doing(f"loading {of}")
         content = load(of, root=data)
-        store, placed = Store(Path(folder), of), content.to(where)
-        store.prepare()
-        for seed, path in enumerate(samples):
-            listener.doing(f"reading {path}")
-            x = read_samples(Path(path), content.shape, scratch=store.cache)
-            needed = SCORED[HEADLINE[0]].min_samples
-            if len(x) < needed:
-                raise BadSamples(f"{path}: {len(x)} samples are too few, expected at least {needed}")
-            made = scored(x, name, placed, where, store, SCORED, listener)
-            if made[0].cell in {r.cell for r in now}:
-                raise BadSamples(f"{path}: the same samples as in a file before; give one for each training")
-            now.append(replace(made[0], seed=seed))
+        now = made_of(samples, name, content, where, Store(Path(folder), of), listener)
     before = next((records for records in named if records[0].samples == now[0].samples), named[0])
     return [unusable(before) or compare(before, now, read_vouched(Path(baseline).parent))]
+
+
+def made_of(
+    samples: Sequence[Path | str],
+    name: str,
+    content: Dataset,
+    where: torch.device,
+    store: Store,
+    listener: Listener,
+) -> list[Record]:
+    """Return the headline record of each file of samples; seeds are their places.
+
+    Raises:
+        BadSamples: samples cannot be read, are too few or there twice.
+    """
+    found: list[Record] = []
+    store.prepare()
+    placed, needed = content.to(where), SCORED[HEADLINE[0]].min_samples
+    for seed, path in enumerate(samples):
+        listener.doing(f"reading {path}")
+        x = read_samples(Path(path), content.shape, scratch=store.cache)
+        if len(x) < needed:
+            raise BadSamples(f"{path}: {len(x)} samples are too few, expected at least {needed}")
+        made = scored(x, name, placed, where, store, SCORED, listener)
+        if made[0].cell in {r.cell for r in found}:
+            raise BadSamples(f"{path}: the same samples as in a file before; give one for each training")
+        found.append(replace(made[0], seed=seed))
+    return found
 
 
 def read_lines(path: Path) -> list[list[Record]]:

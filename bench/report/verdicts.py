@@ -204,9 +204,11 @@ def said_of(made: Mapping[str, tuple[str, str]]) -> str:
 def other_conditions(before: Record, now: Record) -> list[str]:
     """Return in words why two records cannot be compared; empty if they can.
 
-    The reasons are other data, other settings of the model, or another protocol.
+    The reasons are other data, other settings of the model, or another protocol. What is
+    known of a user's samples instead of settings, as their classes, may differ.
     """
-    found = other_inputs(before, now.dataset_digest, json.loads(now.model_settings))
+    settings = before.model_settings if before.role == "samples" else now.model_settings
+    found = other_inputs(before, now.dataset_digest, json.loads(settings))
     return found if now.value is None else found + changes("protocol", protocol(before), protocol(now))
 
 
