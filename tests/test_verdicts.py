@@ -255,12 +255,14 @@ def test_notes_say_each_reason_once_and_end_with_the_exit_code():
         Verdict("rbm", "cannot tell", 174.0, 144.3, None, "why", other),
         Verdict("dbn", "cannot tell", 174.0, 144.3, None, "why", other),
         Verdict("vae", "skipped", reason="--fast: training took 61 s"),
+        Verdict("mean", "indistinguishable", 1.0, 1.0, 0.0, "identical seed by seed", other),
     ]
     assert notes_on(found) == [
         "- rbm, dbn: cannot tell, why",
         "- vae: skipped, --fast: training took 61 s",
+        "- mean: indistinguishable, identical seed by seed",
         "- rbm, dbn: differs between both sides: torch 2.15.0 → 2.14.1, code of the model",
-        "2 cannot tell, 1 skipped: exit code 5",
+        "2 cannot tell, 1 skipped, 1 indistinguishable: exit code 5",
     ]
 
 

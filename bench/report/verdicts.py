@@ -285,7 +285,7 @@ def notes_on(verdicts: Sequence[Verdict]) -> list[str]:
     others: dict[str, list[str]] = {}
     for v in verdicts:
         reasons.setdefault(f"{v.finding}, {v.reason}", []).append(v.line)
-        if v.differences:
+        if v.differences and v.threshold != 0:  # it made none where the values are the same
             others.setdefault(said_of(v.differences), []).append(v.line)
 
     def of(lines: Sequence[str]) -> str:
