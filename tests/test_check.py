@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,11 +15,13 @@ import torch
 from flat import run
 from genmodel_bench import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName, score
 from genmodel_bench.cli.main import main
+from genmodel_bench.cli.terminal import verdict_grid
 from genmodel_bench.commands.check import as_many_threads, check, check_samples
 from genmodel_bench.metrics import METRICS
-from genmodel_bench.report.verdicts import exit_code
+from genmodel_bench.report.verdicts import Verdict, exit_code
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
+from rich.console import Console
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +288,30 @@ def test_the_workflow_in_the_docs_passes_warns_and_fails(tmp_path):
     assert ended(value=90.0)[0] == 3
     assert "exit code 3" in (tmp_path / "summary").read_text()
     assert ended(dataset_digest="e")[0] == 4
+
+
+def test_the_table_of_verdicts_fits_on_eighty_columns():
+    found = [
+        Verdict("vae (hidden=(16, 12), epochs=2, draws=2), N = 200", "not comparable", -1909.14, -2009.31),
+        Verdict("rbm (epochs=5)", "cannot tell", 174.0, 144.3),
+        Verdict("deep-gsn-chain (epochs=40)", "indistinguishable", 1999.86, 1978.2, 1234.567),
+    ]
+    console = Console(width=80, file=StringIO())
+    console.print(verdict_grid(found))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(
+        line.split() == ["rbm", "(epochs=5)", "174.00", "144.30", "-29.700", "?", "cannot", "tell"]
+        for line in lines
+    )
+    text = " ".join(lines)
+    for whole in (
+        "would count",
+        "not comparable",
+        "-2009.31",
+        "-100.170",
+        "1234.567",
+        "indistinguishable",
+        "N = 200",
+    ):
+        assert whole in text

@@ -134,10 +134,17 @@ def print_pairs(dataset: str, column: Column, pairs: Sequence[Difference]) -> No
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print the verdicts of `bench check`: a row for each line of the table, then why."""
     console = terminal()
+    console.print(verdict_grid(verdicts))
+    for text in notes_on(verdicts):
+        console.print(Text(text), soft_wrap=not console.is_terminal)
+
+
+def verdict_grid(verdicts: Sequence[Verdict]) -> Grid:
+    """Return the table of verdicts, in which only names of lines are folded."""
     drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     drawn.add_column("line", overflow="fold")
     for name in ("before", "now", "change", "would count"):
-        drawn.add_column(name, justify="right", no_wrap=name != "would count")
+        drawn.add_column(name, justify="right", no_wrap=True)
     drawn.add_column("finding", no_wrap=True)
     for v in verdicts:
         change = None if v.now is None or v.before is None else v.now - v.before
@@ -146,9 +153,7 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
         if v.finding == "cannot tell":
             numbers[-1] = "?"
         drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding)))
-    console.print(drawn)
-    for text in notes_on(verdicts):
-        console.print(Text(text), soft_wrap=not console.is_terminal)
+    return drawn
 
 
 def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
