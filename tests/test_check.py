@@ -312,6 +312,6 @@ def test_the_table_of_verdicts_fits_on_eighty_columns():
         "-100.170",
         "1234.567",
         "indistinguishable",
-        "N = 200",
+        "200",
     ):
         assert whole in text
