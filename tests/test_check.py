@@ -200,11 +200,10 @@ def test_a_users_new_samples_are_compared_with_his_row(own):
     )
     assert checked(own, 1).finding == "cannot tell"
     assert checked(own, 1, 2, 3).finding == "indistinguishable"
-    np.save(own / "bad.npy", np.zeros((200, 64), dtype=np.float32))
-    np.save(own / "worse.npy", np.full((200, 64), 1e-3, dtype=np.float32))
-    np.save(own / "worst.npy", np.full((200, 64), 2e-3, dtype=np.float32))
+    for name, grey in (("bad", 1.0), ("worse", 0.99), ("worst", 0.98)):
+        np.save(own / f"{name}.npy", np.full((200, 64), grey, dtype=np.float32))
     assert checked(own, "bad", "worse", "worst").finding == "regressed"
-    np.save(own / "few.npy", np.zeros((150, 64), dtype=np.float32))
+    np.save(own / "few.npy", np.random.default_rng(9).random((150, 64), dtype=np.float32))
     assert checked(own, "few").finding == "not comparable"
     assert (own / "digits" / "runs.csv").read_bytes() == before
 
