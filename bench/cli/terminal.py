@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from genmodel_bench.cells.cell import Cell
-from genmodel_bench.commands.check import Verdict
 from genmodel_bench.commands.display import Display, title
 from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
@@ -24,6 +23,7 @@ from genmodel_bench.report.compare import Difference
 from genmodel_bench.report.tables.columns import COST, TABLE1, TOTAL, UNCERTAINTY, Column
 from genmodel_bench.report.tables.render import MARKED, lettered, printed
 from genmodel_bench.report.tables.table import Table
+from genmodel_bench.report.verdicts import Verdict, notes_on
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import CODE, code_digest
 from genmodel_bench.storage.store import Store
@@ -150,24 +150,28 @@ def print_pairs(dataset: str, column: Column, pairs: Sequence[Difference]) -> No
 
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print the verdicts of `bench check`, one row for each line of the table."""
+    """Print the verdicts of `bench check`: a row for each line of the table, then why."""
     console = terminal()
+    console.print(verdict_grid(verdicts))
+    for text in notes_on(verdicts):
+        console.print(Text(text), soft_wrap=not console.is_terminal)
+
+
+def verdict_grid(verdicts: Sequence[Verdict]) -> Grid:
+    """Return the table of verdicts, in which only names of lines are folded."""
     drawn = Grid(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("line", "before", "now", "change", "would count", "finding", "why"):
-        drawn.add_column(
-            name,
-            justify="right" if name in ("before", "now", "change", "would count") else "left",
-            overflow="fold",
-            no_wrap=name not in ("line", "why"),
-        )
+    drawn.add_column("line", overflow="fold")
+    for name in ("before", "now", "change", "would count"):
+        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn.add_column("finding", no_wrap=True)
     for v in verdicts:
         change = None if v.now is None or v.before is None else v.now - v.before
-        numbers = [
-            "–" if x is None else f"{x:.{digits}f}"
-            for x, digits in ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))
-        ]
-        drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding, v.reason)))
-    console.print(drawn)
+        shown = ((v.before, 2), (v.now, 2), (change, 3), (v.threshold, 3))
+        numbers = ["–" if x is None else f"{x:.{digits}f}" for x, digits in shown]
+        if v.finding == "cannot tell":
+            numbers[-1] = "?"
+        drawn.add_row(*(Text(cell) for cell in (v.line, *numbers, v.finding)))
+    return drawn
 
 
 def print_parts(cell: Cell, parts: Sequence[Part]) -> None:

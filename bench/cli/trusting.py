@@ -25,7 +25,9 @@ from genmodel_bench.cli.options import (
     Samples,
     Taken,
     protocol_of,
+    split,
 )
+from genmodel_bench.errors import BadOption, BenchError
 
 
 def check(
@@ -38,26 +40,68 @@ def check(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")
     ] = False,
+    rows: Annotated[str, typer.Option(help="Rows to check, separated by ';' (default: all).")] = "",
+    samples: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--samples", metavar="FILE…", help="New samples of your own instead, a file for each training."
+        ),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    name: Annotated[str | None, typer.Option(help="With --samples: their row in the baseline.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="With --samples: the data set (default: the baseline's).")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Cells made at once, as with `bench run`; usually 1 on CUDA, up to 4 on a CPU."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
-    """Make a baseline's likelihood scores again, and compare them.
+    """Make a baseline's likelihood scores again, or score new samples, and compare them.
 
-    The exit code is 3 if one regressed by more than its noise, else 4 if one cannot be
-    compared or all were skipped.
+    The exit code is 3 if a score regressed by more than its noise, else 4 if one cannot
+    be compared or all were skipped, else 5 if of one nothing can be told.
     """
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"--jobs: got {jobs}, expected at least 1")
+    files = [*(samples or ()), *(more or ())]  # a shell makes several arguments of new*.npy
+    if files and not samples:
+        raise BadOption(f"check: got {files[0]} without an option; put --samples before your files")
+    if samples and (name is None or fast or retrain or rows):
+        raise BadOption("--samples: expected --name NAME beside it, and neither --fast, --retrain nor --rows")
+    if not samples and (name or dataset):
+        raise BadOption("--name, --dataset: are of new samples; add --samples FILE…")
     if not as_json:
         say_loading()
     from genmodel_bench.cli.terminal import print_verdicts, progress
-    from genmodel_bench.commands.check import as_plain, exit_code
     from genmodel_bench.commands.check import check as check_numbers
+    from genmodel_bench.commands.check import check_samples
+    from genmodel_bench.execution.pool import usual_jobs
+    from genmodel_bench.report.verdicts import as_plain, exit_code
+    from genmodel_bench.storage.provenance import resolve_device
 
+    at_once = jobs or usual_jobs(resolve_device(device))
     with nullcontext() if as_json else progress() as listener:
-        verdicts = check_numbers(
-            baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, listener=listener
-        )
+        if samples:
+            verdicts = check_samples(
+                baseline, files, name=name or "", dataset=dataset, data=data, device=device, listener=listener
+            )
+        else:
+            verdicts = check_numbers(
+                baseline,
+                fast=fast,
+                retrain=retrain,
+                rows=split(rows),
+                jobs=0 if at_once == 1 else at_once,  # one needs no process of its own
+                data=data,
+                device=device,
+                results=results,
+                listener=listener,
+            )
     if as_json:
         typer.echo(as_plain(verdicts))
     else:

@@ -15,14 +15,12 @@ import math
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from genmodel_bench.cells.catalogue import metric_of, sources_in
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
-from genmodel_bench.commands.check import compare
 from genmodel_bench.commands.report import today
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
@@ -32,6 +30,7 @@ from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.execution.verify import artefacts, rows
 from genmodel_bench.report.tables.published import HEADLINE
+from genmodel_bench.report.verdicts import compare
 from genmodel_bench.report.verify import printed
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import read_vouched
@@ -231,16 +230,18 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
 def within_noise(name: str, before: Sequence[Record], now: Sequence[Record]) -> Finding:
     """Return the finding on a cell that was made again where bits may differ.
 
-    Only its likelihood is compared; it may not be lower by more than its noise.
+    Only its likelihood is compared; it may not be lower by more than its noise,
+    if that is known.
     """
     other = [field for field in MACHINE if getattr(before[0], field) != getattr(now[0], field)]
     where = f"made again where bits may differ ({', '.join(other)})"
     headlines = [next((r for r in records if r.metric == HEADLINE[0]), None) for records in (before, now)]
     if headlines[0] is None or headlines[1] is None:
         return Finding(name, True, f"{where}: no likelihood to compare")
-    verdict = compare([replace(headlines[0], seed=None)], [headlines[1]])
+    verdict = compare([headlines[0]], [headlines[1]])
+    told = verdict.finding in ("indistinguishable", "improved")
     return Finding(
         name,
-        verdict.finding in ("indistinguishable", "improved"),
+        None if verdict.finding == "cannot tell" else told,
         f"{where}: {verdict.finding}, {verdict.reason}",
     )

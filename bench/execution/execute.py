@@ -58,8 +58,9 @@ def complete(
                     forget(cell, context.store, run=context.run)
             writer = TensorBoardWriter(cell, context.store) if context.tensorboard else None
             outcome = run_cell(cell, context, tell=tell, writer=writer)
-            keep(outcome, context.store, tell)
-            illustrate(cell, context, tell)
+            if context.stores:
+                keep(outcome, context.store, tell)
+                illustrate(cell, context, tell)
             if writer:
                 writer.close(outcome.records)
             return outcome
@@ -188,7 +189,8 @@ def stored(cell: Cell, context: Context) -> Outcome | None:
     if blanks or context.tensorboard or visuals_due(cell, context.data, context.store):
         return None
     outcome = Outcome([r.sealed().settled(cell.vouched) for r in kept], reused=True)
-    keep(outcome, context.store)
+    if context.stores:
+        keep(outcome, context.store)
     return outcome
 
 
@@ -215,7 +217,8 @@ def abandoned(cell: Cell, context: Context, status: str) -> Outcome:
         r.sealed().settled(cell.vouched)
         for r in (*kept, *(replace(row, status=status) for row in blanks.values()))
     ]
-    context.store.append(records)
+    if context.stores:
+        context.store.append(records)
     return Outcome(records, reused=False)
 
 
