@@ -327,7 +327,9 @@ def test_without_a_home_what_needs_files_asks_for_their_folder(name, monkeypatch
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     monkeypatch.delenv("HOME")
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    with pytest.raises(DataMissing, match="HOME is unset, .*; name the folder with --data DIR or BENCH_DATA"):
+    with pytest.raises(
+        DataMissing, match=r"HOME is unset, .*; name the folder with --data DIR or BENCH_DATA"
+    ):
         load(name)
     monkeypatch.setenv("BENCH_DATA", "~/x")
     with pytest.raises(DataMissing, match="~/x: '~' stands for no folder here"):

@@ -63,7 +63,8 @@ def plan(
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
-            check_builds(name, config, data.shape)
+            if config != usual[name] or data.name not in DATASETS:
+                check_builds(name, config, data.shape)
             other = {LIKE: like} if usual[name] != settings_for(name, data.name) else {}
             changed = other | changed_options(config, usual[name], protocol)
             cells += [
@@ -122,5 +123,5 @@ def check_builds(name: str, config: Config, shape: Shape) -> None:
         untrained(config, shape)
     except Exception as error:  # whatever a model raises
         reason = str(error).partition("\n")[0].strip()[:160] or type(error).__name__
-        text = f"{name} cannot be built with these options: {reason}; choose others"
-        raise BadOption(f"--set: {text}") from error
+        text = f"{name} cannot be built with these settings for images of {shape[2]}×{shape[1]}: {reason}"
+        raise BadOption(f"{text}; choose others with --set, or leave it out") from error
