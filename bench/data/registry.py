@@ -21,7 +21,7 @@ from genmodel_bench.data.hub import load_hub
 from genmodel_bench.data.npz import load_npz
 from genmodel_bench.data.splits import stratified_split
 from genmodel_bench.data.vision import load_class, load_registered
-from genmodel_bench.errors import UnknownName
+from genmodel_bench.errors import BadOption, UnknownName
 
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
@@ -48,9 +48,12 @@ def load(name: str, *, root: Path | str | None = None) -> Dataset:
 
     Raises:
         UnknownName: there is no data set of this name.
+        BadOption: the name does not print on one line.
         DataMissing: its files are not there and cannot be downloaded.
         BenchError: its files cannot be read.
     """
+    if not name.isprintable():
+        raise BadOption(f"--dataset: got {name!r:.300}, expected printable text; rename the file or folder")
     if name in DATASETS:
         return DATASETS[name](name, root)
     form = form_of(name)
