@@ -91,25 +91,17 @@ MNIST = "train-images-idx3-ubyte"
 DATASETS: dict[str, Callable[[str, Path | str | None], Dataset]] = {
     "digits": load_digits,
     "mnist": partial(
-        load_registered,
-        cls="MNIST",
-        files=f"MNIST/raw/{MNIST}",
-        sizes=(60_000, 10_000),
-        shape=(1, 28, 28),
+        load_registered, cls="MNIST", files=f"MNIST/raw/{MNIST}", valid=10_000, shape=(1, 28, 28)
     ),
     "fashion-mnist": partial(
         load_registered,
         cls="FashionMNIST",
         files=f"FashionMNIST/raw/{MNIST}",
-        sizes=(60_000, 10_000),
+        valid=10_000,
         shape=(1, 28, 28),
     ),
     "cifar10": partial(
-        load_registered,
-        cls="CIFAR10",
-        files="cifar-10-batches-py",
-        sizes=(50_000, 10_000),
-        shape=(3, 32, 32),
+        load_registered, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000, shape=(3, 32, 32)
     ),
     "tfd": load_tfd,
     "olivetti": load_olivetti,
