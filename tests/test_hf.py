@@ -1,8 +1,10 @@
 """Data sets of Hugging Face are read offline: saved ones, parquet and folders."""
 
 import io
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,3 +183,21 @@ def test_without_the_package_one_line_says_how_to_install_it(tmp_path):
     assert done.stderr == (
         "bench: hf:ylecun/mnist: needs the package datasets; pip install 'genmodel-bench[hf]'\n"
     )
+
+
+def test_the_command_of_the_docs_runs(datasets, tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    (text,) = re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S)
+    done = subprocess.run(
+        [
+            "bash",
+            "-eu",
+            "-c",
+            text.replace("bench run", f"{sys.executable} -m genmodel_bench run --no-figures"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "bench-results" / "hf%3Asaved" / "runs.csv").is_file()

@@ -110,8 +110,11 @@ def test_a_bad_image_folder_is_one_line(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for name, gist in [
         ("loop", "cannot be listed (Too many levels"),
-        ("absent\n", "no such folder"),
-        ("nul\0", "cannot be listed"),
+        ("absent", "no such folder"),
+        ("absent\n", "expected printable text; rename the file or folder"),
+        ("a\rb", "expected printable text"),
+        ("nul\0", "expected printable text"),
+        (os.fsdecode(b"\xff"), "expected printable text"),
     ]:
         with pytest.raises(BenchError) as error:
             load(f"folder:{tmp_path / name}")

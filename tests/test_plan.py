@@ -26,7 +26,7 @@ import bench
         (
             {"models": ["gan-conv"], "options": ["gan-conv.kernels=99,99"]},
             BadOption,
-            "--set: gan-conv cannot be built with these options: ",
+            "gan-conv cannot be built with these settings for images of 8×8: ",
         ),
         ({"seeds": 0}, BadOption, "--seeds: got 0, expected at least 1"),
         ({"seeds": []}, BadOption, "--seeds: got [], expected one or more whole numbers"),

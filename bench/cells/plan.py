@@ -63,7 +63,8 @@ def plan(
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
-            check_builds(name, config, data.shape)
+            if config != usual[name] or name not in MODELS or data.name not in DATASETS:
+                check_builds(name, config, data.shape)
             other = {LIKE: like} if usual[name] != adapted(named[name], data.name) else {}
             changed = other | changed_options(config, usual[name], protocol)
             cells += [
@@ -113,7 +114,6 @@ def check_builds(name: str, config: Config, shape: Shape) -> None:
             raise TypeError(f"{type(model).__name__} has no {' and no '.join(lacks) or 'nn.Module in it'}")
     except Exception as error:  # whatever a model raises
         reason = str(error).partition("\n")[0].strip()[:160] or type(error).__name__
-        text = f"--set: {name} cannot be built with these options: {reason}; choose others"
-        if name not in MODELS:
-            text = f"{name} cannot be built for images of shape {shape}: {reason}"
-        raise BadOption(text) from error
+        text = f"{name} cannot be built with these settings for images of {shape[2]}×{shape[1]}: {reason}"
+        how = "choose others with --set, or leave it out" if name in MODELS else "change it"
+        raise BadOption(f"{text}; {how}") from error

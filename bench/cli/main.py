@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def one_line(usual: Any) -> Any:
-    """Return how warnings are printed: of a user's files, without a place in code."""
+    """Return how warnings are printed: those of files without a place in the code."""
 
     def shown(message: Any, category: Any, *place: Any, **more: Any) -> str:
         return f"bench: {message}\n" if category is DataNotice else usual(message, category, *place, **more)

@@ -22,7 +22,7 @@ from genmodel_bench.data.hub import load_hub
 from genmodel_bench.data.npz import load_npz
 from genmodel_bench.data.splits import stratified_split
 from genmodel_bench.data.vision import load_class, load_registered
-from genmodel_bench.errors import UnknownName
+from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.inputs.objects import installed, is_spec
 
 DIGITS_HELD_OUT = 300
@@ -53,9 +53,12 @@ def load(name: str, *, root: Path | str | None = None) -> Dataset:
 
     Raises:
         UnknownName: there is no data set of this name.
+        BadOption: the name does not print on one line.
         DataMissing: its files are not there and cannot be downloaded.
         BenchError: its files cannot be read.
     """
+    if not name.isprintable():
+        raise BadOption(f"--dataset: got {name!r:.300}, expected printable text; rename the file or folder")
     if name in DATASETS:
         return DATASETS[name](name, root)
     if (form := form_of(name)) is not None:
@@ -106,25 +109,17 @@ MNIST = "train-images-idx3-ubyte"
 DATASETS: dict[str, Callable[[str, Path | str | None], Dataset]] = {
     "digits": load_digits,
     "mnist": partial(
-        load_registered,
-        cls="MNIST",
-        files=f"MNIST/raw/{MNIST}",
-        sizes=(60_000, 10_000),
-        shape=(1, 28, 28),
+        load_registered, cls="MNIST", files=f"MNIST/raw/{MNIST}", valid=10_000, shape=(1, 28, 28)
     ),
     "fashion-mnist": partial(
         load_registered,
         cls="FashionMNIST",
         files=f"FashionMNIST/raw/{MNIST}",
-        sizes=(60_000, 10_000),
+        valid=10_000,
         shape=(1, 28, 28),
     ),
     "cifar10": partial(
-        load_registered,
-        cls="CIFAR10",
-        files="cifar-10-batches-py",
-        sizes=(50_000, 10_000),
-        shape=(3, 32, 32),
+        load_registered, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000, shape=(3, 32, 32)
     ),
     "tfd": load_tfd,
     "olivetti": load_olivetti,

@@ -33,11 +33,14 @@ class Part:
     labels: Tensor | None = None
 
 
-def dataset_of(name: str, parts: Mapping[str, Part], *, by_name: bool = False) -> Dataset:
+def dataset_of(
+    name: str, parts: Mapping[str, Part], *, by_name: bool = False, valid: int | None = None
+) -> Dataset:
     """Return the Dataset of one, two or three sets of images, by the name of the set.
 
     parts: names in `PARTS`; the name of a single one does not count.
     by_name: the images are in the order of their files' names.
+    valid: how many of two sets' training images validate, where that is published.
 
     Raises:
         BenchError: they do not fit together, or are too few.
@@ -57,7 +60,8 @@ def dataset_of(name: str, parts: Mapping[str, Part], *, by_name: bool = False) -
         splits = [torch.arange(start, start + n) for start, n in zip(starts, sizes, strict=True)]
         if len(splits) == 2:
             own = None if labels is None else labels[: sizes[0]]
-            chosen = held_out(sizes[0], min(sizes[1], sizes[0] // 5), own, by_name=by_name)
+            count = min(sizes[1], sizes[0] // 5) if valid is None else valid
+            chosen = held_out(sizes[0], count, own, by_name=by_name)
             splits = [others(sizes[0], chosen), chosen, splits[1]]
     return assemble(name, images, labels, splits)
 

@@ -46,14 +46,14 @@ def load_registered(
     *,
     cls: str,
     files: str,
-    sizes: tuple[int, int],
+    valid: int,
     shape: tuple[int, int, int],
 ) -> Dataset:
-    """Return a torchvision data set; the last 10,000 of its training images validate.
+    """Return a torchvision data set; the last of its training images validate.
 
     cls: the name of its class in `torchvision.datasets`.
     files: a file or folder of it, named in the error message.
-    sizes: how many images train and are tested.
+    valid: how many training images validate, as in the paper.
     shape: (c, h, w) of an image.
 
     Raises:
@@ -67,11 +67,13 @@ def load_registered(
     which = (("train", True), ("test", False))
     opened = {key: read(name, root, files, make, {"train": train}) for key, train in which}
     parts = {key: part_of(found, f"{name}: {key}") for key, found in opened.items()}
-    got = [(len(part.images), *part.images.shape[1:]) for part in parts.values()]
-    if got != [(n, *shape) for n in sizes]:
-        raise damaged(name, root / files, f"holds images {got}, expected {[(n, *shape) for n in sizes]}")
+    for key, part in parts.items():
+        got = tuple(part.images.shape)
+        if got[1:] != shape or (key == "train" and got[0] <= valid):
+            least = f"more than {valid:,}" if key == "train" else "some"
+            raise damaged(name, root / files, f"{key} has the shape {got}, expected {least} of {shape}")
     check_published(name, root / cls / "raw", PUBLISHED.get(cls, {}))
-    return dataset_of(name, parts)
+    return dataset_of(name, parts, valid=valid)
 
 
 def check_published(name: str, folder: Path, published: Mapping[str, str]) -> None:

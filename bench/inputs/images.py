@@ -80,10 +80,9 @@ def read_files(
                 raise BenchError(f"{name}: is in colour, expected grey images; convert it to grey")
             if not pictures and 8 * len(sources) * picture.size > available_memory():
                 need = gib(4 * len(sources) * picture.size)
-                raise BenchError(
-                    f"{who}: {len(sources)} images of {w}×{h} take {need}, too much for memory; "
-                    "score them as one .npy"
-                )
+                how = "score them as one .npy" if shape else "take fewer or smaller ones"
+                text = f"{len(sources)} images of {w}×{h} take {need}, too much for memory"
+                raise BenchError(f"{who}: {text}; {how}")
             size = size or (w, h)
             pictures.append(picture)
     channels = max(1 if picture.ndim == 2 else 3 for picture in pictures)
