@@ -10,6 +10,7 @@ import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
+from genmodel_bench.cli.encoding import always_print
 from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.making import run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
@@ -52,6 +53,7 @@ def main() -> None:
     A mistake, or a file that cannot be read or written, is one line on stderr and exit
     code 2. Ctrl-C is exit code 130.
     """
+    always_print()
     signal.signal(signal.SIGINT, interrupt)
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))

@@ -30,6 +30,7 @@ from genmodel_bench.cli.options import (
     Seeds,
     Taken,
     Where,
+    expanded,
     protocol_of,
     seeds_in,
 )
@@ -142,7 +143,9 @@ def run(
 
 def score(
     samples: Annotated[
-        Path, typer.Argument(help="A .npy, .npz, .pt or .safetensors array, or a folder of images.")
+        Path, typer.Argument(
+            help="A .npy, .npz, .pt or .safetensors array, or a folder of images.", callback=expanded
+        ),
     ],
     dataset: Annotated[str, typer.Option("--dataset", help="The data set that the samples imitate.")],
     name: Annotated[str | None, typer.Option(help="Name of the row (default: the file's).")] = None,

@@ -14,6 +14,7 @@ from genmodel_bench.cli.options import (
     Form,
     Kind,
     Results,
+    expanded,
     split,
 )
 from genmodel_bench.errors import BenchError, printable
@@ -56,7 +57,7 @@ def compare(
 
 
 def claims(
-    file: Annotated[Path, typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].')],
+    file: Annotated[Path, typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].', callback=expanded),],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     results: Results = RESULTS,
 ) -> None:
@@ -92,9 +93,9 @@ def table(
     results: Results = RESULTS,
 ) -> None:
     """Print a table for a paper: chosen rows and columns, or a macro for each number."""
-    from genmodel_bench.commands.table import table as chosen_table
+    from genmodel_bench.commands.table import printed_table
 
-    text = chosen_table(
+    text = printed_table(
         results,
         datasets=datasets or (),
         rows=split(rows),

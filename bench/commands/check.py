@@ -42,7 +42,7 @@ from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, as_json
@@ -205,12 +205,12 @@ def check(
     Raises:
         BenchError: the baseline, its data or the device is missing or cannot be used.
     """
-    lines = read_lines(Path(baseline) / "runs.csv")
+    lines = read_lines(in_home(baseline) / "runs.csv")
     where = resolve_device(device)
     dataset = lines[0][0].dataset
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
-    results = Path(results or default_results())
+    results = results_at(results)
     vouched = read_vouched(results)
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")

@@ -12,7 +12,7 @@ from genmodel_bench.errors import BenchError, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
 from genmodel_bench.report.bibliography import bibliography
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import stores_of
 
@@ -53,7 +53,7 @@ def cite(
     for name in wanted:
         if name not in known and not name.startswith("folder:"):
             raise UnknownName("model, metric or data set", name, known)
-    wanted = wanted or used(records_of(Path(results or default_results()), dataset))
+    wanted = wanted or used(records_of(results_at(results), dataset))
     cited = {name: sources for name, sources in sources_by_name(metrics).items() if name in wanted}
     return Citations(
         bibliography({TOOL: [tool_source()], **cited}), [name for name in wanted if name not in cited]

@@ -14,7 +14,7 @@ from genmodel_bench.report.compare import Difference, Standing, differences
 from genmodel_bench.report.examples import Examples, examples_of
 from genmodel_bench.report.tables.columns import Column, by_row, columns_of
 from genmodel_bench.report.tables.table import standing_of
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.store import Store, sure
 
 
@@ -115,5 +115,5 @@ def compare(
     Raises:
         BenchError: a row or score does not exist.
     """
-    _, found = compared(names, dataset=dataset, metric=metric, results=Path(results or default_results()))
+    _, found = compared(names, dataset=dataset, metric=metric, results=results_at(results))
     return pd.DataFrame([asdict(d) | {"verdict": d.verdict, "sentence": d.sentence} for d in found])

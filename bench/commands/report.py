@@ -14,7 +14,7 @@ from genmodel_bench.report.rebuild import report as rebuild
 from genmodel_bench.report.tables.columns import Declared
 from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.ingredients import read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 
@@ -29,7 +29,7 @@ def report(
 
     Rows that today's code would not make as they are bear a note. Raises BadRecords.
     """
-    results = Path(results or default_results())
+    results = results_at(results)
     return rebuild(results, figures=figures, today=today(results, metrics))
 
 

@@ -21,7 +21,7 @@ from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.ingredients import read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record, frame
 from genmodel_bench.storage.store import Store
 
@@ -75,7 +75,7 @@ def run(
             or made from other data.
     """
     executor.check(device=device, tensorboard=tensorboard)
-    where, mark = Path(results or default_results()), new_mark() if force else ""
+    where, mark = results_at(results), new_mark() if force else ""
     source = partial(load, dataset, root=data)
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")

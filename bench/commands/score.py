@@ -27,7 +27,7 @@ from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import read_vouched, score_key_of
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.provenance import machine, now, resolve_device
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
@@ -68,12 +68,12 @@ def score(
             data.
     """
     where = resolve_device(device)
-    path = Path(samples) if isinstance(samples, (str, Path)) else None
+    path = in_home(samples) if isinstance(samples, (str, Path)) else None
     name = checked_name(name or (Path(os.path.realpath(path)).stem if path else "samples"))
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
         content = load(dataset, root=data)
-        store = Store(Path(results or default_results()), dataset)
+        store = Store(results_at(results), dataset)
         listener.doing(f"reading {path or 'samples'}")
         read = partial(as_samples, samples) if path is None else partial(read_samples, path)
         x = read(content.shape, scratch=store.cache)

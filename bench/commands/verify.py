@@ -66,7 +66,7 @@ def verify(
         DataMissing: there is nothing to verify.
         BenchError: the records are damaged, or there is no such device.
     """
-    results = Path(results)
+    results = results_at(results)
     records = read_results(results)
     for folder, text in passed_over(results).items():
         yield Finding(folder, "columns" in text, f"passed over: its runs.csv {text}")

@@ -25,7 +25,7 @@ from genmodel_bench.report.tables.columns import Declared, columns_of
 from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import write_atomically
-from genmodel_bench.storage.names import default_results, file_name
+from genmodel_bench.storage.names import file_name, results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of, sure
 
@@ -75,7 +75,7 @@ def report(
     Raises:
         BadRecords: stored records, or those of the theory, are damaged.
     """
-    results = Path(results or default_results())
+    results = results_at(results)
     if not stores_of(results):
         return []
     with FileLock(results / "report.lock"):  # the next report waits, then reads the records

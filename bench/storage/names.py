@@ -1,4 +1,4 @@
-"""How does a name become part of a file name, and which is the default results folder?"""
+"""How does a name become part of a file name, and which folder does a path mean?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 from urllib.parse import quote
+
+from genmodel_bench.errors import BadOption
 
 
 def folder_name(dataset: str) -> str:
@@ -29,6 +31,30 @@ def file_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9]+=[A-Za-z0-9]+)*", name) and len(name) <= 100:
         return plain
     return f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def in_home(path: Path | str) -> Path:
+    """Return a path with a leading '~' expanded, as the shell does not after '='.
+
+    Every path that a user gives comes through here once, so that what reads and what
+    writes mean the same file.
+
+    Raises:
+        BadOption: the home folder, or that of the user who is named, is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise BadOption(f"{path}: the home folder is not known here; write the whole path") from None
+
+
+def results_at(results: Path | str | None) -> Path:
+    """Return the results folder that a user names; None stands for the default one.
+
+    Raises:
+        BadOption: it begins with a '~' that stands for no folder.
+    """
+    return in_home(results) if results else default_results()
 
 
 def default_results() -> Path:
