@@ -242,7 +242,7 @@ def test_pixels_of_unknown_range_are_refused(tmp_path):
 
 
 def test_a_home_of_nobody_is_one_line():
-    with pytest.raises(BadOption, match="~nobody-at-all"):
+    with pytest.raises(DataMissing, match="~nobody-at-all"):
         load("folder:~nobody-at-all/x")
 
 

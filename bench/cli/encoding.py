@@ -1,7 +1,7 @@
-"""How is text printed where the terminal's or the file's encoding lacks some of its signs?
+r"""How is text printed where the encoding of the terminal or file lacks its signs?
 
 Signs such as − and ± are then written with others that mean the same, so that no number
-changes its value; any other sign becomes an escape, as in JSON: '\\u732b'. An answer
+changes its value; any other sign becomes an escape, as in JSON: '\u732b'. An answer
 that took hours to compute is always printed.
 """
 

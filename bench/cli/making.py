@@ -143,7 +143,8 @@ def run(
 
 def score(
     samples: Annotated[
-        Path, typer.Argument(
+        Path,
+        typer.Argument(
             help="A .npy, .npz, .pt or .safetensors array, or a folder of images.", callback=expanded
         ),
     ],

@@ -25,7 +25,7 @@ def report(results: Results = RESULTS) -> None:
     from genmodel_bench.commands.report import report as rebuild
     from genmodel_bench.storage.store import passed_over
 
-    written = rebuild(results)
+    written = rebuild(results, say=lambda text: typer.echo(f"bench: {text}", err=True))
     for folder, why_not in passed_over(results).items():
         typer.echo(f"bench: {results / folder}: passed over: its runs.csv {why_not}", err=True)
     if not written:
@@ -57,7 +57,10 @@ def compare(
 
 
 def claims(
-    file: Annotated[Path, typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].', callback=expanded),],
+    file: Annotated[
+        Path,
+        typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].', callback=expanded),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     results: Results = RESULTS,
 ) -> None:

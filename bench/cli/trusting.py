@@ -30,7 +30,8 @@ from genmodel_bench.cli.options import (
 
 def check(
     baseline: Annotated[
-        Path, typer.Option(
+        Path,
+        typer.Option(
             "--baseline",
             help="Folder with the runs.csv to compare with, like results/mnist.",
             callback=expanded,
@@ -128,9 +129,8 @@ def verify(
 
 def vouch(
     evidence: Annotated[
-        Path | None, typer.Option(
-            "--from", help="Another results folder whose rows are replayed too.", callback=expanded
-        ),
+        Path | None,
+        typer.Option("--from", help="Another results folder whose rows are replayed too.", callback=expanded),
     ] = None,
     within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
     device: Device = "auto",

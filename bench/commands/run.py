@@ -100,6 +100,6 @@ def run(
             unmark(mark, store)
         listener.doing("writing tables, figures and the page" if figures else "writing tables")
         known = {**METRICS, **metrics}  # rows of other metrics are in the tables too
-        report(where, figures=figures, metrics=known)
+        report(where, figures=figures, metrics=known, say=listener.notice)
         listener.ended(stale_under(where, known)(store.records()))
     return frame(records)

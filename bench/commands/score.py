@@ -87,9 +87,9 @@ def score(
         store.prepare(content.digest, replace=replace_data)
         keep_test_images(content, store)
         records = scored(x, name, content.to(where), where, store, metrics, listener)
-        store.append(records)
+        store.append(records, listener.notice)
         listener.doing("writing tables, figures and the page" if figures else "writing tables")
-        report(store.results, figures=figures, metrics={**METRICS, **metrics})
+        report(store.results, figures=figures, metrics={**METRICS, **metrics}, say=listener.notice)
     return {"name": name, "dataset": dataset, "n": len(x), "metrics": summary(records)}
 
 

@@ -35,6 +35,7 @@ from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.report.verify import printed
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import read_vouched
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, passed_over, read_results, sure

@@ -45,6 +45,7 @@ from genmodel_bench.storage.ingredients import (
     equivalences_path,
     read_vouched,
 )
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import read_results, sure
 

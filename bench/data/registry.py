@@ -19,7 +19,6 @@ from genmodel_bench.data.dataset import Dataset, assemble, missing
 from genmodel_bench.data.faces import load_olivetti, load_tfd
 from genmodel_bench.errors import BenchError, DataMissing, UnknownName
 from genmodel_bench.inputs.images import read_images
-from genmodel_bench.storage.names import in_home
 from torch import Tensor
 
 DEFAULT_ROOT = Path.home() / ".cache" / "genmodel-bench"
@@ -43,6 +42,18 @@ def load(name: str, *, root: Path | str | None = None) -> Dataset:
     if name not in DATASETS:
         raise UnknownName("data set", name, [*DATASETS, "folder:PATH"])
     return DATASETS[name](name, root)
+
+
+def in_home(path: str) -> Path:
+    """Return a path with '~' expanded.
+
+    Raises:
+        DataMissing: it names the home of a user that does not exist.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataMissing(f"{path}: {error}") from error
 
 
 def load_digits(name: str, root: Path) -> Dataset:

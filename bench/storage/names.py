@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from genmodel_bench.errors import BadOption
+from genmodel_bench.errors import BadOption, BenchError
 
 
 def folder_name(dataset: str) -> str:
@@ -15,7 +15,16 @@ def folder_name(dataset: str) -> str:
 
     'folder:/a b' becomes 'folder%3A%2Fa%20b'; what is then over 120 characters is cut and
     a hash is added.
+
+    Raises:
+        BenchError: the name has signs that do not print, as line ends and what is not
+            UTF-8; a table would hold them.
     """
+    if not dataset.isprintable():
+        raise BenchError(
+            f"data set {dataset!r}: the name has signs that do not print; rename the folder, or link it "
+            "under a plain name"
+        )
     name = quote(dataset, safe="").replace(".", "%2E")
     return name if len(name) <= 120 else f"{name[:100]}-{hashlib.sha256(dataset.encode()).hexdigest()[:16]}"
 

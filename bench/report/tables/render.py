@@ -46,7 +46,7 @@ def to_csv(table: Table) -> str:
         best = [(dataset, title, key) in table.marks or None for key in table.keys]
         if any(best):
             flat[dataset, f"{title} best"] = best
-    flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
+    flat.columns = pd.Index([inert(f"{dataset}: {column}") for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
     flat = flat.reset_index(level=[0, 1, 2])
     for name in ("model", "variant", "notes"):
