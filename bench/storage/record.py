@@ -291,9 +291,8 @@ def parsed(name: Any, text: str) -> Any:
     if name in ("samples", "draws") and not text:
         raise ValueError(f"no number of {name}")
     value = (int if name in INTEGERS else float)(text) if text else None
-    if value is not None and not (
-        math.isfinite(value) and abs(value) < (MOST if name in INTEGERS else 1e300)
-    ):
+    bound = MOST if name in INTEGERS else math.inf
+    if value is not None and not -bound < value < bound:  # nor NaN
         raise ValueError(f"{name} is {text[:60]}")
     return value
 
