@@ -60,6 +60,9 @@ def test_odd_json_in_a_column_is_a_value_error(name, text):
 def test_nan_in_ingredients_and_numbers_beyond_64_bits_are_value_errors():
     with pytest.raises(ValueError):
         parsed("ingredients", '{"fit": {"a": NaN}}')
+    for code in ("3", '{"a": 3}', "[]", "null"):
+        with pytest.raises(ValueError):
+            parsed("ingredients", f'{{"score": {{"code of the metric": {code}}}}}')
     with pytest.raises(ValueError):
         parsed("curves", '{"samples": {"1": 1' + "0" * 400 + "}}")
     for name in set(COLUMNS) & {"seed", "n", "epochs", "samples", "parameters", "threads"}:

@@ -16,6 +16,7 @@ from genmodel_bench.cli.making import run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
 from genmodel_bench.errors import BenchError, printable
+from genmodel_bench.storage.system import check_system
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -56,6 +57,7 @@ def main() -> None:
     always_print()
     signal.signal(signal.SIGINT, interrupt)
     try:
+        check_system()
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:
         if NOTED:

@@ -73,6 +73,16 @@ def run(
     Raises:
         BenchError: a name, an option or the data do not exist, or stored rows are damaged
             or made from other data.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from genmodel_bench import Protocol, run
+        >>> few, folder = Protocol(samples=200, draws=1), mkdtemp()
+        >>> rows = run(["mean"], seeds=1, protocol=few, figures=False, results=folder)
+        >>> sorted(set(rows["metric"]))
+        ['histogram', 'mind-pixels', 'neighbours', 'parzen']
+        >>> set(rows["status"])
+        {'ok'}
     """
     executor.check(device=device, tensorboard=tensorboard)
     where, mark = results_at(results), new_mark() if force else ""

@@ -63,12 +63,11 @@ def table(
 
     Example:
         >>> from tempfile import mkdtemp
-        >>> from genmodel_bench import run, table
-        >>> folder = mkdtemp()
-        >>> rows = run(["mean"], seeds=1, figures=False, results=folder)
-        >>> found = table(folder, columns=["nats"])
-        >>> found[["dataset", "row", "samples"]].values.tolist()
-        [['digits', 'mean', 10000]]
+        >>> from genmodel_bench import Protocol, run, table
+        >>> few, folder = Protocol(samples=200, draws=1), mkdtemp()
+        >>> rows = run(["mean"], seeds=1, protocol=few, figures=False, results=folder)
+        >>> table(folder, columns=["nats"]).round(1).values.tolist()
+        [['digits', 'mean (draws=1)', 'reference', 200, -7.5, '']]
     """
     whole = with_rows(read(results_at(results), datasets, metrics), rows)
     chosen = chosen_columns(whole, columns) if columns else whole.filled

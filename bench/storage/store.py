@@ -22,6 +22,7 @@ from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.names import folder_name
 from genmodel_bench.storage.reading import read_records, read_rows
 from genmodel_bench.storage.record import Record, meant, to_csv
+from genmodel_bench.storage.system import check_system
 from genmodel_bench.storage.waiting import Say, held, in_silence
 
 
@@ -47,9 +48,10 @@ class Store:
 
         Raises:
             BadRecords: the stored rows cannot be read.
-            BenchError: they are of another content.
+            BenchError: they are of another content, or this is Windows.
             OSError: nothing can be written.
         """
+        check_system()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.cache / ".gitignore", b"*\n")
         for folder in (self.folder, self.cache):
