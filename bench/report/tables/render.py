@@ -241,7 +241,7 @@ def escape_latex(text: str) -> str:
 
 def latex_sign(sign: str) -> str:
     """Return one sign for LaTeX."""
-    _, *accents = unicodedata.normalize("NFD", sign)
+    accents = unicodedata.normalize("NFD", sign)[1:]
     known = sign.isascii() or sign in LETTERS
-    accented = sign < "\u0180" and len(accents) == 1 and accents[0] in ACCENTS
+    accented = sign < "\u0180" and len(accents) == 1 and accents in ACCENTS
     return LATEX.get(sign) or (sign if known or accented else rf"\texttt{{U+{ord(sign):04X}}}")
