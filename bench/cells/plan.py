@@ -16,6 +16,7 @@ from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.metrics import Metric
 from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
+from genmodel_bench.storage.record import MOST
 
 NOTHING_VOUCHED = Vouched()
 MOST_SEEDS = 1000
@@ -63,6 +64,9 @@ def plan(
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
+            batch_size = getattr(config, "batch_size", 1)
+            if batch_size < 1:
+                raise BadOption(f"{name}: batch_size: got {batch_size}, expected at least 1")
             if config != usual[name] or name not in MODELS or data.name not in DATASETS:
                 check_builds(name, config, data.shape)
             other = {LIKE: like} if usual[name] != adapted(named[name], data.name) else {}
@@ -96,6 +100,8 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
                 expected = f"how many, at most {MOST_SEEDS:,}; the one seed {seeds} is given as {seeds},"
     except TypeError:
         found, expected = [], "a number of seeds, or a list of whole numbers"
+    if found and max(found) >= MOST:
+        raise BadOption(f"--seeds: got {max(found)}, expected seeds below 2**63")
     if not found or min(found) < 0:
         raise BadOption(f"--seeds: got {seeds}, expected {expected}")
     return found

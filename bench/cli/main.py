@@ -12,12 +12,14 @@ import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
+from genmodel_bench.cli.encoding import always_print
 from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.keeping import merge, remove
 from genmodel_bench.cli.making import new, run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
 from genmodel_bench.errors import BenchError, DataNotice, printable
+from genmodel_bench.storage.system import check_system
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
@@ -56,11 +58,13 @@ def main() -> None:
     A mistake, or a file that cannot be read or written, is one line on stderr and exit
     code 2. Ctrl-C is exit code 130.
     """
+    always_print()
     signal.signal(signal.SIGINT, interrupt)
     if os.getcwd() not in sys.path:  # for `mylab.ae:Config`; last, so that it hides no package
         sys.path.append(os.getcwd())
     warnings.formatwarning = one_line(warnings.formatwarning)
     try:
+        check_system()
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:
         if NOTED:

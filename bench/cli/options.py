@@ -9,17 +9,29 @@ from typing import Annotated
 import typer
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.errors import BadOption
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import default_results, in_home
 
 Figures = Annotated[
     bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")
 ]
-Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
+
+
+def expanded(path: Path | None) -> Path | None:
+    """Return a path that was typed, with '~' expanded."""
+    return None if path is None else in_home(path)
+
+
+Results = Annotated[
+    Path, typer.Option("--results", help="Folder of records, tables and artefacts.", callback=expanded)
+]
 RESULTS = default_results()
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA"
+        "--data",
+        help="Root of the data sets' files, in torchvision's layout.",
+        envvar="BENCH_DATA",
+        callback=expanded,
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]

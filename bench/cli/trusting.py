@@ -24,6 +24,7 @@ from genmodel_bench.cli.options import (
     Results,
     Samples,
     Taken,
+    expanded,
     protocol_of,
     split,
 )
@@ -32,7 +33,12 @@ from genmodel_bench.errors import BadOption, BenchError
 
 def check(
     baseline: Annotated[
-        Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")
+        Path,
+        typer.Option(
+            "--baseline",
+            help="Folder with the runs.csv to compare with, like results/mnist.",
+            callback=expanded,
+        ),
     ],
     fast: Annotated[
         bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")
@@ -169,7 +175,8 @@ def verify(
 
 def vouch(
     evidence: Annotated[
-        Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")
+        Path | None,
+        typer.Option("--from", help="Another results folder whose rows are replayed too.", callback=expanded),
     ] = None,
     within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
     device: Device = "auto",

@@ -39,7 +39,7 @@ from genmodel_bench.report.verdicts import (
     other_inputs,
 )
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, as_json
@@ -80,10 +80,10 @@ def check(
     """
     executor = Executor(jobs=jobs)
     executor.check(device=device, tensorboard=False)
-    lines = chosen(read_lines(Path(baseline) / "runs.csv"), rows)
+    lines = chosen(read_lines(in_home(baseline) / "runs.csv"), rows)
     dataset = lines[0][0].dataset
     source = partial(load, dataset, root=data)
-    results = Path(results or default_results())
+    results = results_at(results)
     vouched = read_vouched(results)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []

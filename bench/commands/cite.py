@@ -16,7 +16,7 @@ from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS, Config
 from genmodel_bench.report.bibliography import bibliography
 from genmodel_bench.storage.ingredients import Vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import stores_of
 
@@ -61,7 +61,7 @@ def cite(
         elif name not in known and form_of(name) is None:
             raise UnknownName("model, metric or data set", name, known)
     if not wanted:
-        records = records_of(Path(results or default_results()), dataset)
+        records = records_of(results_at(results), dataset)
         wanted, metrics = used(records), {**metrics_in(records), **metrics}
         models |= {r.model: cell.config for r in records if (cell := same_cell(r, Vouched()))}
     named = sources_by_name(models, metrics)

@@ -117,6 +117,12 @@ class Display(Silent):
                 self.take(cell, self.bars.setdefault(cell, Bar(short_title(cell))), news)
             self.refresh()
 
+    def notice(self, text: str) -> None:
+        """Print a notice that is of no single cell."""
+        with self.lock:
+            self.say(text)
+            self.refresh()
+
     def take(self, cell: Cell, bar: Bar, news: News) -> None:
         """Note news of a cell in its bar; a log has some of them as lines."""
         match news:

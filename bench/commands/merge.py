@@ -15,7 +15,7 @@ from genmodel_bench.report.tables.notes import left_out
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.ingredients import equivalences_as_text, equivalences_path, read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, passed_over, stores_of, sure
 
@@ -49,11 +49,11 @@ def merge(
             set. Nothing is written then.
         BadRecords: records are damaged.
     """
-    results = Path(results or default_results())
+    results = results_at(results)
     pairs = [
         (other, Store(results, other.dataset))
         for folder in folders
-        for other in sources(Path(folder), results)
+        for other in sources(in_home(folder), results)
     ]
     digests: dict[str, tuple[str, Store]] = {}
     for store in [*{store.dataset: store for _, store in pairs}.values(), *(other for other, _ in pairs)]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genmodel_bench.commands.report import report
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of
 
@@ -32,7 +32,7 @@ def remove(
         UnknownName: there is no such row.
         BadOption: several rows are called so.
     """
-    results = Path(results or default_results())
+    results = results_at(results)
     stores = stores_of(results) if dataset is None else [Store(results, dataset)]
     rows = {store.dataset: store.records() for store in stores}
     if not any(rows.values()):

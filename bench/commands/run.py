@@ -22,7 +22,7 @@ from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.ingredients import read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record, frame
 from genmodel_bench.storage.store import Store
 
@@ -79,10 +79,20 @@ def run(
     Raises:
         BenchError: a name, an option or the data do not exist, or stored rows are damaged
             or made from other data.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from genmodel_bench import Protocol, run
+        >>> few, folder = Protocol(samples=200, draws=1), mkdtemp()
+        >>> rows = run(["mean"], seeds=1, protocol=few, figures=False, results=folder)
+        >>> sorted(set(rows["metric"]))
+        ['histogram', 'mind-pixels', 'neighbours', 'parzen']
+        >>> set(rows["status"])
+        {'ok'}
     """
     executor.check(device=device, tensorboard=tensorboard)
     metrics = metrics_named(metrics)
-    where, mark = Path(results or default_results()), new_mark() if force else ""
+    where, mark = results_at(results), new_mark() if force else ""
     source = partial(load, dataset, root=data)
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
@@ -115,6 +125,6 @@ def run(
             unmark(mark, store)
         listener.doing("writing tables, figures and the page" if figures else "writing tables")
         known = {**METRICS, **metrics}  # rows of other metrics are in the tables too
-        report(where, figures=figures, metrics=known)
+        report(where, figures=figures, metrics=known, say=listener.notice)
         listener.ended(stale_under(where, known)(store.records()))
     return frame(records)

@@ -28,7 +28,7 @@ from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.storage.beside import stand_beside, standing_beside
 from genmodel_bench.storage.ingredients import metric_recipe_of, read_vouched, recipe_of
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
@@ -88,11 +88,12 @@ def score(
     """
     where, metrics = resolve_device(device), metrics_named(metrics)
     given = list(samples) if isinstance(samples, (list, tuple)) else [samples]
+    given = [in_home(each) if isinstance(each, (str, Path)) else each for each in given]
     name = checked_name(name or default_name(given))
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
         content = load(dataset, root=data)
-        store = Store(Path(results or default_results()), content.name)
+        store = Store(results_at(results), content.name)
         read = read_given(given, name, content, store, listener, as_draws=as_draws, labels=labels)
         check_numbers(read, metrics)
         check_looks(name, store.records())
@@ -103,9 +104,9 @@ def score(
         keep_test_images(content, store)
         reused, missing = already(read, store, metrics)
         records = score_given(read, content.to(where), where, store, missing, listener) if missing else []
-        store.append(records)
+        store.append(records, listener.notice)
         listener.doing("writing tables, figures and the page" if figures else "writing tables")
-        report(store.results, figures=figures, metrics={**METRICS, **metrics})
+        report(store.results, figures=figures, metrics={**METRICS, **metrics}, say=listener.notice)
     ordered = [r for key in metrics for r in [*reused, *records] if r.metric == key]
     return {
         "name": name,

@@ -34,6 +34,7 @@ from genmodel_bench.report.verdicts import compare
 from genmodel_bench.report.verify import printed
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import read_vouched
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, passed_over, read_results, sure
@@ -65,7 +66,7 @@ def verify(
         DataMissing: there is nothing to verify.
         BenchError: the records are damaged, or there is no such device.
     """
-    results = Path(results)
+    results = results_at(results)
     records = read_results(results)
     for folder, text in passed_over(results).items():
         yield Finding(folder, "columns" in text, f"passed over: its runs.csv {text}")

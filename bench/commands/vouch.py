@@ -45,6 +45,7 @@ from genmodel_bench.storage.ingredients import (
     equivalences_path,
     read_vouched,
 )
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import read_results, sure
 
@@ -110,10 +111,10 @@ def vouch(
         DataMissing: no rows were made by other code than today's.
         BenchError: the records are damaged, or there is no such device.
     """
-    results, where = Path(results), provenance.resolve_device(device)
+    results, where = results_at(results), provenance.resolve_device(device)
     vouched = read_vouched(results)
     stored = cases(read_results(results), vouched)
-    others = cases(read_results(Path(evidence)), vouched) if evidence else []
+    others = cases(read_results(in_home(evidence)), vouched) if evidence else []
     if not stored and not others:
         raise DataMissing(
             f"vouch: no rows under {results} that other code has made; there is nothing to vouch for"

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.pixels import channels_last, check_dtype, images_of
-from genmodel_bench.data.root import in_home
 from genmodel_bench.data.splits import Part, dataset_of
 from genmodel_bench.errors import BadSamples, BenchError, DataMissing, DataNotice
 from genmodel_bench.inputs.files import available_memory, check_length, first_line, gib, is_folder, npy_header
+from genmodel_bench.storage.names import in_home
 from torch import Tensor
 
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}

@@ -32,6 +32,10 @@ class Listener(Protocol):
         """Handle news of a cell, such as progress in training or a validation check."""
         return None
 
+    def notice(self, text: str) -> None:
+        """Handle something the user should know that is of no single cell."""
+        return None
+
     def finished(self, cell: Cell, outcome: Outcome) -> None:
         """Handle the outcome of a cell; its rows are stored already."""
         return None

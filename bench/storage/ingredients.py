@@ -18,6 +18,7 @@ from typing import Any
 
 from genmodel_bench.storage.code import code_digests
 from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.plain import from_json
 
 Ingredients = dict[str, Any]
 
@@ -132,10 +133,10 @@ def read_vouched(results: Path) -> Vouched:
 def _vouched(text: str) -> Vouched:
     try:
         entries = [
-            Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in json.loads(text)
+            Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in from_json(text)
         ]
         return Vouched(tuple(entry for entry in entries if entry.seal == entry.sealed().seal))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return Vouched()
 
 
