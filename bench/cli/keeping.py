@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from genmodel_bench.cli.options import RESULTS, Figures, Results
+from genmodel_bench.cli.options import RESULTS, Figures, Results, expanded
 from genmodel_bench.errors import printable
 
 
@@ -28,7 +28,9 @@ def remove(
 
 
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Results folders, as of other machines.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Results folders, as of other machines.", callback=expanded)
+    ],
     figures: Figures = True,
     results: Results = RESULTS,
 ) -> None:

@@ -33,6 +33,7 @@ from genmodel_bench.cli.options import (
     Started,
     Taken,
     Where,
+    expanded,
     protocol_of,
     seeds_in,
 )
@@ -163,7 +164,8 @@ def score(
     samples: Annotated[
         list[Path],
         typer.Argument(
-            help="A .npy, .npz, .pt or .safetensors array, or a folder of images; one for each training seed."
+            help="A .npy, .npz, .pt or .safetensors array, or a folder of images; one a training seed.",
+            callback=expanded,
         ),
     ],
     dataset: Annotated[str, typer.Option("--dataset", help="The data set that the samples imitate.")],
@@ -173,7 +175,10 @@ def score(
     ] = Several.seeds,
     labels: Annotated[
         list[Path] | None,
-        typer.Option(help="The classes of class-conditional samples, n whole numbers; one for each file."),
+        typer.Option(
+            help="The classes of class-conditional samples, n whole numbers; one for each file.",
+            callback=expanded,
+        ),
     ] = None,
     beside: Annotated[
         str | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from genmodel_bench.cells.protocol import Protocol
@@ -16,9 +16,11 @@ Figures = Annotated[
 ]
 
 
-def expanded(path: Path | None) -> Path | None:
-    """Return a path that was typed, with '~' expanded."""
-    return None if path is None else in_home(path)
+def expanded(typed: Any) -> Any:
+    """Return a path that was typed, or a list of them, with '~' expanded."""
+    if isinstance(typed, (list, tuple)):
+        return [in_home(path) for path in typed]
+    return None if typed is None else in_home(typed)
 
 
 Results = Annotated[

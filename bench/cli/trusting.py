@@ -50,10 +50,13 @@ def check(
     samples: Annotated[
         list[Path] | None,
         typer.Option(
-            "--samples", metavar="FILE…", help="New samples of your own instead, a file for each training."
+            "--samples",
+            metavar="FILE…",
+            help="New samples of your own instead, a file for each training.",
+            callback=expanded,
         ),
     ] = None,
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, callback=expanded)] = None,
     name: Annotated[str | None, typer.Option(help="With --samples: their row in the baseline.")] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="With --samples: the data set (default: the baseline's).")
