@@ -69,6 +69,7 @@ def test_the_commands_of_a_page_run(page, desk):
             case _, str(path):
                 wanted = folder / path
                 assert not wanted.exists() or wanted.read_text() == block["text"], f"{path} is another file"
+                wanted.parent.mkdir(parents=True, exist_ok=True)
                 wanted.write_text(block["text"])
             case "toml", _ if block["text"].startswith("claims"):
                 (folder / "claims.toml").write_text(block["text"])
