@@ -1,120 +1,27 @@
 import json
-import math
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.metadata import version
+from io import StringIO
+from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
+import torch
 from flat import run
-from genmodel_bench import BadRecords, BenchError, DataMissing
-from genmodel_bench.commands.check import Verdict, as_plain, check, compare, exit_code, judge
+from genmodel_bench import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName, score
+from genmodel_bench.cli.main import main
+from genmodel_bench.cli.terminal import verdict_grid
+from genmodel_bench.commands.check import as_many_threads, check, check_samples
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.report.verdicts import Verdict, exit_code
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store
-from test_report import ROW
-
-SETTINGS = json.dumps(
-    {"sigma": 0.2154, "samples": 10_000, "valid_images": 1000, "folds": 0, "sigma_grid": [0.1, 1.0, 10]}
-)
-
-
-def records(values, *, test=2.0, draw=0.2, **changes):
-    row = replace(ROW, metric_settings=SETTINGS, stderr=test, draw_sd=draw, dataset_digest="d", **changes)
-    return [replace(row, seed=seed, value=float(value)) for seed, value in enumerate(values)]
-
-
-def rate(finding, *, before, now, seed_sd, shift, cases=4000, test=2.0, draw=0.2):
-    """The share of simulated checks that end in `finding`.
-
-    `before` and `now` count the seeds; those of now are shifted by `shift` total errors.
-    """
-    rng = np.random.default_rng(3)
-    total = math.sqrt(test**2 + seed_sd**2 / before)  # as in the table
-    common = 200 + rng.normal(0, test, (cases, 1))  # the same test images on both sides
-    old = common + rng.normal(0, seed_sd, (cases, before))
-    new = common + shift * total + rng.normal(0, seed_sd, (cases, now))
-    findings = [
-        judge(b, c, single=math.hypot(test, draw))[0] for b, c in zip(old.tolist(), new.tolist(), strict=True)
-    ]
-    return findings.count(finding) / cases
-
-
-# (seeds before, seeds now, spread of runs) where the error over test images is 2: on
-# digits the spread is less than half of that error.
-RUNS = [(m, n, sd) for m, n in [(1, 1), (2, 2), (2, 1), (3, 3), (3, 1), (5, 5), (5, 1)] for sd in (0.3, 0.9)]
-
-
-@pytest.mark.parametrize(("before", "now", "seed_sd"), RUNS)
-@pytest.mark.parametrize(("shift", "finding"), [(-4, "regressed"), (4, "improved")])
-def test_a_shift_of_four_standard_errors_is_caught(before, now, seed_sd, shift, finding):
-    assert rate(finding, before=before, now=now, seed_sd=seed_sd, shift=shift) >= 0.99
-
-
-@pytest.mark.parametrize(("before", "now", "seed_sd"), RUNS)
-def test_reruns_raise_a_false_alarm_in_one_of_a_hundred_at_most(before, now, seed_sd):
-    # 0.25 % in each direction is asked for; over 4,000 cases, 1 % is 4.5 standard errors
-    # above both together
-    assert 1 - rate("indistinguishable", before=before, now=now, seed_sd=seed_sd, shift=0) <= 0.01
-
-
-def test_the_limit_is_students_where_there_are_seeds_and_the_error_over_images_where_there_are_few():
-    many = compare(records([200, 201, 202, 203, 204]), records([200.5, 201.5, 202.5, 203.5, 204.5]))
-    # t with 8 degrees of freedom
-    assert many.threshold == pytest.approx(3.833 * math.sqrt(2.5) * math.sqrt(2 / 5), rel=1e-3)
-    few = compare(records([200, 201]), records([200.5, 201.5]))
-    # less than 14.1 · √½
-    assert few.threshold == pytest.approx(2.807 * math.hypot(2.0, 0.2), rel=1e-3)
-
-
-def test_rounding_is_no_change_where_seeds_do_not_spread():
-    mean = records([-59.1] * 3)
-    assert compare(mean, records([-59.1 - 4e-3] * 3)).finding == "indistinguishable"
-    assert compare(mean, records([-59.1 - 6e-3] * 3)).finding == "regressed"
-
-
-def test_identical_reruns_are_indistinguishable_by_any_noise():
-    verdict = compare(records([200, 204], test=0.0, draw=0.0), records([200, 204], test=0.0, draw=0.0))
-    assert (verdict.finding, verdict.reason) == ("indistinguishable", "identical seed by seed")
-
-
-def test_fewer_seeds_now_are_compared_with_all_before():
-    assert compare(records([200, 201, 202]), records([200])).reason == "identical seed by seed"
-    assert compare(records([200, 201, 202]), records([150])).finding == "regressed"
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"dataset_digest": "e"}, "the content of the data set differs"),
-        ({"model_settings": '{"lr": 0.2}'}, "settings: lr was None, is 0.2"),
-        ({"metric_settings": SETTINGS.replace("1000,", "500,")}, "protocol: valid_images was 1000, is 500"),
-        ({"draws": 1}, "protocol: draws was 5, is 1"),
-        ({"n": 500}, "protocol: n was 10000, is 500"),
-    ],
-)
-def test_other_conditions_are_not_compared(changes, reason):
-    now = [replace(r, **changes) for r in records([100.0])]
-    verdict = compare(records([200.0]), now)
-    assert (verdict.finding, verdict.reason) == ("not comparable", reason)
-    assert exit_code([verdict]) == 4
-
-
-def test_a_line_that_fails_has_regressed():
-    failed = [replace(r, value=None, status="diverged: loss is nan") for r in records([1.0])]
-    verdict = compare(records([200.0]), failed)
-    assert (verdict.finding, verdict.reason) == ("regressed", "diverged: loss is nan")
-    elsewhere = compare(records([200.0]), [replace(r, dataset_digest="e") for r in failed])
-    assert elsewhere.finding == "not comparable"
-
-
-def test_comparing_nothing_is_no_success():
-    assert exit_code([Verdict("a", "skipped")]) == 4
-    assert exit_code([Verdict("a", "skipped"), Verdict("b", "indistinguishable")]) == 0
-
-
-def test_the_worst_finding_decides_the_exit_code():
-    same, worse = compare(records([200.0]), records([200.0])), compare(records([200.0]), records([100.0]))
-    other = compare(records([200.0]), records([200.0], epochs=3, model_settings='{"a": 1}'))
-    assert [exit_code(v) for v in ([], [same], [same, other], [same, other, worse])] == [4, 0, 4, 3]
-    assert json.loads(as_plain([same]))[0]["finding"] == "indistinguishable"
+from rich.console import Console
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +37,7 @@ def baseline(tmp_path_factory):
         options=options,
         results=folder,
         figures=False,
+        metrics={"parzen": METRICS["parzen"]},
     )
     return folder
 
@@ -150,6 +58,7 @@ def test_a_check_makes_the_numbers_again_and_leaves_the_baseline(baseline, tmp_p
     ]
     assert (baseline / "digits" / "runs.csv").read_bytes() == before
     assert not (tmp_path / "digits" / "runs.csv").exists()
+    assert not (tmp_path / ".cache" / "visuals").exists()
 
 
 def test_a_check_scores_again_what_is_trained(baseline, monkeypatch):
@@ -176,7 +85,10 @@ def test_a_check_names_what_it_cannot_make(baseline, tmp_path):
     verdicts = check(edited(baseline, tmp_path, other), results=baseline, device="cpu", fast=True)
     reasons = {v.line.split(" ")[0].rstrip(","): (v.finding, v.reason) for v in verdicts}
     assert reasons["vae"] == ("skipped", "--fast: training took 61 s")
-    assert reasons["mine"] == ("skipped", "samples of a user cannot be made again")
+    assert reasons["mine"] == (
+        "skipped",
+        "a user's samples: check new ones with --samples FILES --name mine",
+    )
     assert reasons["gone"] == ("not comparable", "cannot be made by today's code: 'gone'")
 
 
@@ -215,3 +127,190 @@ def test_a_baseline_that_is_none_is_one_line(tmp_path):
     (tmp_path / "runs.csv").write_text(to_csv([]))
     with pytest.raises(BenchError, match="holds no likelihood numbers"):
         check(tmp_path)
+
+
+@pytest.mark.slow
+def test_other_jobs_make_the_same_numbers_and_store_nothing(baseline, tmp_path):
+    verdicts = check(baseline / "digits", results=tmp_path, device="cpu", jobs=2, rows=["vae"])
+    assert [(v.finding, v.reason) for v in verdicts] == [("indistinguishable", "identical seed by seed")]
+    assert not (tmp_path / "digits" / "runs.csv").exists()
+    assert not list(tmp_path.glob(".cache/visuals/*"))
+    assert list(tmp_path.glob(".cache/fits/*"))
+
+
+def test_cells_compute_with_as_many_threads_as_the_baselines(baseline):
+    rows = Store(baseline, "digits").records()
+    usual = torch.get_num_threads()
+    with as_many_threads([[replace(r, threads=1) for r in rows]], jobs=0):
+        assert torch.get_num_threads() == 1
+    with as_many_threads([[replace(r, threads=1) for r in rows]], jobs=3):
+        assert torch.get_num_threads() == 3  # one for each process
+    with as_many_threads([[replace(r, threads=4096) for r in rows]], jobs=0):
+        assert torch.get_num_threads() < 4096
+    assert torch.get_num_threads() == usual
+
+
+def test_rows_are_chosen_by_name_or_model(baseline, tmp_path):
+    for row in ("mean", "mean (draws=2)", "mean (draws=2), N = 200"):
+        verdicts = check(baseline / "digits", results=baseline, device="cpu", rows=[row])
+        assert [v.line for v in verdicts] == ["mean (draws=2), N = 200"]
+    with pytest.raises(UnknownName, match="did you mean 'mean"):
+        check(baseline / "digits", results=baseline, device="cpu", rows=["meen (draws=2), N = 200"])
+
+
+def test_one_seed_and_other_bits_cannot_tell_and_the_machine_is_named(baseline, tmp_path):
+    def elsewhere(r):
+        shift = 30.0 if r.metric == "parzen" and r.value is not None else 0.0
+        return replace(r, value=shift + r.value, trace="[]", versions="torch=9.0", processor="another")
+
+    folder = edited(baseline, tmp_path, elsewhere)
+    rows = [r for r in Store(tmp_path, "digits").records() if r.seed == 0]
+    (folder / "runs.csv").write_text(to_csv(rows))
+    verdicts = check(folder, results=baseline, device="cpu")
+    assert [v.finding for v in verdicts] == ["cannot tell"] * 2
+    assert exit_code(verdicts) == 5
+    for v in verdicts:
+        assert v.differences["torch"] == ("9.0", version("torch"))
+        assert v.differences["processor"][0] == "another"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A baseline with a row of samples, and files of samples."""
+    folder = tmp_path_factory.mktemp("own")
+    for seed in range(4):
+        np.save(folder / f"{seed}.npy", np.random.default_rng(seed).random((200, 64), dtype=np.float32))
+    score(folder / "0.npy", dataset="digits", name="mine", results=folder, device="cpu", figures=False)
+    return folder
+
+
+def checked(own, *files, **changes):
+    settings = {"name": "mine", "device": "cpu"} | changes
+    (verdict,) = check_samples(own / "digits", [own / f"{file}.npy" for file in files], **settings)
+    return verdict
+
+
+def test_a_users_new_samples_are_compared_with_his_row(own):
+    before = (own / "digits" / "runs.csv").read_bytes()
+    same = checked(own, 0, dataset="digits")
+    assert (same.line, same.finding, same.reason) == (
+        "mine, N = 200",
+        "indistinguishable",
+        "identical seed by seed",
+    )
+    assert checked(own, 1).finding == "cannot tell"
+    assert checked(own, 1, 2, 3).finding == "indistinguishable"
+    for name, grey in (("bad", 1.0), ("worse", 0.99), ("worst", 0.98)):
+        np.save(own / f"{name}.npy", np.full((200, 64), grey, dtype=np.float32))
+    assert checked(own, "bad", "worse", "worst").finding == "regressed"
+    np.save(own / "few.npy", np.random.default_rng(9).random((150, 64), dtype=np.float32))
+    assert checked(own, "few").finding == "not comparable"
+    assert (own / "digits" / "runs.csv").read_bytes() == before
+
+
+def test_samples_that_cannot_be_checked_are_one_line(own, baseline):
+    with pytest.raises(BenchError, match="no row of samples called 'hers', of those it has mine"):
+        checked(own, 0, name="hers")
+    with pytest.raises(BenchError, match="of those it has none"):
+        checked(baseline, name="mine")
+    with pytest.raises(BadOption, match=r"--dataset: got 'mnist', but the baseline .* is of 'digits'"):
+        checked(own, 0, dataset="mnist")
+    np.save(own / "one.npy", np.zeros((1, 64), dtype=np.float32))
+    with pytest.raises(BadSamples, match="holds the same samples as"):
+        checked(own, 0, 1, 0)
+    with pytest.raises(BadSamples, match="too few"):
+        checked(own, "one")
+
+
+def typed(monkeypatch, *args):
+    """Type a command in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["bench", "check", *map(str, args)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+def test_new_samples_are_typed_as_a_shell_expands_them(own, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    baseline = ["--baseline", own / "digits", "--device", "cpu"]
+    files = [own / f"{k}.npy" for k in (1, 2, 3)]
+    assert typed(monkeypatch, *baseline, "--samples", *files, "--name", "mine", "--json") == 0
+    (plain,) = json.loads(capsys.readouterr().out)
+    assert (plain["finding"], plain["reason"]) == ("indistinguishable", "1 seed before, 3 now")
+    assert plain["threshold"] > abs(plain["now"] - plain["before"])
+    assert typed(monkeypatch, *baseline, "--samples", files[0], "--name", "mine") == 5
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 160  # of a pipe
+    assert "cannot tell, 1 seed before, 1 now: the spread over training is unknown" in told
+    assert "exit code 5" in told
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["1.npy"], "got 1.npy without an option; put --samples before your files"),
+        (["--samples", "1.npy"], "--samples: expected --name NAME"),
+        (["--samples", "1.npy", "--name", "mine", "--fast"], "neither --fast"),
+        (["--name", "mine"], "add --samples FILE"),
+        (["--jobs", "0"], "--jobs: got 0, expected at least 1"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(own, monkeypatch, capsys, args, said):
+    assert typed(monkeypatch, "--baseline", own / "digits", *args) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_workflow_in_the_docs_passes_warns_and_fails(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "ci.md").read_text()
+    (step,) = re.findall(r"- name: bench check\n +shell: bash\n +run: \|\n((?: {10}.*\n)+)", page)
+    run(["mean"], results=tmp_path / "baseline", device="cpu", seeds=1, samples=200, figures=False)
+    store = Store(tmp_path / "baseline", "digits")
+    made = store.records()
+
+    def ended(**changes):
+        store.path.write_text(to_csv([replace(r, **changes).sealed() for r in made]))
+        env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        }
+        script = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", dedent(step)]
+        done = subprocess.run(script, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
+        return done.returncode, done.stdout
+
+    assert ended()[0] == 0
+    code, told = ended(value=90.0, trace="[]")
+    assert code == 0
+    assert "::warning::bench check cannot tell" in told
+    assert ended(value=90.0)[0] == 3
+    assert "exit code 3" in (tmp_path / "summary").read_text()
+    assert ended(dataset_digest="e")[0] == 4
+
+
+def test_the_table_of_verdicts_fits_on_eighty_columns():
+    found = [
+        Verdict("vae (hidden=(16, 12), epochs=2, draws=2), N = 200", "not comparable", -1909.14, -2009.31),
+        Verdict("rbm (epochs=5)", "cannot tell", 174.0, 144.3),
+        Verdict("deep-gsn-chain (epochs=40)", "indistinguishable", 1999.86, 1978.2, 1234.567),
+    ]
+    console = Console(width=80, file=StringIO())
+    console.print(verdict_grid(found))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(
+        line.split() == ["rbm", "(epochs=5)", "174.00", "144.30", "-29.700", "?", "cannot", "tell"]
+        for line in lines
+    )
+    text = " ".join(lines)
+    for whole in (
+        "would count",
+        "not comparable",
+        "-2009.31",
+        "-100.170",
+        "1234.567",
+        "indistinguishable",
+        "200",
+    ):
+        assert whole in text

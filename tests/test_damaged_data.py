@@ -332,7 +332,7 @@ def test_without_a_home_what_needs_files_asks_for_their_folder(name, monkeypatch
     ):
         load(name)
     monkeypatch.setenv("BENCH_DATA", "~/x")
-    with pytest.raises(DataMissing, match="~/x: '~' stands for no folder here"):
+    with pytest.raises(BadOption, match="~/x: the home folder is not known here"):
         load(name)
 
 

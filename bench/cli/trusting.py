@@ -24,13 +24,21 @@ from genmodel_bench.cli.options import (
     Results,
     Samples,
     Taken,
+    expanded,
     protocol_of,
+    split,
 )
+from genmodel_bench.errors import BadOption, BenchError
 
 
 def check(
     baseline: Annotated[
-        Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")
+        Path,
+        typer.Option(
+            "--baseline",
+            help="Folder with the runs.csv to compare with, like results/mnist.",
+            callback=expanded,
+        ),
     ],
     fast: Annotated[
         bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")
@@ -38,26 +46,71 @@ def check(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train everything again, whatever the results folder holds.")
     ] = False,
+    rows: Annotated[str, typer.Option(help="Rows to check, separated by ';' (default: all).")] = "",
+    samples: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--samples",
+            metavar="FILE…",
+            help="New samples of your own instead, a file for each training.",
+            callback=expanded,
+        ),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, callback=expanded)] = None,
+    name: Annotated[str | None, typer.Option(help="With --samples: their row in the baseline.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="With --samples: the data set (default: the baseline's).")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Cells made at once, as with `bench run`; usually 1 on CUDA, up to 4 on a CPU."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
     results: Results = RESULTS,
 ) -> None:
-    """Make a baseline's likelihood scores again, and compare them.
+    """Make a baseline's likelihood scores again, or score new samples, and compare them.
 
-    The exit code is 3 if one regressed by more than its noise, else 4 if one cannot be
-    compared or all were skipped.
+    The exit code is 3 if a score regressed by more than its noise, else 4 if one cannot
+    be compared or all were skipped, else 5 if of one nothing can be told.
     """
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"--jobs: got {jobs}, expected at least 1")
+    files = [*(samples or ()), *(more or ())]  # a shell makes several arguments of new*.npy
+    if files and not samples:
+        raise BadOption(f"check: got {files[0]} without an option; put --samples before your files")
+    if samples and (name is None or fast or retrain or rows):
+        raise BadOption("--samples: expected --name NAME beside it, and neither --fast, --retrain nor --rows")
+    if not samples and (name or dataset):
+        raise BadOption("--name, --dataset: are of new samples; add --samples FILE…")
     if not as_json:
         say_loading()
     from genmodel_bench.cli.terminal import print_verdicts, progress
-    from genmodel_bench.commands.check import as_plain, exit_code
     from genmodel_bench.commands.check import check as check_numbers
+    from genmodel_bench.commands.check import check_samples
+    from genmodel_bench.execution.pool import usual_jobs
+    from genmodel_bench.report.verdicts import as_plain, exit_code
+    from genmodel_bench.storage.provenance import resolve_device
 
+    at_once = jobs or usual_jobs(resolve_device(device))
     with nullcontext() if as_json else progress() as listener:
-        verdicts = check_numbers(
-            baseline, fast=fast, retrain=retrain, data=data, device=device, results=results, listener=listener
-        )
+        if samples:
+            verdicts = check_samples(
+                baseline, files, name=name or "", dataset=dataset, data=data, device=device, listener=listener
+            )
+        else:
+            verdicts = check_numbers(
+                baseline,
+                fast=fast,
+                retrain=retrain,
+                rows=split(rows),
+                jobs=0 if at_once == 1 else at_once,  # one needs no process of its own
+                data=data,
+                device=device,
+                results=results,
+                listener=listener,
+            )
     if as_json:
         typer.echo(as_plain(verdicts))
     else:
@@ -82,18 +135,18 @@ def why(
     results: Results = RESULTS,
 ) -> None:
     """Print what a cell depends on, and why its parts are reused or made again."""
+    from genmodel_bench.cells.catalogue import metrics_in
     from genmodel_bench.cli.terminal import print_parts
     from genmodel_bench.commands.why import cell_named
     from genmodel_bench.commands.why import why as parts_of
     from genmodel_bench.data.registry import load
-    from genmodel_bench.metrics import METRICS
     from genmodel_bench.storage.store import Store
 
     content = load(dataset, root=data)
     store = Store(results, content.name)
     protocol = protocol_of(samples, draws, checkpoint, deterministic, precision)
     chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol, like=like)
-    print_parts(chosen, parts_of(chosen, store, METRICS))
+    print_parts(chosen, parts_of(chosen, store, metrics_in(store.records())))
 
 
 def verify(
@@ -125,7 +178,8 @@ def verify(
 
 def vouch(
     evidence: Annotated[
-        Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")
+        Path | None,
+        typer.Option("--from", help="Another results folder whose rows are replayed too.", callback=expanded),
     ] = None,
     within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
     device: Device = "auto",

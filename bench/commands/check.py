@@ -1,187 +1,54 @@
-"""Has a likelihood score changed by more than its noise?
+"""Are a baseline's likelihood scores still what they were? `bench check`.
 
-`bench check` makes the cells of a baseline again and compares the means over seeds. The
-error over test images is common to both sides and cancels. What remains is the standard
-deviation s over training runs, pooled over both sides; it is known if either has two
-seeds or more. A change counts if it exceeds
-
-    |mean now − mean before|  >  max(5e-3, min(a, b)),
-    a = t(0.9975, dof) · s · √(1/n_before + 1/n_now),   dof = n_before + n_now − 2,
-    b = z(0.9975) · e.
-
-5e-3 is the rounding of the metric. a is the limit of Student's t-test, with a false-alarm
-probability of 0.25 % in each direction. In b, e is the standard error of one value over
-test images and draws of samples. b replaces a where s is unknown, and where with few
-seeds a is so large that no change would be detected. If the runs spread by more than
-about half of e, b raises more false alarms than that. Values are not compared if they
-were made under another protocol, from other data or with other settings.
+Its cells are made again by today's code, or a user's new samples are scored, and each
+line of the table gets a verdict (`report/verdicts.py`). No row is written: a baseline
+that a check may overwrite is none.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import cell_today
 from genmodel_bench.commands.display import heard
+from genmodel_bench.commands.score import scored
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
-from genmodel_bench.errors import BenchError, DataMissing
-from genmodel_bench.execution.context import Context
-from genmodel_bench.execution.execute import run_cell
+from genmodel_bench.errors import BadOption, BenchError, DataMissing, UnknownName
+from genmodel_bench.execution.context import Setup
+from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.tables.published import HEADLINE
+from genmodel_bench.report.verdicts import (
+    Finding,
+    Verdict,
+    compare,
+    line_name,
+    mean,
+    other_inputs,
+)
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store, believed, sure
 
-ALPHA = 0.0025
-"""The probability of a false alarm in each direction."""
-ROUNDING = 5e-3
-"""Nats by which float32 and another machine may change a score (`metrics/windows.py`)."""
 FAST_SECONDS = 60.0
 """Seconds of training up to which `--fast` repeats a line, with one seed."""
-SCORED_BY = ("samples", "valid_images", "folds", "sigma_grid")
-"""The settings of a score that must be equal for two values to be comparable."""
-
-Finding = Literal["improved", "regressed", "indistinguishable", "not comparable", "skipped"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was found for one line of the table.
-
-    before, now: the means over seeds, in nats.
-    threshold: the change that would count, in nats.
-    reason: why, in words.
-    """
-
-    line: str
-    finding: Finding
-    before: float | None = None
-    now: float | None = None
-    threshold: float | None = None
-    reason: str = ""
-
-
-def compare(before: Sequence[Record], now: Sequence[Record]) -> Verdict:
-    """Return the verdict on one line of the table.
-
-    before, now: its headline records on either side, one for each seed.
-    """
-    name, failed = line_name(before[0]), [r for r in now if r.value is None]
-    differences = other_conditions(before[0], now[0])
-    if differences:
-        return Verdict(
-            name, "not comparable", mean(before), None if failed else mean(now), reason="; ".join(differences)
-        )
-    if failed:
-        return Verdict(name, "regressed", mean(before), reason=failed[0].status)
-    seeds = {r.seed: r.value for r in now}
-    same = [r for r in before if r.seed in seeds]
-    if same and all(seeds[r.seed] == r.value for r in same):
-        return Verdict(name, "indistinguishable", mean(before), mean(now), 0.0, "identical seed by seed")
-    single = max(math.hypot(r.stderr or 0.0, r.draw_sd or 0.0) for r in (*before, *now))
-    finding, limit = judge(values(before), values(now), single=single)
-    return Verdict(
-        name, finding, mean(before), mean(now), limit, f"{len(before)} seeds before, {len(now)} now"
-    )
-
-
-def judge(before: Sequence[float], now: Sequence[float], *, single: float) -> tuple[Finding, float]:
-    """Return the finding on the values of two sets of runs, and the limit, in nats.
-
-    A change of the mean counts if it exceeds the limit. `single` is the standard error of
-    one value over test images and draws.
-    """
-    m, n = len(before), len(now)
-    mean_before, mean_now = math.fsum(before) / m, math.fsum(now) / n
-    dof = m + n - 2
-    limit = quantile(math.inf) * single
-    if dof:
-        squares = math.fsum((v - mean_before) ** 2 for v in before) + math.fsum(
-            (v - mean_now) ** 2 for v in now
-        )
-        limit = min(limit, quantile(dof) * math.sqrt(squares / dof * (1 / m + 1 / n)))
-    limit = max(limit, ROUNDING)
-    change = mean_now - mean_before
-    return ("indistinguishable" if abs(change) <= limit else "improved" if change > 0 else "regressed"), limit
-
-
-@cache
-def quantile(dof: float) -> float:
-    """Return the quantile of Student's t at 1 − ALPHA.
-
-    For infinitely many degrees of freedom it is that of the normal distribution.
-    """
-    # Imported here: it is slow, and most commands that load this module do not need it.
-    from scipy.special import ndtri, stdtrit
-
-    return float(ndtri(1 - ALPHA) if math.isinf(dof) else stdtrit(dof, 1 - ALPHA))
-
-
-def other_conditions(before: Record, now: Record) -> list[str]:
-    """Return in words why two records cannot be compared; empty if they can.
-
-    The reasons are other data, other settings of the model, or another protocol.
-    """
-    found = other_inputs(before, now.dataset_digest, json.loads(now.model_settings))
-    return found if now.value is None else found + changes("protocol", protocol(before), protocol(now))
-
-
-def other_inputs(before: Record, digest: str, settings: Mapping[str, Any]) -> list[str]:
-    """Return in words how data and model settings differ from those of a record."""
-    found = ["the content of the data set differs"] if before.dataset_digest != digest else []
-    return found + changes("settings", json.loads(before.model_settings), settings)
-
-
-def changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return one text that names the keys whose values differ; empty if none do."""
-    changed = [
-        f"{key} was {old.get(key)}, is {new.get(key)}"
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
-    ]
-    return [f"{what}: {', '.join(changed)}"] if changed else []
-
-
-def protocol(record: Record) -> dict[str, Any]:
-    """Return what must be equal in how two records were scored, for a comparison."""
-    settings = json.loads(record.metric_settings)
-    return {key: settings.get(key) for key in SCORED_BY} | {
-        "draws": record.draws,
-        "n": record.n,
-        "unit": record.unit,
-    }
-
-
-def values(records: Sequence[Record]) -> list[float]:
-    """Return the values of the records, without failures, which have none."""
-    return [r.value for r in records if r.value is not None]
-
-
-def mean(records: Sequence[Record]) -> float | None:
-    """Return the mean of the records' values, in nats; None if none has a value."""
-    found = values(records)
-    return math.fsum(found) / len(found) if found else None
-
-
-def line_name(record: Record) -> str:
-    """Return the name of a record's line in the table, with N if that is not 10,000."""
-    return record.name if record.samples == 10_000 else f"{record.name}, N = {record.samples}"
+SCORED = {HEADLINE[0]: METRICS[HEADLINE[0]]}
+"""The metric of the likelihood, by name."""
 
 
 def check(
@@ -189,6 +56,8 @@ def check(
     *,
     fast: bool = False,
     retrain: bool = False,
+    rows: Sequence[str] = (),
+    jobs: int = 0,
     data: Path | str | None = None,
     device: str = "auto",
     results: Path | str | None = None,
@@ -200,21 +69,27 @@ def check(
     fast: repeat only the lines that train within a minute, with one seed of each.
     retrain: train everything again. By default trained models and samples under `results`
         that are up to date are scored again, and only the others are trained.
+    rows: the lines to check, as the table names them; all if there are none.
+    jobs: number of cells at once, each in a process of its own; 0 means one after another
+        in this process. Each computes with as many threads as the baseline's had, if this
+        machine has as many.
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Raises:
         BenchError: the baseline, its data or the device is missing or cannot be used.
     """
-    lines = read_lines(Path(baseline) / "runs.csv")
-    where = resolve_device(device)
+    executor = Executor(jobs=jobs)
+    executor.check(device=device, tensorboard=False)
+    lines = chosen(read_lines(in_home(baseline) / "runs.csv"), rows)
     dataset = lines[0][0].dataset
+    source = partial(load, dataset, root=data)
+    results = results_at(results)
+    vouched = read_vouched(results)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
-    results = Path(results or default_results())
-    vouched = read_vouched(results)
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
-        content = load(dataset, root=data)
+        content = source()
         for records in lines:
             planned = cells_today(records, content.digest, vouched, fast=fast)
             if isinstance(planned, Verdict):
@@ -223,28 +98,84 @@ def check(
                 todo.append((records, planned))
         cells = [cell for _, planned in todo for cell in planned]
         listener.planned(cells)
-        with working_folder(results, scratch=retrain) as folder:
-            outcomes = headlines(cells, content.to(where), Store(folder, dataset), where, listener)
-    return [*(compare(records, [outcomes[cell] for cell in cells]) for records, cells in todo), *verdicts]
+        with working_folder(results, scratch=retrain) as folder, as_many_threads(lines, jobs):
+            setup = Setup(source, folder, device, SCORED, rescore=True, stores=False)
+            outcomes = headlines(cells, content, setup, executor, listener)
+    judged = [compare(records, [outcomes[cell] for cell in cells], vouched) for records, cells in todo]
+    return [*judged, *verdicts]
 
 
 def headlines(
-    cells: Sequence[Cell], content: Dataset, store: Store, where: torch.device, listener: Listener
+    cells: Sequence[Cell], content: Dataset, setup: Setup, executor: Executor, listener: Listener
 ) -> dict[Cell, Record]:
-    """Return the headline record of each cell, or its failure, made by today's code.
-
-    content: the data set, on the device `where`.
-    """
-    scored = {HEADLINE[0]: METRICS[HEADLINE[0]]}
-    context = Context(content, store, scored, where, rescore=True)
-    store.prepare()
+    """Return the headline record of each cell, or its failure, made by today's code."""
+    Store(setup.results, content.name).prepare()
     found = {}
-    for cell in cells:
-        listener.started(cell)
-        outcome = run_cell(cell, context, tell=partial(listener.news, cell))
-        found[cell] = outcome.records[0]
-        listener.finished(cell, outcome)
+    with closing(executor.outcomes(cells, content, setup, listener)) as outcomes:
+        for cell, outcome in outcomes:
+            found[cell] = outcome.records[0]
+            listener.finished(cell, outcome)
     return found
+
+
+def check_samples(
+    baseline: Path | str,
+    samples: Sequence[Path | str],
+    *,
+    name: str,
+    dataset: str | None = None,
+    data: Path | str | None = None,
+    device: str = "auto",
+    listener: Listener | None = None,
+) -> list[Verdict]:
+    """Score a user's new samples, and return the verdict on his row of a baseline.
+
+    baseline: a folder with runs.csv that has a row of samples, of `bench score`.
+    samples: one file or folder of images for each training run.
+    name: of the row.
+    dataset: that of the baseline, which is checked.
+
+    Raises:
+        BadSamples: samples cannot be read, or are there twice.
+        BenchError: the baseline has no such row, is of another data set, or its data or
+            the device is missing.
+    """
+    lines = read_lines(Path(baseline) / "runs.csv")
+    own = [records for records in lines if records[0].role == "samples"]
+    named = [records for records in own if name in (records[0].name, records[0].model)]
+    of = lines[0][0].dataset
+    if dataset not in (None, of):
+        raise BadOption(f"--dataset: got {dataset!r}, but the baseline {baseline} is of {of!r}")
+    if not named:
+        there = ", ".join(records[0].model for records in own) or "none"
+        text = f"the baseline {baseline} has no row of samples called {name!r}, of those it has {there}"
+        raise BenchError(f"--name: {text}; `bench score` makes one")
+    where = resolve_device(device)
+    with heard(listener) as listener, tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
+        listener.doing(f"loading {of}")
+        content = load(of, root=data)
+        now = made_of(samples, name, content, where, Store(Path(folder), of), listener)
+    before = next((records for records in named if records[0].samples == now[0].samples), named[0])
+    return [unusable(before) or compare(before, now, read_vouched(Path(baseline).parent))]
+
+
+def made_of(
+    samples: Sequence[Path | str],
+    name: str,
+    content: Dataset,
+    where: torch.device,
+    store: Store,
+    listener: Listener,
+) -> list[Record]:
+    """Return the headline record of each file of samples; seeds are their places.
+
+    Raises:
+        BadSamples: samples cannot be read, are too few or there twice.
+    """
+    store.prepare()
+    made = scored([Path(path) for path in samples], name, content, where, store, SCORED, listener)
+    first = {r.seed: r for r in reversed(made)}  # the headline score of each
+    return [replace(r, seed=seed or 0) for seed, r in reversed(first.items())]
 
 
 def read_lines(path: Path) -> list[list[Record]]:
@@ -261,14 +192,27 @@ def read_lines(path: Path) -> list[list[Record]]:
         raise DataMissing(
             f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist"
         )
-    lines: dict[tuple[str, str, int], list[Record]] = {}
+    lines: dict[tuple[str, str, str, int], list[Record]] = {}
     records = read_records(path)
     for r in believed(records, records[0].dataset if records else "", read_vouched(path.parent.parent)):
         if r.metric == HEADLINE[0] and r.quantity in (HEADLINE[1], ""):  # a failure has no quantity
-            lines.setdefault(r.line, []).append(r)
+            lines.setdefault(r.key, []).append(r)
     if not lines:
         raise BenchError(f"--baseline: {path} holds no likelihood numbers")
     return [[r for r in sure(records) if r.value is not None] or records for records in lines.values()]
+
+
+def chosen(lines: list[list[Record]], rows: Sequence[str]) -> list[list[Record]]:
+    """Return the lines with these names, or of models with these names; else all.
+
+    Raises:
+        UnknownName: the baseline has no such line.
+    """
+    names = [{line_name(records[0]), records[0].name, records[0].model} for records in lines]
+    for row in rows:
+        if not any(row in known for known in names):
+            raise UnknownName("row", row, [line_name(records[0]) for records in lines])
+    return [records for records, known in zip(lines, names, strict=True) if not rows or known & set(rows)]
 
 
 def cells_today(
@@ -278,25 +222,38 @@ def cells_today(
 
     digest: of the content of today's data set.
     """
-    first = records[0]
-
-    def verdict(finding: Finding, reason: str) -> Verdict:
-        return Verdict(line_name(first), finding, mean(records), reason=reason)
-
-    if first.doubt:
-        return verdict("not comparable", f"the baseline's row {first.doubt}")
-    if first.value is None:
-        return verdict("skipped", f"the baseline has no number: {first.status}")
+    first = min(records, key=lambda r: r.seed or 0)
+    refused = unusable(records)
+    if refused:
+        return refused
     if first.role == "samples":
-        return verdict("skipped", "samples of a user cannot be made again")
+        return without_run(
+            records, "skipped", f"a user's samples: check new ones with --samples FILES --name {first.model}"
+        )
     if fast and (first.fit_seconds or 0.0) > FAST_SECONDS:
-        return verdict("skipped", f"--fast: training took {first.fit_seconds:.0f} s")
+        return without_run(records, "skipped", f"--fast: training took {first.fit_seconds:.0f} s")
     try:
-        cells = [cell_today(r, digest, vouched) for r in (records[:1] if fast else records)]
-    except (KeyError, TypeError, ValueError) as error:
-        return verdict("not comparable", f"cannot be made by today's code: {' '.join(str(error).split())}")
+        cells = [cell_today(r, digest, vouched) for r in ([first] if fast else records)]
+    except (BenchError, KeyError, TypeError, ValueError) as error:
+        text = f"cannot be made by today's code: {' '.join(str(error).split())}"
+        return without_run(records, "not comparable", text)
     differences = other_inputs(first, digest, json.loads(as_json(cells[0].settings)))
-    return verdict("not comparable", "; ".join(differences)) if differences else cells
+    return without_run(records, "not comparable", "; ".join(differences)) if differences else cells
+
+
+def unusable(records: Sequence[Record]) -> Verdict | None:
+    """Return the verdict on a line that nothing can be compared with, else None."""
+    first = records[0]
+    if first.doubt:
+        return without_run(records, "not comparable", f"the baseline's row {first.doubt}")
+    if first.value is None:
+        return without_run(records, "skipped", f"the baseline has no number: {first.status}")
+    return None
+
+
+def without_run(records: Sequence[Record], finding: Finding, reason: str) -> Verdict:
+    """Return the verdict on a line that is not made again."""
+    return Verdict(line_name(records[0]), finding, mean(records), reason=reason)
 
 
 @contextmanager
@@ -309,17 +266,17 @@ def working_folder(results: Path, *, scratch: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return the exit code of `bench check`.
+@contextmanager
+def as_many_threads(lines: Sequence[Sequence[Record]], jobs: int) -> Iterator[None]:
+    """Give each cell the number of threads that most of the baseline's had.
 
-    3 if a score regressed, else 4 if one cannot be compared or all were skipped, else 0.
+    Bits depend on it. More threads than the machine has are not taken.
     """
-    findings = {v.finding for v in verdicts}
-    if "regressed" in findings:
-        return 3
-    return 4 if "not comparable" in findings or findings <= {"skipped"} else 0
-
-
-def as_plain(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as a JSON list, for `bench check --json`."""
-    return as_json([asdict(v) for v in verdicts])
+    ((usual, _),) = Counter(r.threads for records in lines for r in records).most_common(1)
+    before = torch.get_num_threads()
+    threads = min(usual, os.cpu_count() or 1) or max(1, before // max(1, jobs))
+    torch.set_num_threads(threads * max(1, jobs))  # which the processes share
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.data.root import in_home
 from genmodel_bench.data.splits import Part, dataset_of
 from genmodel_bench.errors import BenchError
 from genmodel_bench.inputs.images import image_paths, listed, read_files, some
+from genmodel_bench.storage.names import in_home
 
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
 """Names of folders that are splits, where there are no other names beside them."""

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from genmodel_bench.data.dataset import Dataset
-from genmodel_bench.data.root import in_home
 from genmodel_bench.data.splits import Part, dataset_of
 from genmodel_bench.errors import BenchError, DataMissing, DataNotice
 from genmodel_bench.inputs.files import first_line
 from genmodel_bench.inputs.images import read_files, some
+from genmodel_bench.storage.names import in_home
 
 SPLITS = {
     "train": "train",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ import numpy as np
 import torch
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.pixels import channels_last, check_dtype, images_of
-from genmodel_bench.data.root import in_home
 from genmodel_bench.data.splits import Part, dataset_of
 from genmodel_bench.errors import BadSamples, BenchError, DataMissing, DataNotice
 from genmodel_bench.inputs.files import available_memory, check_length, first_line, gib, is_folder, npy_header
+from genmodel_bench.storage.names import in_home
 from torch import Tensor
 
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -77,19 +78,31 @@ def parts_in(archive: zipfile.ZipFile, path: Path) -> dict[str, Part]:
     found = roles(list(members), path)
     layout = str(read(archive, members["layout"], path)) if "layout" in members else ""
     check_size(archive, [members[key] for (kind, _), key in found.items() if kind == "images"], path, layout)
+    return sets_of(found, lambda key: read(archive, members[key], path), str(path), layout)
+
+
+def sets_of(
+    found: Mapping[tuple[str, str], str], read: Callable[[str], Any], who: str, layout: str
+) -> dict[str, Part]:
+    """Return sets of images with their labels, by the name of the set.
+
+    found: the names of the arrays, as `roles` returns them.
+    read: returns the array of a name.
+
+    Raises:
+        BenchError: an array is not as expected.
+    """
     parts = {}
     for (kind, part), key in found.items():
         if kind == "images":
-            images = images_of(read(archive, members[key], path), f"{path}, {key!r:.40}", layout=layout)
+            images = images_of(read(key), f"{who}, {key!r:.40}", layout=layout)
             named = found.get(("labels", part))
-            labels = (
-                labels_of(read(archive, members[named], path), f"{path}, {named!r:.40}") if named else None
-            )
+            labels = labels_of(read(named), f"{who}, {named!r:.40}") if named else None
             parts[part] = Part(images, labels)
     return parts
 
 
-def roles(names: list[str], path: Path) -> dict[tuple[str, str], str]:
+def roles(names: list[str], path: Path | str) -> dict[tuple[str, str], str]:
     """Return the names of the arrays that are read, by what they are.
 
     A single array is images, whatever its name.

@@ -17,11 +17,13 @@ import torch
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.faces import load_olivetti, load_tfd
 from genmodel_bench.data.folder import load_folder
+from genmodel_bench.data.function import load_function
 from genmodel_bench.data.hub import load_hub
 from genmodel_bench.data.npz import load_npz
 from genmodel_bench.data.splits import stratified_split
 from genmodel_bench.data.vision import load_class, load_registered
 from genmodel_bench.errors import BadOption, UnknownName
+from genmodel_bench.inputs.objects import installed, is_spec
 
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
@@ -44,6 +46,9 @@ class Form:
 def load(name: str, *, root: Path | str | None = None) -> Dataset:
     """Return the data set `name`: one of `DATASETS`, or of another form, as "npz:PATH".
 
+    "mylab.data:load" is what a function of somebody's own makes; installed packages offer
+    such functions under names (`inputs/objects.py`).
+
     root: the folder of its files (default: BENCH_DATA, else ~/.cache/genmodel-bench).
 
     Raises:
@@ -56,10 +61,22 @@ def load(name: str, *, root: Path | str | None = None) -> Dataset:
         raise BadOption(f"--dataset: got {name!r:.300}, expected printable text; rename the file or folder")
     if name in DATASETS:
         return DATASETS[name](name, root)
-    form = form_of(name)
-    if form is None:
+    if (form := form_of(name)) is not None:
+        return form.load(name, root)
+    spec = installed("datasets").get(name, name)
+    if not is_spec(spec):
         raise UnknownName("data set", name, known())
-    return form.load(name, root)
+    return load_function(name, spec)
+
+
+def check_known(name: str) -> None:
+    """Check that a name can be of a data set; nothing is read or imported.
+
+    Raises:
+        UnknownName: it cannot.
+    """
+    if not (name in DATASETS or form_of(name) or name in installed("datasets") or is_spec(name)):
+        raise UnknownName("data set", name, known())
 
 
 def form_of(name: str) -> Form | None:
@@ -70,7 +87,8 @@ def form_of(name: str) -> Form | None:
 
 def known() -> list[str]:
     """Return the names of the data sets, and the forms of others."""
-    return [*DATASETS, *(form.written for form in FORMS.values())]
+    forms = [form.written for form in FORMS.values()]
+    return [*DATASETS, *installed("datasets"), *forms, "module:function"]
 
 
 def load_digits(name: str, root: Path | str | None) -> Dataset:

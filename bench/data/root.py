@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from genmodel_bench.errors import DataMissing
+from genmodel_bench.storage.names import in_home
 
 DEFAULT_ROOT = "~/.cache/genmodel-bench"
 
@@ -28,18 +29,4 @@ def data_root(given: Path | str | None) -> Path:
         raise DataMissing(
             "data: no folder for data sets: HOME is unset, and this user has no home folder; "
             "name the folder with --data DIR or BENCH_DATA"
-        ) from error
-
-
-def in_home(path: str) -> Path:
-    """Return a path with '~' expanded.
-
-    Raises:
-        DataMissing: it names the home of a user that does not exist or has none.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise DataMissing(
-            f"{path}: '~' stands for no folder here ({str(error).rstrip('.')}); write the whole path"
         ) from error

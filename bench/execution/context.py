@@ -24,6 +24,8 @@ class Context:
     run: the mark of a run that trains and samples again too. What bears the mark was made
         by this run, and is reused. Empty if there is no such run.
     tensorboard: write training for TensorBoard while it runs.
+    stores: store rows and make visuals. Without, there are only outcomes, and the models
+        and samples that they are made of.
     """
 
     data: Dataset
@@ -33,6 +35,7 @@ class Context:
     rescore: bool = False
     run: str = ""
     tensorboard: bool = False
+    stores: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,22 @@ class Setup:
     rescore: bool = False
     run: str = ""
     tensorboard: bool = False
+    stores: bool = True
 
     def context(self, data: Dataset) -> Context:
         """Return what cells run with in this process; `data` is moved to the device."""
         device = resolve_device(self.device)
         store = Store(self.results, data.name)
-        return Context(data.to(device), store, self.metrics, device, self.rescore, self.run, self.tensorboard)
+        return Context(
+            data.to(device),
+            store,
+            self.metrics,
+            device,
+            self.rescore,
+            self.run,
+            self.tensorboard,
+            self.stores,
+        )
 
 
 def numerics_of(cell: Cell) -> AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.atomic import NoRoom
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
+from genmodel_bench.storage.waiting import held
 from genmodel_bench.training.loop import CHECKPOINT_SECONDS
 
 
@@ -51,15 +52,16 @@ def complete(
     tell: called with the news of the cell.
     """
     try:
-        with cell_lock(cell, context.store, wait=wait):
+        with cell_lock(cell, context.store, tell, wait=wait):
             begin()
             if context.run:
                 with fit_lock(cell, context.store, tell):
                     forget(cell, context.store, run=context.run)
             writer = TensorBoardWriter(cell, context.store) if context.tensorboard else None
             outcome = run_cell(cell, context, tell=tell, writer=writer)
-            keep(outcome, context.store, tell)
-            illustrate(cell, context, tell)
+            if context.stores:
+                keep(outcome, context.store, tell)
+                illustrate(cell, context, tell)
             if writer:
                 writer.close(outcome.records)
             return outcome
@@ -94,7 +96,7 @@ def keep(outcome: Outcome, store: Store, tell: Tell = lambda news: None) -> None
     tell: called with a notice of the values that they supersede, if any.
     """
     if set(outcome.records) - set(store.records()):
-        gone = store.append(outcome.records)
+        gone = store.append(outcome.records, lambda text: tell(Notice(text)))
         if gone:
             of = dict.fromkeys(f"{r.name}{'' if r.seed is None else f' seed {r.seed}'}" for r in gone)
             text = (
@@ -104,15 +106,21 @@ def keep(outcome: Outcome, store: Store, tell: Tell = lambda news: None) -> None
             tell(Notice(text))
 
 
-def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
+def cell_lock(
+    cell: Cell, store: Store, tell: Tell = lambda news: None, *, wait: bool
+) -> AbstractContextManager[object]:
     """Return the lock on a cell, for a `with` statement.
+
+    tell: called with a notice of which process is waited for, if one is.
 
     Raises:
         Timeout: on entering, if another process has the lock and `wait` is False.
     """
     path = store.artefact("locks", f"{cell.id}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=-1 if wait else 0)
+    if wait:
+        return held(path, "runs the same cell", lambda text: tell(Notice(text)))
+    return FileLock(path, timeout=0)
 
 
 @contextmanager
@@ -188,7 +196,8 @@ def stored(cell: Cell, context: Context) -> Outcome | None:
     if blanks or context.tensorboard or visuals_due(cell, context.data, context.store):
         return None
     outcome = Outcome([r.sealed().settled(cell.vouched) for r in kept], reused=True)
-    keep(outcome, context.store)
+    if context.stores:
+        keep(outcome, context.store)
     return outcome
 
 
@@ -215,7 +224,8 @@ def abandoned(cell: Cell, context: Context, status: str) -> Outcome:
         r.sealed().settled(cell.vouched)
         for r in (*kept, *(replace(row, status=status) for row in blanks.values()))
     ]
-    context.store.append(records)
+    if context.stores:
+        context.store.append(records)
     return Outcome(records, reused=False)
 
 
