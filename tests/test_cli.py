@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from genmodel_bench.cli.main import main
+from genmodel_bench.data.registry import DATASETS
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS, settings_for
 from genmodel_bench.storage.record import seal_of
@@ -271,7 +272,8 @@ def test_list_names_every_entry(typed):
 
     assert names("models") == list(MODELS)
     assert names("metrics") == list(METRICS)
-    assert names("datasets")[-1] == "folder:PATH"
+    forms = {"npz:PATH", "folder:PATH", "torchvision:CLASS", "hf:NAME"}
+    assert {*DATASETS, *forms} <= set(names("datasets"))
 
 
 @pytest.mark.parametrize("dataset", ["digits", "cifar10", "folder:somewhere"])

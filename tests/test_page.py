@@ -17,7 +17,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from genmodel_bench.cells.options import apply_options
-from genmodel_bench.cells.protocol import NAMES, USUAL
+from genmodel_bench.cells.protocol import LIKE, NAMES, USUAL
 from genmodel_bench.models import settings_for
 from genmodel_bench.report.figures.figure import Figure, Section
 from genmodel_bench.report.page.command import PROTOCOL, USUAL_SAMPLES, commands
@@ -302,7 +302,7 @@ def test_blocks_of_a_failed_row_say_why():
 
 
 def test_the_options_of_a_run_are_those_of_its_protocol():
-    assert {*PROTOCOL, "samples"} == set(NAMES)
+    assert {*PROTOCOL, "samples"} == {*NAMES, LIKE}
     assert USUAL_SAMPLES == USUAL.samples
 
 
