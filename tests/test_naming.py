@@ -35,6 +35,7 @@ from genmodel_bench.storage.record import Record
         "mine\u2003own",
         "\u3164",
         "\u2800",
+        "",
     ],
 )
 def test_names_that_print_like_another_row_are_refused(name):

@@ -80,13 +80,15 @@ def score(
 
     Raises:
         BadSamples: the samples cannot be read, or are too few for a metric.
-        BadOption: the name is invalid or taken, or there is no such device.
+        BadOption: the name is invalid or taken, there is no such device, or no metric.
         BenchError: the data set is missing, or stored rows are damaged or made from other
             data.
     """
     where = resolve_device(device)
     given = list(samples) if isinstance(samples, (list, tuple)) else [samples]
-    name = checked_name(name or default_name(given))
+    name = checked_name(default_name(given) if name is None else name)
+    if not metrics:
+        raise BadOption("score: got no metric, expected some; leave `metrics` out for all of them")
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
         content = load(dataset, root=data)
