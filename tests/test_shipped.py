@@ -7,6 +7,7 @@ import pytest
 from genmodel_bench import BadOption, BenchError, UnknownName
 from genmodel_bench.commands.check import read_lines
 from genmodel_bench.commands.compare import compare
+from genmodel_bench.commands.remove import remove
 from genmodel_bench.commands.report import report
 from genmodel_bench.commands.table import table
 from genmodel_bench.report.tables.published import CONTENT
@@ -83,6 +84,11 @@ def test_they_are_no_records_of_the_folder(store):
     store.append([replace(MINE, value=101.0).sealed()])
     printed(store)
     assert path_of(store).read_bytes() == before
+
+
+def test_they_are_not_taken_out_one_by_one(store):
+    with pytest.raises(BadOption, match=r"remove: 'kmeans' came with the package .*--beside none"):
+        remove("kmeans", results=store.results)
 
 
 def test_a_row_of_ones_own_takes_the_place_of_the_shipped_one(store):

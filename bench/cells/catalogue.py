@@ -44,6 +44,8 @@ def metrics_named(names: Iterable[str] | Mapping[str, Metric] = ()) -> dict[str,
     Raises:
         UnknownName, BenchError, BadOption: as for models.
     """
+    if isinstance(names, Mapping) and not names:
+        raise BadOption("metrics: got none, expected some; leave it out for all of this project")
     found = _named("metrics", names, METRICS, check_metric) or METRICS
     return {name: found[name] for name in [*(n for n in METRICS if n in found), *found] if name in found}
 

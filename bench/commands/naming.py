@@ -36,9 +36,9 @@ def checked_name(name: str) -> str:
     return name
 
 
-def check_prints_like(name: str, others: Iterable[str], what: str) -> None:
+def check_prints_like(name: str, others: Iterable[str], what: str, *, variants: bool = True) -> None:
     """Check that a name prints unlike others. Raises BadOption."""
-    like = looked_like(name, others)
+    like = looked_like(name, others, variants=variants)
     if like is not None:
         raise BadOption(f"--name: {name!r} prints like {what} {like!r}; choose another name for your samples")
 
@@ -52,4 +52,4 @@ def check_looks(name: str, records: Sequence[Record]) -> None:
         )
     check_prints_like(name, models, "the row")
     names = dict.fromkeys(r.model for r in records if r.role == "samples")
-    check_prints_like(name, names, "the row")
+    check_prints_like(name, names, "the row", variants=False)

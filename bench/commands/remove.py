@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genmodel_bench.commands.report import report
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
+from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of
@@ -40,6 +41,12 @@ def remove(
     found = {name: [r for r in records if r.name == row] for name, records in rows.items()}
     found = {name: records for name, records in found.items() if records}
     if not found:
+        beside = {r.name for store in stores for r in with_beside(store, rows[store.dataset]) if r.shipped}
+        if row in beside:
+            raise BadOption(
+                f"remove: {row!r} came with the package and is no row of yours; leave such rows out with "
+                "`bench score … --beside none`"
+            )
         known = dict.fromkeys(r.name for records in rows.values() for r in records)
         raise UnknownName("row", row, known)
     if len(found) > 1:

@@ -82,14 +82,14 @@ def score(
 
     Raises:
         BadSamples: the samples cannot be read, or are too few for a metric.
-        BadOption: the name is invalid or taken, or there is no such device.
+        BadOption: the name is invalid or taken, there is no such device, or no metric.
         BenchError: the data set is missing, or stored rows are damaged or made from other
             data.
     """
     where, metrics = resolve_device(device), metrics_named(metrics)
     given = list(samples) if isinstance(samples, (list, tuple)) else [samples]
     given = [in_home(each) if isinstance(each, (str, Path)) else each for each in given]
-    name = checked_name(name or default_name(given))
+    name = checked_name(default_name(given) if name is None else name)
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
         content = load(dataset, root=data)

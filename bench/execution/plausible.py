@@ -102,7 +102,8 @@ def held_out_copies(x: Tensor, data: Dataset) -> dict[str, int]:
     suspected = (near <= usual.double().quantile(NEAR)).nonzero()[:, 0]
     found = {"valid": 0, "test": 0}
     # In parts: samples may be mapped from a file larger than memory.
-    for rows in torch.split(suspected, COMPARED) if len(suspected) else ():
+    for i in range(0, len(suspected), COMPARED):
+        rows = suspected[i : i + COMPARED]
         to_train, _ = nearest(flat[rows], train)
         copies = index[rows[near[rows] < to_train / 2]]
         valid = int((copies < len(data.valid)).sum())

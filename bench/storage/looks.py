@@ -32,14 +32,15 @@ def looks(name: str) -> str:
     return "".join(found)
 
 
-def looked_like(name: str, others: Iterable[str]) -> str | None:
+def looked_like(name: str, others: Iterable[str], *, variants: bool = True) -> str | None:
     """Return the first of `others`, other names, that a name looks like, or None.
 
-    A name that goes on in brackets, as 'vae (epochs=30)', looks like a row of that model;
-    in a name with Latin letters, any sign of another script counts as a look-alike.
+    In a name with Latin letters, any letter of another script counts as a look-alike.
+
+    variants: a name that goes on in brackets, 'vae (epochs=30)', looks like that model.
     """
     seen = looks(name)
-    base = re.sub(r"\(.*\)$", "", seen)
+    base = re.sub(r"\(.*\)$", "", seen) if variants else seen
     mixed = any(c.isascii() and c.isalpha() for c in seen) and any(
         c.isalpha() and not c.isascii() for c in seen
     )

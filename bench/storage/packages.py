@@ -39,7 +39,14 @@ def followed(module: str) -> bool:
         return False
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
     there = [Path(place).resolve() for place in places if place and Path(place).exists()]
-    return bool(there) and not any(place.is_relative_to(folder) for place in there for folder in _installed())
+    return bool(there) and not any(map(_is_installed, there))
+
+
+def _is_installed(place: Path) -> bool:
+    """Return whether a file lies among installed packages, of any environment."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(place.parts) or any(
+        place.is_relative_to(folder) for folder in _installed()
+    )
 
 
 @cache
