@@ -46,7 +46,7 @@ def check(
             "--samples", metavar="FILE…", help="New samples of your own instead, a file for each training."
         ),
     ] = None,
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="[FILE…]")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FILE")] = None,
     name: Annotated[str | None, typer.Option(help="With --samples: their row in the baseline.")] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="With --samples: the data set (default: the baseline's).")
