@@ -55,3 +55,10 @@ class BadSamples(BenchError):
 
 class BadRecords(BenchError):
     """A table of records that cannot be read."""
+
+
+class DataNotice(UserWarning):
+    """One line on what was left out or looks odd in a user's files, and is no error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))

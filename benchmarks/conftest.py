@@ -3,14 +3,15 @@
 The device and threads they run on, real images, and a comparison of two sides in one run.
 """
 
-import os
+import warnings
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
-from genmodel_bench.data.registry import DEFAULT_ROOT, load
+from genmodel_bench.data.registry import load
+from genmodel_bench.data.root import data_root
+from genmodel_bench.errors import DataNotice
 
 from benchmarks.idx import write_random_mnist
 from benchmarks.place import Place, limited
@@ -57,7 +58,7 @@ def mnist_root(tmp_path_factory):
 
     Where MNIST is not on this machine: random images of its shape.
     """
-    root = Path(os.environ.get("BENCH_DATA") or DEFAULT_ROOT).expanduser()
+    root = data_root(None)
     if (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
         return root
     root = tmp_path_factory.mktemp("data")
@@ -67,7 +68,9 @@ def mnist_root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mnist(mnist_root):
-    return load("mnist", root=mnist_root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataNotice)  # random images are not those published
+        return load("mnist", root=mnist_root)
 
 
 @dataclass(frozen=True)

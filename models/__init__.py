@@ -11,7 +11,7 @@ from dataclasses import replace
 from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
-__all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "settings_for"]
+__all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
 
 MODELS: dict[str, Config] = {
     "dbn": dbn.Config(),
@@ -33,7 +33,11 @@ MODELS: dict[str, Config] = {
 def settings_for(name: str, dataset: str) -> Config:
     """Return the Config of model `name` as it is run on `dataset`.
 
-    Raises KeyError for an unknown name; a data set without settings gets the defaults.
+    Raises KeyError for an unknown name.
     """
-    config = MODELS[name]
-    return replace(config, **config.SETTINGS.get(dataset, {}))
+    return adapted(MODELS[name], dataset)
+
+
+def adapted(config: Config, dataset: str) -> Config:
+    """Return a Config with its settings for `dataset`, unchanged where it has none."""
+    return replace(config, **getattr(config, "SETTINGS", {}).get(dataset, {}))

@@ -216,7 +216,7 @@ def test_samples_that_cannot_be_checked_are_one_line(own, baseline):
     with pytest.raises(BadOption, match=r"--dataset: got 'mnist', but the baseline .* is of 'digits'"):
         checked(own, 0, dataset="mnist")
     np.save(own / "one.npy", np.zeros((1, 64), dtype=np.float32))
-    with pytest.raises(BadSamples, match="the same samples as in a file before"):
+    with pytest.raises(BadSamples, match="holds the same samples as"):
         checked(own, 0, 1, 0)
     with pytest.raises(BadSamples, match="too few"):
         checked(own, "one")

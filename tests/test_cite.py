@@ -289,7 +289,7 @@ def test_sources_make_no_stored_number_stale(module):
 
 @pytest.mark.skipif(not shutil.which("bibtex"), reason="no bibtex on this machine")
 def test_bibtex_reads_every_source_without_a_warning(tmp_path):
-    text = bibliography({TOOL: [tool_source()], **sources_by_name(METRICS)})
+    text = bibliography({TOOL: [tool_source()], **sources_by_name(MODELS, METRICS)})
     (tmp_path / "all.bib").write_text(text)
     (tmp_path / "all.aux").write_text("\\citation{*}\n\\bibstyle{plain}\n\\bibdata{all}\n")
     done = subprocess.run(["bibtex", "all"], cwd=tmp_path, capture_output=True, text=True)
@@ -306,7 +306,7 @@ def test_bibtex_reads_every_source_without_a_warning(tmp_path):
 def test_latex_sets_every_source_and_every_escape(tmp_path):
     letters = "".join(c for c in map(chr, range(0xC0, 0x180)) if escaped(c).isascii() and c.isalpha())
     extra = f"@misc{{letters, author = {{{{X}}}}, title = {{{{{letters}}}}}}}"
-    text = bibliography({TOOL: [tool_source(), extra], **sources_by_name(METRICS)})
+    text = bibliography({TOOL: [tool_source(), extra], **sources_by_name(MODELS, METRICS)})
     (tmp_path / "all.bib").write_text(text)
     (tmp_path / "all.tex").write_text(
         "\\documentclass{article}\\usepackage[T1]{fontenc}\\begin{document}\\nocite{*}"

@@ -132,7 +132,7 @@ def test_score_prints_one_json_object(tmp_path):
         "cpu",
     )
     found = json.loads(done.stdout)
-    assert set(found) == {"name", "dataset", "n", "metrics"}
+    assert set(found) == {"name", "dataset", "n", "seeds", "draws", "reused", "copies", "metrics"}
     assert (found["name"], found["dataset"], found["n"]) == ("noise", "digits", 150)
     assert {"value", "stderr", "sigma", "status"} <= set(found["metrics"]["parzen"])
     assert {"value", "exact_copies", "near_copies", "generated_median", "held_out_median"} <= set(
@@ -174,6 +174,14 @@ def test_score_prints_one_json_object(tmp_path):
         (["why", "vae", "--set", "vae.lr=0.1,0.2"], "why: --set names 2 cells, expected one"),
         (["score", "absent.npy", "--dataset", "digits"], "absent.npy: no such file"),
         (["score"], "score: Missing argument"),
+        (
+            ["score", "a.npy", "--dataset", "digits", "--name", "vае"],
+            "prints like the registered model 'vae'",
+        ),
+        (["score", "a.npy", "--dataset", "digits", "--name", "mine "], "expected no blanks at its ends"),
+        (["score", "a.npy", "--dataset", "digits", "--as", "draw"], "score: Invalid value for '--as'"),
+        (["remove", "vae"], "remove: no records under"),
+        (["merge", "absent"], "merge: no records under absent"),
         (["report"], "no records under"),
     ],
 )

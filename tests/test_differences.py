@@ -183,7 +183,8 @@ def test_a_standing_is_of_all_scored_seeds_in_the_unit_of_print():
     assert found.examples == pytest.approx([10, 30])
     assert found.variance == pytest.approx(200 / 2)
     assert standing("x", records[1:2]) is None
-    assert not standing("x", [replace(records[0], role="samples")]).trained
+    assert standing("x", [replace(records[0], role="samples")]).trained
+    assert not standing("x", [replace(records[0], role="samples", seed=None)]).trained
 
 
 def test_rows_of_few_seeds_and_users_samples_bear_no_mark():

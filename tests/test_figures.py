@@ -238,6 +238,39 @@ def test_figures_of_rows_that_are_no_more_are_deleted_and_a_strangers_stay(resul
     assert not list(folder.glob("*gan-ns*"))
 
 
+def test_a_users_copies_of_figures_under_other_names_stay(results):
+    figures_of(results)
+    folder = results / "mnist" / "figures"
+    for suffix in (".png", ".pdf"):
+        for name in ("figure-3", "samples-gan-ns-for-the-paper"):
+            shutil.copy(folder / f"samples-gan-ns{suffix}", folder / f"{name}{suffix}")
+    copies = {path: path.read_bytes() for path in folder.glob("*-3.*")} | {
+        path: path.read_bytes() for path in folder.glob("*paper*")
+    }
+    assert len(copies) == 4
+    store = Store(results, "mnist")
+    kept = [r for r in store.records() if r.model == "data"]
+    store.path.unlink()
+    store.append(kept)
+    figures_of(results)
+    assert not (folder / "samples-gan-ns.png").exists()
+    assert {path: path.read_bytes() for path in copies} == copies
+
+
+def test_tables_and_figures_are_written_where_the_theory_is_damaged(results):
+    path = results / "theory" / "figure1.json"
+    path.parent.mkdir()
+    for text in ("{", "[" * 100_000, "x"):
+        path.write_text(text)
+        for old in [*(results / "mnist").glob("table1.*"), *(results / "mnist").glob("report.html")]:
+            old.unlink()
+        with pytest.raises(BadRecords, match="tables and other figures are written"):
+            report(results)
+        assert {"table1.csv", "table1.md", "table1.tex", "report.html"} <= {
+            p.name for p in (results / "mnist").iterdir()
+        }
+
+
 @pytest.mark.skipif(shutil.which("pdffonts") is None, reason="no poppler here")
 def test_fonts_are_embedded_as_truetype(results):
     for figure in figures_of(results):
@@ -393,7 +426,7 @@ def test_curves_of_few_points_are_drawn(curves, results):
 def test_a_damaged_figure_is_drawn_anew(tmp_path):
     from matplotlib.figure import Figure as Canvas
 
-    path = tmp_path / "x.png"
+    path = tmp_path / "summary.png"
     path.write_bytes(b"\x89PNG nonsense")
     sweep(tmp_path, [])
     assert figure_at(path, "curves", "k1", lambda: Drawn(Canvas(figsize=(1, 1)), "t", "c", "a"))

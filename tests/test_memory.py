@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from genmodel_bench.commands.score import score, sha256
+from genmodel_bench.commands.score import score
 from genmodel_bench.errors import BadSamples
+from genmodel_bench.execution.given import sha256
 from genmodel_bench.inputs import files as bench_files
 from genmodel_bench.inputs import samples as bench_samples
 from genmodel_bench.inputs.samples import as_samples, read_samples

@@ -7,16 +7,25 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from genmodel_bench.commands.score import checked_name
-from genmodel_bench.errors import BadOption, printable
-from genmodel_bench.report.tables.render import escape_latex, escape_markdown, to_csv, to_latex, to_markdown
+from genmodel_bench.commands.naming import checked_name
+from genmodel_bench.errors import BadOption, BenchError, printable
+from genmodel_bench.report.tables.render import (
+    LETTERS,
+    escape_latex,
+    escape_markdown,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.names import file_name, folder_name
-from genmodel_bench.storage.record import Record, inert
+from genmodel_bench.storage.record import Record, as_line, inert, meant
 from genmodel_bench.storage.store import Store
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -83,6 +92,7 @@ def test_a_name_runs_no_command_of_latex(name):
     shown = escape_latex(name)
     known = (
         r"\\(textbackslash\{\}|textasciitilde\{\}|textasciicircum\{\}|[&%$#_{}])"
+        r"|\\texttt\{U\+[0-9A-F]+\}"
         r"|\$\\(pm|sigma|to|geq|times|uparrow|downarrow)\$|\$-\$|\$\^(2|\\dagger)\$|\$\\frac\{1\}\{2\}\$"
     )
     assert not re.search(r"[\\&%$#_{}~^]", re.sub(known, "", shown))
@@ -98,7 +108,7 @@ def test_the_heading_of_a_data_set_is_escaped():
 @quick
 @given(names)
 def test_files_named_after_users_names_stay_where_they_belong(name):
-    for made in (folder_name(name or "x"), f"samples-{file_name(name)}.png"):
+    for made in (folder_name(printable(name) or "x"), f"samples-{file_name(name)}.png"):
         path = Path("/results") / made
         assert path.parent == Path("/results")
         assert path.name not in ("", ".", "..")
@@ -110,7 +120,60 @@ def test_files_named_after_users_names_stay_where_they_belong(name):
 @given(names)
 def test_names_that_differ_have_files_that_differ(name):
     assert file_name(name) != file_name(name + "!")
-    assert folder_name(name or "x") != folder_name((name or "x") + "!")
+    assert folder_name(printable(name) or "x") != folder_name((printable(name) or "x") + "!")
+
+
+@pytest.mark.parametrize("name", ["folder:/a\rb", "folder:/a\nb", "folder:/\udcff", "folder:\x00"])
+def test_a_data_set_whose_name_does_not_print_is_refused_in_one_line(name, tmp_path):
+    with pytest.raises(BenchError) as error:
+        Store(tmp_path, name)
+    assert "rename the folder" in str(error.value)
+    assert str(error.value).isprintable()
+
+
+@quick
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=2))
+@example(["a\rb", "c\r", "d\r\ne"])
+def test_any_texts_are_read_back_from_a_line_of_csv(texts):
+    assert list(csv.reader(io.StringIO(as_line(texts), newline=""), strict=True)) == [texts]
+
+
+@quick
+@given(st.text(alphabet="=+-@'\t\r;,\"ax1", max_size=12))
+@example("x;=1+1")
+@example("'")
+def test_no_part_of_a_text_between_semicolons_is_a_formula(text):
+    assert meant(inert(text)) == text
+    assert not any(part.startswith(tuple("=+-@\t\r")) for part in inert(text).split(";"))
+
+
+@quick
+@given(printables)
+@example("[a] 猫 é e\u0301 🎲 ħ")
+def test_latex_is_given_no_sign_that_it_does_not_know(name):
+    known = "±σ→–≥²−↑↓†’½×" + LETTERS
+    shown = escape_latex(name)
+    assert all(c.isascii() or c in known or (c < "\u0180" and c.isalpha()) for c in shown)
+    assert "ħ" not in shown
+
+
+@pytest.mark.parametrize("name", ["[a]", "*"])
+def test_a_row_is_no_argument_of_the_line_above(name):
+    rows = [*parzen("gan-ns", [220.0]), *parzen(name, [250.0], role="samples")]
+    assert "\n{}" + name in to_latex(table1(rows))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
+@pytest.mark.slow
+def test_pdflatex_prints_every_sign(tmp_path):
+    signs = [
+        chr(c) for c in [*range(0x21, 0x7F), *range(0xA1, 0x180), *range(0x2010, 0x2200), 0x732B, 0x1F3B2]
+    ]
+    text = "\n\n".join(map(escape_latex, signs))
+    (tmp_path / "a.tex").write_text(rf"\documentclass{{article}}\begin{{document}}{text}\end{{document}}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stdout[-500:]
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "\udcff", " ", "\t", "vae", "\u2028"])

@@ -67,6 +67,9 @@ def test_the_wheel_has_one_package_and_everything_in_it(built):
             if path.is_file() and "__pycache__" not in path.parts:
                 name = path.relative_to(ROOT / "bench") if package == "bench" else path.relative_to(ROOT)
                 assert f"genmodel_bench/{name.as_posix()}" in names
+    shipped = {name.removeprefix("genmodel_bench/shipped/") for name in names if "/shipped/" in name}
+    assert shipped == {"equivalent.json", "mnist/runs.csv", "olivetti/runs.csv"}
+    assert built[1].stat().st_size < 800_000
 
 
 @pytest.mark.parametrize("packages", [False, True], ids=["folders without __init__", "packages"])
@@ -97,6 +100,32 @@ def test_beside_a_project_with_folders_of_the_same_names_both_work(neighbour, pa
     assert {row["commit"] for row in rows} == {""}
     assert {row["version"] for row in rows} == {built_version(site)}
     assert start("-c", theirs) == "their models their metrics their bench\n"
+
+
+def test_rows_that_come_with_the_wheel_stand_beside_ones_own(neighbour):
+    folder, _, start = neighbour
+    (folder / "results" / "mnist").mkdir(parents=True)  # theirs, not ours
+    (folder / "results" / "mnist" / "runs.csv").write_text("theirs\n")
+    script = (
+        "from pathlib import Path\n"
+        "from genmodel_bench.commands.report import report\n"
+        "from genmodel_bench.report.tables.published import CONTENT\n"
+        "from genmodel_bench.storage.beside import stand_beside, standing_beside\n"
+        "from genmodel_bench.storage.record import Record\n"
+        "from genmodel_bench.storage.store import Store\n"
+        "store = Store(Path('bench-results'), 'mnist')\n"
+        "score = {'metric': 'parzen', 'quantity': 'log_likelihood', 'value': 1.0, 'stderr': 1.0, 'n': 9}\n"
+        "settings = {'metric_settings': '{\"sigma\": 0.2}', 'dataset_digest': CONTENT['mnist']}\n"
+        "row = Record('mnist', 'mine', role='samples', samples=10_000, **score, **settings)\n"
+        "store.append([row.sealed()])\n"
+        "stand_beside(store, standing_beside(store, CONTENT['mnist'], None))\n"
+        "report('bench-results', figures=False)\n"
+    )
+    start("-c", script)
+    table = (folder / "bench-results" / "mnist" / "table1.md").read_text()
+    assert "| mine" in table
+    assert "| gan-ns (epochs=200)" in table
+    assert "shipped, not made here" in table
 
 
 def built_version(site):

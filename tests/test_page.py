@@ -322,7 +322,9 @@ def test_rows_that_no_command_makes_together_have_commands_of_their_own():
         of("dbn", draws=2, checkpoint="best", deterministic=True, lr=1),
         of("rbm", samples=500),
         of("gan-ns", 1),
-        replace(ROW, model=STRANGER, role="samples"),
+        replace(ROW, model=STRANGER, role="samples", seed=None, draws=1),
+        *(replace(ROW, model="three", role="samples", seed=k, draws=1) for k in range(3)),
+        replace(ROW, model="two", role="samples", seed=None, draws=2),
     ]
     assert commands(records) == [
         "bench run vae --dataset mnist --seeds 1",
@@ -331,6 +333,8 @@ def test_rows_that_no_command_makes_together_have_commands_of_their_own():
         "bench run rbm --dataset mnist --seeds 1 --samples 500",
         "bench run gan-ns --dataset mnist --seeds 2",
         f"bench score FILE --dataset mnist {shlex.quote('--name=' + STRANGER)}",
+        "bench score FILE1 FILE2 FILE3 --dataset mnist --name=three",
+        "bench score FILE1 FILE2 --as draws --dataset mnist --name=two",
     ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from genmodel_bench import BadOption, BenchError, DataMissing, UnknownName, compare
 from genmodel_bench.commands.claims import claims, exit_code
-from genmodel_bench.commands.table import command, table
+from genmodel_bench.commands.table import command, printed_table
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 
@@ -159,7 +159,7 @@ def cells_of(text):
 
 
 def test_rows_and_columns_stand_in_the_order_in_which_they_are_named(results):
-    text = table(
+    text = printed_table(
         results, datasets=["digits"], rows=["dbn", "vae"], columns=["seeds", "nats", "copies %"], digits=2
     )
     assert cells_of(text) == [
@@ -171,20 +171,20 @@ def test_rows_and_columns_stand_in_the_order_in_which_they_are_named(results):
 
 
 def test_a_table_is_sorted_best_first_or_backwards(results):
-    names = [row[0] for row in cells_of(table(results, sort="nats"))][1:]
+    names = [row[0] for row in cells_of(printed_table(results, sort="nats"))][1:]
     assert [name.split()[0] for name in names] == ["vae", "rbm", "gan-ns", "dbn"]
-    assert [row[0].split()[0] for row in cells_of(table(results, sort="-nats"))][1:] == [
+    assert [row[0].split()[0] for row in cells_of(printed_table(results, sort="-nats"))][1:] == [
         "dbn",
         "gan-ns",
         "rbm",
         "vae",
     ]
-    copies = [row[0] for row in cells_of(table(results, sort="copies %"))][1:]
+    copies = [row[0] for row in cells_of(printed_table(results, sort="copies %"))][1:]
     assert [name.split()[0] for name in copies[:2]] == ["vae", "gan-ns"]
 
 
 def test_every_number_has_a_macro_of_letters_alone(results):
-    text = table(results, columns=["nats", "copies %"], format="macros")
+    text = printed_table(results, columns=["nats", "copies %"], format="macros")
     found = dict(re.findall(r"\\newcommand\{\\([A-Za-z]+)\}\{\\ensuremath\{(.*)\}\}", text))
     assert len(found) == len(text.splitlines())
     assert found["digitsVaeNats"] == "-20.0"
@@ -204,11 +204,11 @@ def test_every_number_has_a_macro_of_letters_alone(results):
 )
 def test_what_is_not_there_is_one_line(results, choice, text):
     with pytest.raises(BenchError, match=re.escape(text)):
-        table(results, **choice)
+        printed_table(results, **choice)
 
 
 def test_latex_is_one_float_with_one_tabular_and_true_minus_signs(results):
-    text = table(results, format="tex", caption="50 % of it_all", label="tab:all")
+    text = printed_table(results, format="tex", caption="50 % of it_all", label="tab:all")
     assert text.count(r"\begin{tabular}") == text.count(r"\begin{table}") == 1
     assert r"\caption{50 \% of it\_all}" in text and r"\label{tab:all}" in text
     assert "$-$20.0" in text and not re.search(r"& -\d", text)
@@ -216,8 +216,8 @@ def test_latex_is_one_float_with_one_tabular_and_true_minus_signs(results):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
 def test_latex_and_macros_compile(results, tmp_path):
-    (tmp_path / "macros.tex").write_text(table(results, columns=["nats", "total ±"], format="macros"))
-    body = table(results, format="tex", caption="All", label="tab:all")
+    (tmp_path / "macros.tex").write_text(printed_table(results, columns=["nats", "total ±"], format="macros"))
+    body = printed_table(results, format="tex", caption="All", label="tab:all")
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs,graphicx}\\input{macros}\\begin{document}"
         f"{body} \\digitsVaeNats{{}} \\end{{document}}"

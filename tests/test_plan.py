@@ -6,7 +6,8 @@ import pytest
 import torch
 from flat import plan
 from genmodel_bench import BadOption, UnknownName
-from genmodel_bench.cells.plan import check_builds, metrics_named
+from genmodel_bench.cells.catalogue import metrics_named
+from genmodel_bench.cells.plan import check_builds
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
 from genmodel_bench.metrics import METRICS
@@ -25,20 +26,31 @@ import bench
         (
             {"models": ["gan-conv"], "options": ["gan-conv.kernels=99,99"]},
             BadOption,
-            "--set: gan-conv cannot be built with these options: ",
+            "gan-conv cannot be built with these settings for images of 8×8: ",
         ),
         ({"seeds": 0}, BadOption, "--seeds: got 0, expected at least 1"),
         ({"seeds": []}, BadOption, "--seeds: got [], expected one or more whole numbers"),
         ({"seeds": [3, -1]}, BadOption, "--seeds: got [3, -1], expected one or more whole numbers"),
         ({"seeds": 2.5}, BadOption, "--seeds: got 2.5, expected a number of seeds, or a list"),
         ({"seeds": 20_240_101}, BadOption, "the one seed 20240101 is given as 20240101,"),
+        ({"seeds": 10**9}, BadOption, "--seeds: got 1000000000, expected how many, at most 1,000"),
+        ({"seeds": [2**63]}, BadOption, "--seeds: got 9223372036854775808, expected seeds below 2**63"),
         ({"draws": 0}, BadOption, "--draws: got 0"),
+        ({"draws": 10**19}, BadOption, "--draws: got 10000000000000000000, expected at least 1 and at most"),
+        ({"samples": 10**19}, BadOption, "--samples: got 10000000000000000000, expected at least 1 and"),
         ({"checkpoint": "first"}, BadOption, "--checkpoint: got 'first', expected best or last"),
         ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
         ({"jobs": -1}, BadOption, "--jobs: got -1"),
         ({"timeout": 5.0}, BadOption, "--timeout: got 5.0 and 0 jobs"),
         ({"timeout": 0.0, "jobs": 1}, BadOption, "--timeout: got 0.0"),
         ({"device": "gpu7"}, BadOption, "--device: got 'gpu7'"),
+        ({"device": "cuda:128"}, BadOption, "--device: got 'cuda:128', but torch sees"),
+        ({"device": "cuda:65536"}, BadOption, "--device: got 'cuda:65536', but torch sees"),
+        ({"device": f"cuda:{10**30}"}, BadOption, "expected auto, cpu, cuda or cuda:N"),
+        ({"device": "cuda:-1"}, BadOption, "--device: got 'cuda:-1', expected auto, cpu, cuda or cuda:N"),
+        ({"device": "cpu:1"}, BadOption, "--device: got 'cpu:1', expected auto, cpu, cuda or cuda:N"),
+        ({"device": "mps"}, BadOption, "--device: got 'mps', which has no float64"),
+        ({"options": ["vae.batch_size=0"]}, BadOption, "vae: batch_size: got 0, expected at least 1"),
         ({"dataset": "minst"}, UnknownName, "did you mean 'mnist'"),
     ],
 )
@@ -47,6 +59,13 @@ def test_bad_requests_are_one_line_and_leave_nothing(tmp_path, kwargs, error, me
         quick(tmp_path / "r", **kwargs)
     assert message in str(caught.value)
     assert not (tmp_path / "r").exists()
+
+
+def test_a_registered_batch_size_of_zero_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(vae.Config, "SETTINGS", {})
+    monkeypatch.setitem(MODELS, "mine", replace(MODELS["vae"], batch_size=0))
+    with pytest.raises(BadOption, match="mine: batch_size: got 0, expected at least 1"):
+        quick(tmp_path / "r", models=["mine"])
 
 
 def test_all_models_are_those_meant_for_the_data_set(digits):

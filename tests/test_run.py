@@ -318,11 +318,11 @@ def test_another_content_under_a_known_name_is_refused(tmp_path, monkeypatch):
     before = Store(tmp_path, "digits").records()
     with pytest.raises(
         BenchError,
-        match=r"digits: the data at hand .* are not those of the rows in .*; supersede those with --replace",
+        match=r"digits: the data at hand .* are not those of the rows in .*; supersede .* --replace-data",
     ):
         quick(tmp_path, ["mean"])
     assert Store(tmp_path, "digits").records() == before
-    quick(tmp_path, ["mean"], replace=True)
+    quick(tmp_path, ["mean"], replace_data=True)
     assert {r.dataset_digest for r in Store(tmp_path, "digits").records()} == {other.digest}
     assert read_records(Store(tmp_path, "digits").superseded) == before
 

@@ -162,6 +162,18 @@ def test_a_bar_is_as_long_as_it_should_be_and_full_at_the_end():
     assert stroke(0, 0, 40).plain == "─" * 40
 
 
+@pytest.mark.parametrize("width", [50, *WIDTHS])
+def test_steps_without_cells_have_a_bar_until_something_else_is_done(width):
+    display = on_terminal()
+    display.step("scoring 10,000 samples with parzen", 2, 6)
+    first, second = shown(display, width)
+    assert first.startswith("scoring 10,000 samples with parzen, ")
+    assert re.fullmatch(rf"steps {BAR} 2/6 *", second)
+    assert len(second) <= width
+    display.doing("writing tables")
+    assert len(shown(display, width)) == 1
+
+
 def test_no_bars_are_no_lines():
     assert drawn([], 80) == []
 

@@ -70,7 +70,7 @@ class Cell:
     @property
     def role(self) -> str:
         """Return 'reference' for the rows that calibrate the metrics, else 'model'."""
-        return "reference" if self.config.REFERENCE else "model"
+        return "reference" if is_reference(self.config) else "model"
 
     @property
     def family(self) -> str:
@@ -123,7 +123,7 @@ class Cell:
             **{
                 f"setting {name}": value
                 for name, value in self.settings.items()
-                if name not in self.config.SAMPLING
+                if name not in sampled_by(self.config)
             },
             "seed": self.seed,
             "deterministic": self.protocol.deterministic,
@@ -142,7 +142,7 @@ class Cell:
         and the code that draws.
         """
         of = {"data set": self.dataset, "kind of model": self.family}
-        settings = {f"setting {name}": self.settings[name] for name in self.config.SAMPLING}
+        settings = {f"setting {name}": self.settings[name] for name in sampled_by(self.config)}
         return of | settings | code_of("drawing", *ROLES["drawing"])
 
     @property
@@ -152,7 +152,7 @@ class Cell:
         This is how they are drawn, how many, from which checkpoint, and how that is
         selected.
         """
-        selected = self.protocol.checkpoint == "best" and not self.config.REFERENCE
+        selected = self.protocol.checkpoint == "best" and not is_reference(self.config)
         return {
             **self.sampling_ingredients,
             "number of samples": self.protocol.samples,
@@ -227,6 +227,16 @@ class Cell:
         }
 
 
+def is_reference(config: Config) -> bool:
+    """Return whether a Config is of a row that calibrates the metrics."""
+    return getattr(config, "REFERENCE", False)
+
+
+def sampled_by(config: Config) -> tuple[str, ...]:
+    """Return the names of the fields of a Config that only sampling reads."""
+    return tuple(getattr(config, "SAMPLING", ()))
+
+
 def input_digests(config: Config) -> dict[str, str]:
     """Return a digest of each file that a Config names in INPUTS, by its path as given.
 
@@ -299,4 +309,4 @@ def changed_options(config: Config, usual: Config, protocol: Protocol) -> dict[s
         for f in fields(config)
         if getattr(config, f.name) != getattr(usual, f.name)
     }
-    return changed | protocol.options(reference=config.REFERENCE)
+    return changed | protocol.options(reference=is_reference(config))

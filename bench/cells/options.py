@@ -159,7 +159,7 @@ def least_registered(config: Config, key: str) -> float:
 
     kind = type(config)
     registered = [getattr(c, key) for c in (config, *MODELS.values()) if type(c) is kind]
-    registered += [settings[key] for settings in kind.SETTINGS.values() if key in settings]
+    registered += [settings[key] for settings in getattr(kind, "SETTINGS", {}).values() if key in settings]
     return min((number for value in registered for number in numbers_in(value)), default=1)
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 
+from genmodel_bench.cells.catalogue import models_named
 from genmodel_bench.cells.cell import Cell, changed_options
 from genmodel_bench.cells.options import apply_options
-from genmodel_bench.cells.protocol import USUAL, Protocol
+from genmodel_bench.cells.protocol import LIKE, USUAL, Protocol
 from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.data.registry import DATASETS
 from genmodel_bench.errors import BadOption, UnknownName
-from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.models import MODELS, Config, Shape, settings_for
+from genmodel_bench.metrics import Metric
+from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
+from genmodel_bench.storage.record import MOST
 
 NOTHING_VOUCHED = Vouched()
 MOST_SEEDS = 1000
@@ -22,9 +25,10 @@ MOST_SEEDS = 1000
 
 def plan(
     data: Dataset,
-    models: Sequence[str] | None,
+    models: Sequence[str] | Mapping[str, Config] | None,
     metrics: Mapping[str, Metric],
     *,
+    like: str = "",
     seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
@@ -32,34 +36,41 @@ def plan(
 ) -> list[Cell]:
     """Return the cells of a run, models in the order given, seeds innermost.
 
-    models: their names; None stands for all that are meant for the data set.
+    models: their names, as `models_named` takes them, or Configs by name; None stands for
+        all of this project that are meant for the data set.
+    like: a registered data set whose settings the models have, instead of their own for
+        `data`; where that makes a difference it is one of the options of a row.
     seeds: how many, from 0 on, or these.
     options: as 'MODEL.KEY=VALUE'; several values, 'MODEL.KEY=VALUE,VALUE', are several
         lines of the table (`cells/options.py`).
 
     Raises:
-        UnknownName: a model is not registered.
+        UnknownName: there is no model of a name, or no registered data set `like`.
+        BenchError: a model from outside this project cannot be imported.
         BadOption: an option, the protocol or the seeds are wrong, a model cannot be built
             with the options, or there are fewer samples than a metric needs.
     """
-    meant = [name for name in MODELS if meant_for(name, data.name)]
-    names = list(dict.fromkeys(models)) if models else meant
-    for name in names:
-        if name not in MODELS:
-            raise UnknownName("model", name, MODELS)
+    if like and like not in DATASETS:
+        raise UnknownName("data set", like, DATASETS)
+    meant = [name for name in MODELS if meant_for(name, like or data.name)]
+    named = models_named(models or meant)
     protocol.check()
     chosen = seeds_of(seeds)
     fewest = max(metric.min_samples for metric in metrics.values())
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
         raise BadOption(f"--samples: {text}: a bandwidth cannot be chosen from fewer")
-    usual = {name: settings_for(name, data.name) for name in names}
+    usual = {name: adapted(config, like or data.name) for name, config in named.items()}
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
-            if config != usual[name]:
+            batch_size = getattr(config, "batch_size", 1)
+            if batch_size < 1:
+                raise BadOption(f"{name}: batch_size: got {batch_size}, expected at least 1")
+            if config != usual[name] or name not in MODELS or data.name not in DATASETS:
                 check_builds(name, config, data.shape)
-            changed = changed_options(config, usual[name], protocol)
+            other = {LIKE: like} if usual[name] != adapted(named[name], data.name) else {}
+            changed = other | changed_options(config, usual[name], protocol)
             cells += [
                 Cell(data.name, data.digest, name, config, seed, protocol, changed, vouched)
                 for seed in chosen
@@ -70,18 +81,6 @@ def plan(
 def meant_for(name: str, dataset: str) -> bool:
     """Return whether a run of all models has this one on a data set."""
     return dataset in getattr(MODELS[name], "ONLY", (dataset,))
-
-
-def metrics_named(names: Sequence[str]) -> dict[str, Metric]:
-    """Return metrics by name, all where no names are given.
-
-    Raises:
-        UnknownName: one is not registered.
-    """
-    for name in names:
-        if name not in METRICS:
-            raise UnknownName("metric", name, METRICS)
-    return {name: metric for name, metric in METRICS.items() if not names or name in names}
 
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
@@ -101,6 +100,8 @@ def seeds_of(seeds: int | Sequence[int]) -> list[int]:
                 expected = f"how many, at most {MOST_SEEDS:,}; the one seed {seeds} is given as {seeds},"
     except TypeError:
         found, expected = [], "a number of seeds, or a list of whole numbers"
+    if found and max(found) >= MOST:
+        raise BadOption(f"--seeds: got {max(found)}, expected seeds below 2**63")
     if not found or min(found) < 0:
         raise BadOption(f"--seeds: got {seeds}, expected {expected}")
     return found
@@ -113,8 +114,12 @@ def check_builds(name: str, config: Config, shape: Shape) -> None:
         BadOption: it cannot.
     """
     try:
-        untrained(config, shape)
+        model = untrained(config, shape)
+        lacks = [each for each in ("initialise", "stages", "sample") if not hasattr(model, each)]
+        if lacks or not isinstance(model, Model):
+            raise TypeError(f"{type(model).__name__} has no {' and no '.join(lacks) or 'nn.Module in it'}")
     except Exception as error:  # whatever a model raises
         reason = str(error).partition("\n")[0].strip()[:160] or type(error).__name__
-        text = f"{name} cannot be built with these options: {reason}; choose others"
-        raise BadOption(f"--set: {text}") from error
+        text = f"{name} cannot be built with these settings for images of {shape[2]}×{shape[1]}: {reason}"
+        how = "choose others with --set, or leave it out" if name in MODELS else "change it"
+        raise BadOption(f"{text}; {how}") from error

@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 
 from genmodel_bench.errors import BadOption
 
+MOST = 10**9
+"""The largest number of samples or of draws: more are taken for a mistake."""
 Checkpoint = Literal["best", "last"]
 Precision = Literal["float32", "tf32", "bf16"]
 
@@ -35,11 +37,11 @@ class Protocol:
         """Check the values.
 
         Raises:
-            BadOption: a number is below 1, or a choice does not exist.
+            BadOption: a number is below 1 or absurd, or a choice does not exist.
         """
         for option, count in (("--samples", self.samples), ("--draws", self.draws)):
-            if count < 1:
-                raise BadOption(f"{option}: got {count}, expected at least 1")
+            if not 1 <= count <= MOST:
+                raise BadOption(f"{option}: got {count}, expected at least 1 and at most {MOST:,}")
         for option, chosen, choices in (
             ("--checkpoint", self.checkpoint, get_args(Checkpoint)),
             ("--precision", self.precision, get_args(Precision)),
@@ -67,5 +69,7 @@ class Protocol:
 
 NAMES = ("checkpoint", "draws", "deterministic", "precision", "samples")
 """The fields, in the order in which options are printed."""
+LIKE = "like"
+"""Among the options of a row: the data set whose settings its model has."""
 assert set(NAMES) == {f.name for f in fields(Protocol)}
 USUAL = Protocol()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from genmodel_bench.cells.cell import Cell, metric_ingredients
-from genmodel_bench.cells.protocol import NAMES, Protocol
+from genmodel_bench.cells.catalogue import config_of, sources_in, with_values
+from genmodel_bench.cells.cell import ROLES, Cell, metric_ingredients
+from genmodel_bench.cells.protocol import LIKE, NAMES, Protocol
+from genmodel_bench.errors import BenchError
 from genmodel_bench.metrics.base import Metric
-from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.models import settings_for
 from genmodel_bench.models.base import Config
-from genmodel_bench.storage.ingredients import Vouched, metric_recipe_of
+from genmodel_bench.storage.ingredients import CODE, Vouched, code_of, metric_recipe_of, recipe_of
 from genmodel_bench.storage.record import Record, as_json
 
 
@@ -22,8 +23,8 @@ def same_cell(record: Record, vouched: Vouched) -> Cell | None:
     None if it cannot be made any more.
     """
     try:
-        config = with_values(MODELS[record.model], json.loads(record.model_settings))
-    except (KeyError, TypeError, ValueError):
+        config = config_of(record)
+    except (BenchError, KeyError, TypeError, ValueError):
         return None
     return cell_of(record, record.dataset_digest, config, vouched)
 
@@ -31,22 +32,21 @@ def same_cell(record: Record, vouched: Vouched) -> Cell | None:
 def cell_today(record: Record, digest: str, vouched: Vouched) -> Cell:
     """Return the cell that has a record's line today.
 
-    It has the registered settings with the options of the line.
+    It has the registered settings with the options of the line; a model from outside this
+    project has the settings of the record.
 
     digest: of the data set's content.
 
     Raises:
         KeyError, TypeError, ValueError: the model or an option does not exist any more.
+        BenchError: a model from outside this project cannot be imported.
     """
-    changed = {name: value for name, value in json.loads(record.options).items() if name not in NAMES}
-    return cell_of(record, digest, with_values(settings_for(record.model, record.dataset), changed), vouched)
-
-
-def with_values(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return a Config with `values` from JSON in it, lists as tuples."""
-    return replace(
-        config, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    if "model" in sources_in(record):
+        return cell_of(record, digest, config_of(record), vouched)
+    options = json.loads(record.options)
+    changed = {name: value for name, value in options.items() if name not in (*NAMES, LIKE)}
+    usual = settings_for(record.model, options.get(LIKE, record.dataset))
+    return cell_of(record, digest, with_values(usual, changed), vouched)
 
 
 def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Cell:
@@ -69,18 +69,47 @@ def cell_of(record: Record, digest: str, config: Config, vouched: Vouched) -> Ce
 def stale_lines(records: Sequence[Record], metrics: Mapping[str, Metric], vouched: Vouched) -> list[str]:
     """Return the names of the lines that have another recipe under today's code.
 
-    Scores of metrics other than `metrics` are not judged: a caller may have passed such a
-    metric to `run`, and may pass it again.
+    Scores of metrics other than `metrics` are not judged, except by the code that their
+    rows name. Nothing from outside this project is imported: its code is read.
     """
     today = {name: metric_ingredients(name, metric, dataset="", draws=0) for name, metric in metrics.items()}
     recipes: dict[str, str | None] = {}
     found: list[str] = []
     for r in (r for r in records if r.name not in found):
-        score = as_json({"score": today.get(r.metric, {}) | {"data set": r.dataset, "draws": r.draws}})
-        other_metric = r.metric in today and metric_recipe_of(score, vouched) != r.metric_recipe
+        if r.metric in today:
+            score = as_json({"score": today[r.metric] | {"data set": r.dataset, "draws": r.draws}})
+            other_metric = metric_recipe_of(score, vouched) != r.metric_recipe
+        else:
+            other_metric = metric_recipe_of(with_code_of_today(r), vouched) != r.metric_recipe
         if r.role != "samples" and r.cell not in recipes:
-            cell = same_cell(r, vouched)
-            recipes[r.cell] = cell.recipe if cell else None
+            recipes[r.cell] = recipe_today(r, vouched)
         if other_metric or (r.role != "samples" and recipes[r.cell] != r.recipe):
             found.append(r.name)
     return found
+
+
+def recipe_today(record: Record, vouched: Vouched) -> str | None:
+    """Return the recipe of a record's cell under today's code; None if it has none."""
+    if "model" in sources_in(record):
+        return recipe_of(with_code_of_today(record), vouched)
+    cell = same_cell(record, vouched)
+    return cell.recipe if cell else None
+
+
+def with_code_of_today(record: Record) -> str:
+    """Return a record's ingredients with the code of today, as JSON.
+
+    Where the code of a model or metric from outside this project cannot be found, as on
+    another machine, it counts as unchanged.
+    """
+    specs = sources_in(record)
+    modules = {name: (spec.partition(":")[0],) for name, spec in specs.items()} | ROLES
+    parts = json.loads(record.ingredients)
+    for ingredients in parts.values():
+        for name in [name for name in ingredients if name.startswith(CODE)]:
+            role = name.removeprefix(CODE)
+            try:
+                ingredients |= code_of(role, *modules[role]) if role in modules else {}
+            except BenchError:
+                continue
+    return as_json(parts)

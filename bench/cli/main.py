@@ -5,23 +5,29 @@ torch is imported only inside the commands that compute, so that the others star
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
+from genmodel_bench.cli.encoding import always_print
 from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
-from genmodel_bench.cli.making import run, score
+from genmodel_bench.cli.keeping import merge, remove
+from genmodel_bench.cli.making import new, run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
 from genmodel_bench.cli.trusting import check, verify, vouch, why
-from genmodel_bench.errors import BenchError, printable
+from genmodel_bench.errors import BenchError, DataNotice, printable
+from genmodel_bench.storage.system import check_system
 
 app = typer.Typer(
     help="Compare generative models with numbers that can be published.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (run, score, report, compare, claims, table, cite, theory, check, why, verify, vouch, list_):
+MAKING, READING = (run, score, new), (report, compare, claims, table, cite, theory, list_)
+for command in (*MAKING, *READING, check, why, verify, vouch, remove, merge):
     app.command(name=command.__name__.rstrip("_"))(command)
 UsageError = typer.BadParameter.__bases__[0]
 """What typer raises of an option that it cannot read; it has no public name there."""
@@ -52,8 +58,13 @@ def main() -> None:
     A mistake, or a file that cannot be read or written, is one line on stderr and exit
     code 2. Ctrl-C is exit code 130.
     """
+    always_print()
     signal.signal(signal.SIGINT, interrupt)
+    if os.getcwd() not in sys.path:  # for `mylab.ae:Config`; last, so that it hides no package
+        sys.path.append(os.getcwd())
+    warnings.formatwarning = one_line(warnings.formatwarning)
     try:
+        check_system()
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False))
     except BaseException as error:
         if NOTED:
@@ -64,6 +75,15 @@ def main() -> None:
         if not isinstance(error, (BenchError, OSError)):
             raise
         say_mistake(str(error))
+
+
+def one_line(usual: Any) -> Any:
+    """Return how warnings are printed: those of files without a place in the code."""
+
+    def shown(message: Any, category: Any, *place: Any, **more: Any) -> str:
+        return f"bench: {message}\n" if category is DataNotice else usual(message, category, *place, **more)
+
+    return shown
 
 
 def said_of(error: Any) -> str:

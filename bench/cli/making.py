@@ -21,15 +21,19 @@ from genmodel_bench.cli.options import (
     Draws,
     Exactness,
     Figures,
+    Like,
     Metrics,
     Models,
     Precision,
-    Replace,
+    ReplaceData,
     Results,
     Samples,
     Seeds,
+    Several,
+    Started,
     Taken,
     Where,
+    expanded,
     protocol_of,
     seeds_in,
 )
@@ -46,6 +50,7 @@ def run(
     models: Models = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
     dataset: DatasetName = "digits",
+    like: Like = "",
     seeds: Seeds = "3",
     samples: Samples = USUAL.samples,
     draws: Draws = USUAL.draws,
@@ -67,7 +72,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Train and score again what is there already.")
     ] = False,
-    replace: Replace = False,
+    replace_data: ReplaceData = False,
     figures: Figures = True,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write training to RESULTS/.cache/tensorboard.")
@@ -101,7 +106,6 @@ def run(
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
     chosen = seeds_in(seeds)
     say_loading()
-    from genmodel_bench.cells.plan import metrics_named
     from genmodel_bench.cli.terminal import display, print_preview
     from genmodel_bench.commands.preview import preview
     from genmodel_bench.commands.run import run as run_models
@@ -112,8 +116,9 @@ def run(
 
     request: Any = {
         "dataset": dataset,
+        "like": like,
         "seeds": chosen,
-        "metrics": metrics_named(metric or ()),
+        "metrics": metric or (),
         "options": options or (),
         "protocol": protocol_of(samples, draws, checkpoint, deterministic, precision),
         "data": data,
@@ -131,7 +136,7 @@ def run(
             device=device,
             executor=where,
             force=force,
-            replace=replace,
+            replace_data=replace_data,
             tensorboard=tensorboard,
             figures=figures,
             listener=listener,
@@ -140,27 +145,67 @@ def run(
         raise typer.Exit(1)
 
 
+def new(
+    kind: Annotated[Started, typer.Argument(help="What to begin.")],
+    name: Annotated[str, typer.Argument(help="Its module, as ae or mylab.ae.")],
+) -> None:
+    """Write a model or metric of your own that works as it stands, and its test."""
+    from genmodel_bench.commands.new import OBJECTS
+    from genmodel_bench.commands.new import new as begin
+
+    source, test = begin(kind.value, name)
+    option = "" if kind is Started.model else "vae --metric "
+    for line in (f"wrote {source} and {test}; try them:", f"bench run {option}{name}:{OBJECTS[kind.value]}"):
+        typer.echo(line)
+    typer.echo(f"python -m pytest {test}")
+
+
 def score(
     samples: Annotated[
-        Path, typer.Argument(help="A .npy, .npz, .pt or .safetensors array, or a folder of images.")
+        list[Path],
+        typer.Argument(
+            help="A .npy, .npz, .pt or .safetensors array, or a folder of images; one a training seed.",
+            callback=expanded,
+        ),
     ],
     dataset: Annotated[str, typer.Option("--dataset", help="The data set that the samples imitate.")],
-    name: Annotated[str | None, typer.Option(help="Name of the row (default: the file's).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the row (default: the first file's).")] = None,
+    several: Annotated[
+        Several, typer.Option("--as", help="Several files are training seeds, or draws of one training.")
+    ] = Several.seeds,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The classes of class-conditional samples, n whole numbers; one for each file.",
+            callback=expanded,
+        ),
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET|none",
+            help="Whose rows, as they come with the package, stand beside (default: the data set's own).",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     device: Device = "auto",
     data: Data = None,
     results: Results = RESULTS,
     figures: Figures = True,
-    replace: Replace = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Supersede the row of other samples that has this name.")
+    ] = False,
+    replace_data: ReplaceData = False,
     metric: Metrics = None,
 ) -> None:
     """Score your own samples and put them in the table.
+
+    Several files are training seeds of one row, unless they are draws.
 
     The exit code is 1 if a metric fails; one that does not apply is no failure.
     """
     if not as_json:
         say_loading()
-    from genmodel_bench.cells.plan import metrics_named
     from genmodel_bench.cli.terminal import print_scores, progress
     from genmodel_bench.commands.score import score as score_samples
 
@@ -169,12 +214,16 @@ def score(
             samples,
             dataset=dataset,
             name=name,
+            as_draws=several is Several.draws,
+            labels=labels or None,
             device=device,
             data=data,
             results=results,
             figures=figures,
-            replace_data=replace,
-            metrics=metrics_named(metric or ()),
+            beside=beside,
+            replace=replace,
+            replace_data=replace_data,
+            metrics=metric or (),
             listener=listener,
         )
     failed = any(

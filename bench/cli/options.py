@@ -4,31 +4,53 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.errors import BadOption
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import default_results, in_home
 
 Figures = Annotated[
     bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")
 ]
-Results = Annotated[Path, typer.Option("--results", help="Folder of records, tables and artefacts.")]
+
+
+def expanded(typed: Any) -> Any:
+    """Return a path that was typed, or a list of them, with '~' expanded."""
+    if isinstance(typed, (list, tuple)):
+        return [in_home(path) for path in typed]
+    return None if typed is None else in_home(typed)
+
+
+Results = Annotated[
+    Path, typer.Option("--results", help="Folder of records, tables and artefacts.", callback=expanded)
+]
 RESULTS = default_results()
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Root of the data sets' files, in torchvision's layout.", envvar="BENCH_DATA"
+        "--data",
+        help="Root of the data sets' files, in torchvision's layout.",
+        envvar="BENCH_DATA",
+        callback=expanded,
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-DatasetName = Annotated[str, typer.Option("--dataset", help="One of `bench list datasets`, or folder:PATH.")]
+DatasetName = Annotated[
+    str,
+    typer.Option("--dataset", help="One of `bench list datasets`, or your own: npz:PATH, folder:PATH, …"),
+]
+Like = Annotated[
+    str,
+    typer.Option("--like", metavar="DATASET", help="Take the models' settings for this registered data set."),
+]
 
-Replace = Annotated[
+ReplaceData = Annotated[
     bool,
     typer.Option(
-        "--replace", help="Supersede rows of another content of the data set, which are refused else."
+        "--replace-data",
+        help="Supersede all rows of another content of the data set, which are refused else.",
     ),
 ]
 
@@ -39,6 +61,13 @@ class Kind(StrEnum):
     models = "models"
     metrics = "metrics"
     datasets = "datasets"
+
+
+class Started(StrEnum):
+    """What `bench new` can begin."""
+
+    model = "model"
+    metric = "metric"
 
 
 class Taken(StrEnum):
@@ -65,6 +94,13 @@ class Form(StrEnum):
     macros = "macros"
 
 
+class Several(StrEnum):
+    """What several files of samples are: training seeds, or draws of one training."""
+
+    seeds = "seeds"
+    draws = "draws"
+
+
 class Where(StrEnum):
     """Where the cells run: on this machine, or on a Ray cluster."""
 
@@ -72,7 +108,12 @@ class Where(StrEnum):
     ray = "ray"
 
 
-Models = Annotated[list[str] | None, typer.Argument(help="Models to run, see `bench list models`.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Models of `bench list models`, or your own as mylab.ae:Config or NAME=mylab.ae:Config."
+    ),
+]
 Samples = Annotated[int, typer.Option("--samples", help="Samples drawn from each and scored.")]
 Draws = Annotated[
     int,
@@ -116,7 +157,8 @@ Metrics = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Compute this metric, may be repeated (default: all of `bench list metrics`).",
+        help="Compute this metric, may be repeated: of `bench list metrics` (default: all), or your own as "
+        "mylab.scores:Metric.",
     ),
 ]
 

@@ -14,6 +14,7 @@ from genmodel_bench.cli.options import (
     Form,
     Kind,
     Results,
+    expanded,
     split,
 )
 from genmodel_bench.errors import BenchError, printable
@@ -24,7 +25,7 @@ def report(results: Results = RESULTS) -> None:
     from genmodel_bench.commands.report import report as rebuild
     from genmodel_bench.storage.store import passed_over
 
-    written = rebuild(results)
+    written = rebuild(results, say=lambda text: typer.echo(f"bench: {text}", err=True))
     for folder, why_not in passed_over(results).items():
         typer.echo(f"bench: {results / folder}: passed over: its runs.csv {why_not}", err=True)
     if not written:
@@ -56,7 +57,10 @@ def compare(
 
 
 def claims(
-    file: Annotated[Path, typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].')],
+    file: Annotated[
+        Path,
+        typer.Argument(help='TOML: claims = ["gan-ns > dbn on parzen, mnist", …].', callback=expanded),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
     results: Results = RESULTS,
 ) -> None:
@@ -92,9 +96,9 @@ def table(
     results: Results = RESULTS,
 ) -> None:
     """Print a table for a paper: chosen rows and columns, or a macro for each number."""
-    from genmodel_bench.commands.table import table as chosen_table
+    from genmodel_bench.commands.table import printed_table
 
-    text = chosen_table(
+    text = printed_table(
         results,
         datasets=datasets or (),
         rows=split(rows),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from genmodel_bench.cells.cell import Cell
 from genmodel_bench.commands.display import Display, title
 from genmodel_bench.commands.report import table_of
 from genmodel_bench.commands.why import Part
-from genmodel_bench.errors import UnknownName
+from genmodel_bench.inputs.objects import installed
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.column import declared
 from genmodel_bench.report.compare import Difference
@@ -101,20 +101,38 @@ def importance(column: Column) -> int:
 def print_scores(found: dict[str, Any], results: Path) -> None:
     """Print the scores of a user's samples, then the table that they are in."""
     console = terminal()
+    if found["reused"]:
+        console.print(Text(f"{found['name']}: these very samples were scored before; nothing to do"))
     for name, metric in found["metrics"].items():
-        if metric["value"] is None:
-            console.print(Text(f"{name}: {metric['status']}"))
-            continue
-        shown = {k: c.title for k, c in declared(METRICS[name]).items()} if name in METRICS else {}
-        notes = [f"N = {found['n']}"]
-        notes += [f"{shown.get(k, k)} {metric[k]:.4g}" for k in ("sigma", *shown) if k in metric]
-        console.print(
-            Text(
-                f"{name}: {metric['value']:.2f} ± {metric['stderr']:.2g} {metric['unit']} "
-                f"over {metric['stderr_over']}, {', '.join(notes)}; {metric['status']}"
-            )
-        )
+        console.print(Text(score_line(name, metric, found)))
     console.print(grid(table_of(Store(results, found["dataset"])), console.width))
+
+
+def score_line(name: str, metric: dict[str, Any], found: dict[str, Any]) -> str:
+    """Return the line of one metric's scores of a user's samples."""
+    if metric["value"] is None:
+        return f"{name}: {metric['status']}"
+    shown = {k: c.title for k, c in declared(METRICS[name]).items()} if name in METRICS else {}
+    notes = [f"N = {found['n']}"]
+    notes += [f"{found[what]} {what}" for what in ("seeds", "draws") if found[what] > 1]
+    notes += [
+        f"{shown.get(k, k)} {number}"
+        for k in ("sigma", *shown)
+        if (number := in_short(metric.get(k))) and k != metric["quantity"]
+    ]
+    error = metric.get("total", metric["stderr"])
+    over = f"{metric['stderr_over']}{' and seeds' if 'total' in metric else ''}"
+    return (
+        f"{name}: {metric['value']:.2f} ± {error:.2g} {metric['unit']} over {over}, "
+        f"{', '.join(notes)}; {metric['status']}"
+    )
+
+
+def in_short(value: Any) -> str:
+    """Return a number, or the range of several, with four significant digits."""
+    values = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
+    texts = list(dict.fromkeys(f"{v:.4g}" for v in sorted(values)))
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}" if texts else ""
 
 
 def print_preview(cells: Iterable[tuple[Cell, str]]) -> None:
@@ -195,11 +213,10 @@ def print_models(dataset: str) -> None:
         UnknownName: there is no such data set.
     """
     from genmodel_bench.cells.plan import meant_for
-    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.data.registry import check_known
     from genmodel_bench.models import MODELS, settings_for
 
-    if dataset not in DATASETS and not dataset.startswith("folder:"):
-        raise UnknownName("data set", dataset, [*DATASETS, "folder:PATH"])
+    check_known(dataset)
     console = Console()
     for name, usual in MODELS.items():
         left_out = "" if meant_for(name, dataset) else restriction(usual)
@@ -224,22 +241,31 @@ def restriction(entry: object) -> str:
 
 def print_registry(kind: str) -> None:
     """Print each name of a registry, what it is, and its settings if it has some."""
-    from genmodel_bench.data.registry import DATASETS
+    from genmodel_bench.data.registry import DATASETS, FORMS
     from genmodel_bench.models import MODELS
 
     console = Console()
     if kind == "datasets":
-        for name, function in [*DATASETS.items(), ("folder:PATH", None)]:
-            doc = (
-                getattr(function, "func", function).__doc__
-                if function
-                else "Any folder of images of one size."
-            )
-            console.print(Text(f"{name:15} {doc.splitlines()[0] if doc else ''}"), soft_wrap=True)
+        said = {name: getattr(load, "func", load).__doc__ or "" for name, load in DATASETS.items()}
+        said |= {form.written: form.says for form in FORMS.values()}
+        said["module:function"] = "What a function of yours returns, as mylab.data:load."
+        for name, doc in said.items():
+            sentence = doc.partition("\n")[0]
+            console.print(Text(f"{name:18} {sentence}"), soft_wrap=True)
+        print_installed(console, installed("datasets"), DATASETS)
         return
     registry: dict[str, Any] = dict(MODELS) if kind == "models" else dict(METRICS)
+    theirs = installed("models" if kind == "models" else "metrics")
     for name, entry in registry.items():
         console.print(Text(f"{name:12} {said_of(entry)}{restriction(entry)}"), soft_wrap=True)
         for field in fields(entry):
             if field.name != "needs":
                 console.print(Text(f"{'':14} {field.name} = {getattr(entry, field.name)}"), soft_wrap=True)
+    print_installed(console, theirs, registry)
+
+
+def print_installed(console: Console, theirs: Mapping[str, str], ours: Container[str]) -> None:
+    """Print what installed packages offer by entry points, which is not imported."""
+    for name, spec in theirs.items():
+        hidden = ", hidden: the name is one of this project's" if name in ours else ""
+        console.print(Text(f"{name:12} {spec} of an installed package{hidden}"), soft_wrap=True)

@@ -19,10 +19,12 @@ from genmodel_bench.cli.options import (
     Device,
     Draws,
     Exactness,
+    Like,
     Precision,
     Results,
     Samples,
     Taken,
+    expanded,
     protocol_of,
     split,
 )
@@ -31,7 +33,12 @@ from genmodel_bench.errors import BadOption, BenchError
 
 def check(
     baseline: Annotated[
-        Path, typer.Option("--baseline", help="Folder with the runs.csv to compare with, like results/mnist.")
+        Path,
+        typer.Option(
+            "--baseline",
+            help="Folder with the runs.csv to compare with, like results/mnist.",
+            callback=expanded,
+        ),
     ],
     fast: Annotated[
         bool, typer.Option("--fast", help="One seed of the lines that train within a minute.")
@@ -43,10 +50,13 @@ def check(
     samples: Annotated[
         list[Path] | None,
         typer.Option(
-            "--samples", metavar="FILE…", help="New samples of your own instead, a file for each training."
+            "--samples",
+            metavar="FILE…",
+            help="New samples of your own instead, a file for each training.",
+            callback=expanded,
         ),
     ] = None,
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FILE")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FILE", callback=expanded)] = None,
     name: Annotated[str | None, typer.Option(help="With --samples: their row in the baseline.")] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="With --samples: the data set (default: the baseline's).")
@@ -113,6 +123,7 @@ def why(
         str, typer.Argument(help="A model, or the id of a stored cell, as in the column 'cell' of runs.csv.")
     ],
     dataset: DatasetName = "digits",
+    like: Like = "",
     seed: Annotated[int, typer.Option(help="The seed of the cell.", min=0)] = 0,
     samples: Samples = USUAL.samples,
     draws: Draws = USUAL.draws,
@@ -124,18 +135,18 @@ def why(
     results: Results = RESULTS,
 ) -> None:
     """Print what a cell depends on, and why its parts are reused or made again."""
+    from genmodel_bench.cells.catalogue import metrics_in
     from genmodel_bench.cli.terminal import print_parts
     from genmodel_bench.commands.why import cell_named
     from genmodel_bench.commands.why import why as parts_of
     from genmodel_bench.data.registry import load
-    from genmodel_bench.metrics import METRICS
     from genmodel_bench.storage.store import Store
 
     content = load(dataset, root=data)
     store = Store(results, content.name)
     protocol = protocol_of(samples, draws, checkpoint, deterministic, precision)
-    chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol)
-    print_parts(chosen, parts_of(chosen, store, METRICS))
+    chosen = cell_named(cell, content, store, seed=seed, options=options or (), protocol=protocol, like=like)
+    print_parts(chosen, parts_of(chosen, store, metrics_in(store.records())))
 
 
 def verify(
@@ -167,7 +178,8 @@ def verify(
 
 def vouch(
     evidence: Annotated[
-        Path | None, typer.Option("--from", help="Another results folder whose rows are replayed too.")
+        Path | None,
+        typer.Option("--from", help="Another results folder whose rows are replayed too.", callback=expanded),
     ] = None,
     within: Annotated[float, typer.Option(help="Seconds for each replay of what is not digits.")] = 60.0,
     device: Device = "auto",

@@ -24,11 +24,10 @@ from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.score import scored
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import load
-from genmodel_bench.errors import BadOption, BadSamples, BenchError, DataMissing, UnknownName
+from genmodel_bench.errors import BadOption, BenchError, DataMissing, UnknownName
 from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener
-from genmodel_bench.inputs.samples import read_samples
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.report.verdicts import (
@@ -40,7 +39,7 @@ from genmodel_bench.report.verdicts import (
     other_inputs,
 )
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, as_json
@@ -81,10 +80,10 @@ def check(
     """
     executor = Executor(jobs=jobs)
     executor.check(device=device, tensorboard=False)
-    lines = chosen(read_lines(Path(baseline) / "runs.csv"), rows)
+    lines = chosen(read_lines(in_home(baseline) / "runs.csv"), rows)
     dataset = lines[0][0].dataset
     source = partial(load, dataset, root=data)
-    results = Path(results or default_results())
+    results = results_at(results)
     vouched = read_vouched(results)
     verdicts: list[Verdict] = []
     todo: list[tuple[list[Record], list[Cell]]] = []
@@ -173,19 +172,10 @@ def made_of(
     Raises:
         BadSamples: samples cannot be read, are too few or there twice.
     """
-    found: list[Record] = []
     store.prepare()
-    placed, needed = content.to(where), SCORED[HEADLINE[0]].min_samples
-    for seed, path in enumerate(samples):
-        listener.doing(f"reading {path}")
-        x = read_samples(Path(path), content.shape, scratch=store.cache)
-        if len(x) < needed:
-            raise BadSamples(f"{path}: {len(x)} samples are too few, expected at least {needed}")
-        made = scored(x, name, placed, where, store, SCORED, listener)
-        if made[0].cell in {r.cell for r in found}:
-            raise BadSamples(f"{path}: the same samples as in a file before; give one for each training")
-        found.append(replace(made[0], seed=seed))
-    return found
+    made = scored([Path(path) for path in samples], name, content, where, store, SCORED, listener)
+    first = {r.seed: r for r in reversed(made)}  # the headline score of each
+    return [replace(r, seed=seed or 0) for seed, r in reversed(first.items())]
 
 
 def read_lines(path: Path) -> list[list[Record]]:

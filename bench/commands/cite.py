@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from genmodel_bench.data.registry import DATASETS, SOURCES
+from genmodel_bench.cells.catalogue import metrics_in, models_named
+from genmodel_bench.cells.recorded import same_cell
+from genmodel_bench.data.registry import DATASETS, SOURCES, form_of
 from genmodel_bench.errors import BenchError, UnknownName
+from genmodel_bench.inputs.objects import installed, is_spec
 from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.models import MODELS
+from genmodel_bench.models import MODELS, Config
 from genmodel_bench.report.bibliography import bibliography
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.ingredients import Vouched
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import stores_of
 
@@ -50,23 +54,32 @@ def cite(
     """
     known = [*MODELS, *metrics, *DATASETS]
     wanted = list(dict.fromkeys(names))
+    models = dict(MODELS)
     for name in wanted:
-        if name not in known and not name.startswith("folder:"):
+        if name not in known and (is_spec(name) or name in installed("models")):
+            models |= models_named([name])
+        elif name not in known and form_of(name) is None:
             raise UnknownName("model, metric or data set", name, known)
-    wanted = wanted or used(records_of(Path(results or default_results()), dataset))
-    cited = {name: sources for name, sources in sources_by_name(metrics).items() if name in wanted}
+    if not wanted:
+        records = records_of(results_at(results), dataset)
+        wanted, metrics = used(records), {**metrics_in(records), **metrics}
+        models |= {r.model: cell.config for r in records if (cell := same_cell(r, Vouched()))}
+    named = sources_by_name(models, metrics)
+    cited = {name: sources for name, sources in named.items() if name in wanted}
     return Citations(
         bibliography({TOOL: [tool_source()], **cited}), [name for name in wanted if name not in cited]
     )
 
 
-def sources_by_name(metrics: Mapping[str, Metric]) -> dict[str, tuple[str, ...]]:
+def sources_by_name(
+    models: Mapping[str, Config], metrics: Mapping[str, Metric]
+) -> dict[str, tuple[str, ...]]:
     """Return the sources of models, metrics and data sets that declare some, by name.
 
     None at all, `()`, says that the thing is this project's own.
     """
     declared = [
-        *((name, getattr(entry, "SOURCES", None)) for name, entry in [*MODELS.items(), *metrics.items()]),
+        *((name, getattr(entry, "SOURCES", None)) for name, entry in [*models.items(), *metrics.items()]),
         *((name, SOURCES.get(name)) for name in DATASETS),
     ]
     found: dict[str, tuple[str, ...]] = {}

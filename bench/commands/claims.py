@@ -24,6 +24,7 @@ from typing import Literal
 from genmodel_bench.commands.compare import Rows
 from genmodel_bench.errors import BenchError, DataMissing
 from genmodel_bench.report.compare import Difference, corrected, difference
+from genmodel_bench.storage.names import in_home, results_at
 
 FORM = re.compile(r"(?P<a>.+?)\s*(?P<sign>[<>])\s*(?P<b>.+?)\s+on\s+(?P<score>[^\s,]+)\s*,\s*(?P<dataset>.+)")
 
@@ -80,13 +81,13 @@ def parsed(text: object) -> Claim:
     return Claim(str(text).strip(), *(found[name].strip() for name in ("a", "sign", "b", "score", "dataset")))
 
 
-def claims(path: Path, results: Path) -> list[Judged]:
+def claims(path: Path | str, results: Path | str | None = None) -> list[Judged]:
     """Return what the results say of each claim of a file, in order.
 
     Raises:
         BenchError: the file cannot be read as claims.
     """
-    every = read_claims(path)
+    every, results = read_claims(in_home(path)), results_at(results)
     rows: dict[tuple[str, str], Rows] = {}
     pairs: list[tuple[Claim, Difference]] = []
     judged: dict[int, Judged] = {}

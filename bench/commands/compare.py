@@ -14,7 +14,8 @@ from genmodel_bench.report.compare import Difference, Standing, differences
 from genmodel_bench.report.examples import Examples, examples_of
 from genmodel_bench.report.tables.columns import Column, by_row, columns_of
 from genmodel_bench.report.tables.table import standing_of
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.beside import with_beside
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.store import Store, sure
 
 
@@ -25,7 +26,7 @@ class Rows:
         self, results: Path, dataset: str, score: str | None, metrics: Mapping[str, Metric] = METRICS
     ) -> None:
         store = Store(results, dataset)
-        self.dataset, records = dataset, sure(store.records())
+        self.dataset, records = dataset, sure(with_beside(store, store.records()))
         if not records:
             raise BenchError(
                 f"compare: no records of {dataset!r} under {results}; make some with `bench run`"
@@ -114,6 +115,16 @@ def compare(
 
     Raises:
         BenchError: a row or score does not exist.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from genmodel_bench import Protocol, compare, run
+        >>> few, folder = Protocol(samples=200, draws=1), mkdtemp()
+        >>> names = ["mean", "gaussian"]
+        >>> rows = run(names, seeds=1, protocol=few, figures=False, results=folder)
+        >>> found = compare(*names, results=folder)
+        >>> found.loc[0, "verdict"]  # with one seed the spread over training is unknown
+        'unknown'
     """
-    _, found = compared(names, dataset=dataset, metric=metric, results=Path(results or default_results()))
+    _, found = compared(names, dataset=dataset, metric=metric, results=results_at(results))
     return pd.DataFrame([asdict(d) | {"verdict": d.verdict, "sentence": d.sentence} for d in found])

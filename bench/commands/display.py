@@ -45,6 +45,7 @@ class Display(Silent):
         self.console, self.draw = console, table
         self.estimate = Estimate()
         self.bars: dict[Cell, Bar] = {}
+        self.steps: Bar | None = None
         self.said: dict[Cell, float] = {}
         self.began = self.last_check = time.monotonic()
         self.what, self.total, self.dataset = "", 0, ""
@@ -82,7 +83,13 @@ class Display(Silent):
     def doing(self, what: str) -> None:
         """Show what the command does, on a terminal or in a notebook."""
         with self.lock:
-            self.what = what
+            self.what, self.steps = what, None
+            self.refresh()
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Show what the command does, and a bar of the steps that are done."""
+        with self.lock:
+            self.what, self.steps = what, Bar("steps", done=done, total=total)
             self.refresh()
 
     def planned(self, cells: Sequence[Cell]) -> None:
@@ -108,6 +115,12 @@ class Display(Silent):
                 self.say(f"{title(cell)}: {news.text}")
             else:
                 self.take(cell, self.bars.setdefault(cell, Bar(short_title(cell))), news)
+            self.refresh()
+
+    def notice(self, text: str) -> None:
+        """Print a notice that is of no single cell."""
+        with self.lock:
+            self.say(text)
             self.refresh()
 
     def take(self, cell: Cell, bar: Bar, news: News) -> None:
@@ -193,7 +206,7 @@ class Display(Silent):
         bars = list(self.bars.items())
         for cell, bar in bars:
             bar.left = self.estimate.left_of(cell) if cell in self.estimate.running else None
-        rows = drawn([bar for _, bar in bars], width)
+        rows = drawn([*(bar for _, bar in bars), *([self.steps] if self.steps else [])], width)
         found = [self.overall(), *rows[: max(2, height - 1)]]
         for text in found:
             text.truncate(width, overflow="ellipsis")

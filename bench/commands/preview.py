@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
@@ -12,31 +13,41 @@ from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import sampled
 from genmodel_bench.execution.reuse import reusable
 from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.models import Config
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.store import Store
 
 
 def preview(
-    models: Sequence[str] | None,
+    models: Sequence[str] | Mapping[str, Config] | None,
     *,
     dataset: str,
+    like: str = "",
     seeds: int | Sequence[int],
     options: Sequence[str],
     protocol: Protocol,
     data: Path | None,
     results: Path,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
 ) -> Iterator[tuple[Cell, str]]:
     """Yield each cell of a run and its state, such as "finished" or "to be trained".
 
     Raises:
         BenchError: as `run` does, for names, options or data that do not exist.
     """
+    metrics = metrics_named(metrics)
     content, vouched = load(dataset, root=data), read_vouched(results)
     store = Store(results, content.name)
     records = store.records()
     for cell in plan(
-        content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+        content,
+        models,
+        metrics,
+        like=like,
+        seeds=seeds,
+        options=options,
+        protocol=protocol,
+        vouched=vouched,
     ):
         if len(reusable(records, cell, metrics)) == len(metrics):
             yield cell, "finished"

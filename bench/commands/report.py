@@ -13,10 +13,12 @@ from genmodel_bench.report.rebuild import Stale, Today, tabulated
 from genmodel_bench.report.rebuild import report as rebuild
 from genmodel_bench.report.tables.columns import Declared
 from genmodel_bench.report.tables.table import Table
+from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.ingredients import read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
+from genmodel_bench.storage.waiting import Say, in_silence
 
 
 def report(
@@ -24,13 +26,15 @@ def report(
     *,
     figures: bool = True,
     metrics: Mapping[str, Metric] = METRICS,
+    say: Say = in_silence,
 ) -> list[Path]:
     """Rebuild every table and figure under `results`; return the files written.
 
-    Rows that today's code would not make as they are bear a note. Raises BadRecords.
+    Rows that today's code would not make as they are bear a note. `say` is told which
+    process is waited for, if one is. Raises BadRecords.
     """
-    results = Path(results or default_results())
-    return rebuild(results, figures=figures, today=today(results, metrics))
+    results = results_at(results)
+    return rebuild(results, figures=figures, today=today(results, metrics), say=say)
 
 
 def today(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Today:
@@ -40,7 +44,7 @@ def today(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Today:
 
 def table_of(store: Store, metrics: Mapping[str, Metric] = METRICS) -> Table:
     """Return the table of a data set's records as they are now."""
-    return tabulated(store, store.records(), Today(declared=declared_by(metrics)))[0]
+    return tabulated(store, with_beside(store, store.records()), Today(declared=declared_by(metrics)))[0]
 
 
 def declared_by(metrics: Mapping[str, Metric] = METRICS) -> Declared:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.cell import remember_code
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
@@ -19,9 +20,9 @@ from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS, Metric
-from genmodel_bench.models import MODELS
+from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.ingredients import read_vouched
-from genmodel_bench.storage.names import default_results
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import Record, frame
 from genmodel_bench.storage.store import Store
 
@@ -30,9 +31,10 @@ USUAL, HERE = Protocol(), Executor()
 
 
 def run(
-    models: Sequence[str] | None = None,
+    models: Sequence[str] | Mapping[str, Config] | None = None,
     *,
     dataset: str = "digits",
+    like: str = "",
     seeds: int | Sequence[int] = 3,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
@@ -41,17 +43,21 @@ def run(
     data: Path | str | None = None,
     results: Path | str | None = None,
     force: bool = False,
-    replace: bool = False,
+    replace_data: bool = False,
     tensorboard: bool = False,
     figures: bool = True,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
     listener: Listener | None = None,
 ) -> pd.DataFrame:
     """Train, sample and score models on a data set, and write its table.
 
     Finished cells under `results` are reused, and interrupted ones are continued.
 
-    models: names in `MODELS`; None for all that are meant for the data set.
+    models: names of `bench list models`, "mylab.ae:Config" or "NAME=mylab.ae:Config" for
+        your own, or Configs by name, as {"ours": Config(width=64)}; None for all of this
+        project that are meant for the data set.
+    dataset: one of `DATASETS`, or your own, as "npz:PATH" or "folder:PATH".
+    like: take the models' settings for this registered data set, as "mnist".
     seeds: training runs of each model, with base seeds 0, 1, …; or these seeds.
     options: changed hyper-parameters, like "gan-ns.epochs=100"; "vae.lr=1e-3,1e-4" makes
         a row of each value, and several such options a row of each combination.
@@ -60,11 +66,11 @@ def run(
     data: root folder of the data sets' files.
     results: default `results` in a clone of this project, else `bench-results`.
     force: train, sample and score again, even if the results exist.
-    replace: supersede rows made from another content of the data set. Without it, such
-        rows are an error.
+    replace_data: supersede rows made from another content of the data set. Without it,
+        such rows are an error.
     tensorboard: log training for TensorBoard, in `results/.cache/tensorboard`.
     figures: draw the figures and write the page too, not only the tables.
-    metrics: those that are computed, by name.
+    metrics: those that are computed: names like those of models, or metrics by name.
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the records of the cells; scores are in the units of their metric. A model
@@ -73,18 +79,37 @@ def run(
     Raises:
         BenchError: a name, an option or the data do not exist, or stored rows are damaged
             or made from other data.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from genmodel_bench import Protocol, run
+        >>> few, folder = Protocol(samples=200, draws=1), mkdtemp()
+        >>> rows = run(["mean"], seeds=1, protocol=few, figures=False, results=folder)
+        >>> sorted(set(rows["metric"]))
+        ['histogram', 'mind-pixels', 'neighbours', 'parzen']
+        >>> set(rows["status"])
+        {'ok'}
     """
     executor.check(device=device, tensorboard=tensorboard)
-    where, mark = Path(results or default_results()), new_mark() if force else ""
+    metrics = metrics_named(metrics)
+    where, mark = results_at(results), new_mark() if force else ""
     source = partial(load, dataset, root=data)
     with heard(listener) as listener:
         listener.doing(f"loading {dataset}")
         content, vouched = source(), read_vouched(where)
         cells = plan(
-            content, models, metrics, seeds=seeds, options=options, protocol=protocol, vouched=vouched
+            content,
+            models,
+            metrics,
+            like=like,
+            seeds=seeds,
+            options=options,
+            protocol=protocol,
+            vouched=vouched,
         )
+        remember_code((cell.config for cell in cells), metrics.values())
         store = Store(where, content.name)
-        store.prepare(content.digest, replace=replace)
+        store.prepare(content.digest, replace=replace_data)
         unmark(mark, store)
         keep_test_images(content, store)
         setup = Setup(source, where, device, metrics, rescore=force, run=mark, tensorboard=tensorboard)
@@ -100,6 +125,6 @@ def run(
             unmark(mark, store)
         listener.doing("writing tables, figures and the page" if figures else "writing tables")
         known = {**METRICS, **metrics}  # rows of other metrics are in the tables too
-        report(where, figures=figures, metrics=known)
+        report(where, figures=figures, metrics=known, say=listener.notice)
         listener.ended(stale_under(where, known)(store.records()))
     return frame(records)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pandas as pd
 from genmodel_bench.commands.report import today
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.metrics import METRICS, Metric
@@ -29,6 +30,8 @@ from genmodel_bench.report.tables.render import (
     to_csv,
 )
 from genmodel_bench.report.tables.table import Table, table1
+from genmodel_bench.storage.beside import with_beside
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.record import ROLES, Record
 from genmodel_bench.storage.store import Store, stores_of
 
@@ -36,6 +39,51 @@ Format = Literal["md", "csv", "tex", "macros"]
 
 
 def table(
+    results: Path | str | None = None,
+    *,
+    datasets: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    metrics: Mapping[str, Metric] = METRICS,
+) -> pd.DataFrame:
+    """Return the numbers of stored rows, a line for each data set and row.
+
+    The columns are `dataset`, `row` (the name as every table prints it), `role` ("model",
+    "samples" or "reference"), `samples` (how many are scored), one for each column of the
+    printed tables, by its title and unrounded, and `notes`.
+
+    results: default `results` in a clone of this project, else `bench-results`.
+    datasets: names, in order; default all that have records.
+    rows: names of rows, in order; a model's name alone stands for all of its rows;
+        default all.
+    columns: titles, or names of views such as "table1" and "memorisation"; default all.
+    metrics: whose scores are known; add your own to the registered ones.
+
+    Raises:
+        BenchError: there are no records, or a data set, row or column does not exist.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from genmodel_bench import Protocol, run, table
+        >>> few, folder = Protocol(samples=200, draws=1), mkdtemp()
+        >>> rows = run(["mean"], seeds=1, protocol=few, figures=False, results=folder)
+        >>> table(folder, columns=["nats"]).round(1).values.tolist()
+        [['digits', 'mean (draws=1)', 'reference', 200, -7.5, '']]
+    """
+    whole = with_rows(read(results_at(results), datasets, metrics), rows)
+    chosen = chosen_columns(whole, columns) if columns else whole.filled
+    lines: list[dict[str, Any]] = []
+    for dataset in whole.datasets:
+        numbers = whole.numbers[dataset]
+        for key in whole.keys:
+            values = {column.title: numbers.loc[key, column.title] for column in chosen}
+            if pd.Series(values).notna().any():
+                named = {"dataset": dataset, "row": name_of(key), "role": key[0], "samples": key[3]}
+                lines.append(named | values | {"notes": "; ".join(whole.notes.get(key, []))})
+    return pd.DataFrame(lines).infer_objects()
+
+
+def printed_table(
     results: Path,
     *,
     datasets: Sequence[str] = (),
@@ -94,9 +142,10 @@ def read(results: Path, datasets: Sequence[str], metrics: Mapping[str, Metric]) 
     outdated: set[tuple[str, str]] = set()
     for name in datasets or stores:
         own = Store(results, name).records()
-        records += own
+        shown = with_beside(stores[name], own)
+        records += shown
         outdated |= {(name, line) for line in known.stale(own)}
-        examples[name] = examples_of(stores[name], own, columns_of(own, known.declared))
+        examples[name] = examples_of(stores[name], shown, columns_of(shown, known.declared))
     return table1(records, stale=outdated, declared=known.declared, examples=examples)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from genmodel_bench.cells.catalogue import metric_of, sources_in
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.commands.report import today
@@ -28,12 +29,12 @@ from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.execution.verify import artefacts, rows
-from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.report.verdicts import compare
 from genmodel_bench.report.verify import printed
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import read_vouched
+from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, passed_over, read_results, sure
@@ -65,7 +66,7 @@ def verify(
         DataMissing: there is nothing to verify.
         BenchError: the records are damaged, or there is no such device.
     """
-    results = Path(results)
+    results = results_at(results)
     records = read_results(results)
     for folder, text in passed_over(results).items():
         yield Finding(folder, "columns" in text, f"passed over: its runs.csv {text}")
@@ -104,8 +105,8 @@ def verify(
 def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
     """Yield a finding for each value that is missing beside those that exist.
 
-    That is a score of a metric, a seed below others, or a metric that other lines of the
-    data set have.
+    That is a score of a metric, a seed below others, or a metric of this project that
+    other lines of the data set have.
     """
     found: dict[tuple[str, ...], set[str]] = {}
     recipes: dict[tuple[str, ...], str] = {}
@@ -135,7 +136,11 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
                 f"no rows of seed {', '.join(map(str, gaps))}, below others that are there",
             )
     metrics = {
-        dataset: {r.metric for r in records if r.dataset == dataset and r.role != "samples"}
+        dataset: {
+            r.metric
+            for r in records
+            if r.dataset == dataset and r.role != "samples" and "metric" not in sources_in(r)
+        }
         for dataset in {r.dataset for r in records}
     }
     for (dataset, name), seeds in seeds_of(records).items():
@@ -198,7 +203,7 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
     name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
     if content.digest != cell.dataset_digest:
         return Finding(name, True, "not made again: the content of the data set differs")
-    metrics = {r.metric: METRICS[r.metric] for r in records if r.metric in METRICS}
+    metrics = {r.metric: metric for r in records if (metric := metric_of(r))}
     before = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         torch.set_num_threads(records[0].threads or before)

@@ -27,12 +27,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from genmodel_bench.cells.catalogue import metric_of
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BenchError, DataMissing
 from genmodel_bench.execution.replay import Case, Change, Parted, replay_beginning, replay_whole
-from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage import provenance
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.finding import Finding
@@ -45,6 +45,7 @@ from genmodel_bench.storage.ingredients import (
     equivalences_path,
     read_vouched,
 )
+from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import read_results, sure
 
@@ -110,10 +111,10 @@ def vouch(
         DataMissing: no rows were made by other code than today's.
         BenchError: the records are damaged, or there is no such device.
     """
-    results, where = Path(results), provenance.resolve_device(device)
+    results, where = results_at(results), provenance.resolve_device(device)
     vouched = read_vouched(results)
     stored = cases(read_results(results), vouched)
-    others = cases(read_results(Path(evidence)), vouched) if evidence else []
+    others = cases(read_results(in_home(evidence)), vouched) if evidence else []
     if not stored and not others:
         raise DataMissing(
             f"vouch: no rows under {results} that other code has made; there is nothing to vouch for"
@@ -146,7 +147,7 @@ def cases(records: Sequence[Record], vouched: Vouched) -> list[Case]:
     """Return the stored cells that differ from today's only in code."""
     by_cell: dict[tuple[str, str], list[Record]] = {}
     for r in sure(records):
-        if r.ok and r.role != "samples" and r.metric in METRICS:
+        if r.ok and r.role != "samples" and metric_of(r):
             by_cell.setdefault((r.dataset, r.cell), []).append(r)
     found = []
     for rows in by_cell.values():
@@ -165,7 +166,10 @@ def changes_of(cell: Cell, rows: Sequence[Record], vouched: Vouched) -> set[Chan
     found: set[Change] = set()
     for r in {r.metric: r for r in rows}.values():
         before = json.loads(r.ingredients)
-        now = json.loads(as_json(cell.ingredients(r.metric, METRICS[r.metric])))
+        metric = metric_of(r)
+        if metric is None:
+            return None
+        now = json.loads(as_json(cell.ingredients(r.metric, metric)))
         for part, ingredients in now.items():
             of, made = r.metric if part == "score" else cell.family, before.get(part, {})
             # Rows made by any code with the same bits are evidence for one another.

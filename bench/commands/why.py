@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from genmodel_bench.cells.catalogue import config_of, sources_in
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
@@ -95,11 +96,19 @@ def described(name: str, before: Any, now: Any) -> str:
 
 
 def cell_named(
-    text: str, data: Dataset, store: Store, *, seed: int, options: Sequence[str], protocol: Protocol
+    text: str,
+    data: Dataset,
+    store: Store,
+    *,
+    seed: int,
+    options: Sequence[str],
+    protocol: Protocol,
+    like: str = "",
 ) -> Cell:
     """Return a cell as it would be made today.
 
-    text: the name of a model, or the first digits of the id of a stored cell.
+    text: the name of a model, the name of a row whose model is from outside this project,
+        or the first digits of the id of a stored cell.
 
     Raises:
         BenchError: it is neither, or several ids begin like this, or today's code cannot
@@ -107,7 +116,11 @@ def cell_named(
     """
     vouched = read_vouched(store.results)
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
-        cells = plan(data, [text], METRICS, seeds=1, options=options, protocol=protocol, vouched=vouched)
+        theirs = [r for r in store.records() if (r.model, r.options) == (text, "{}") and sources_in(r)]
+        named = {text: config_of(theirs[0])} if theirs else [text]
+        cells = plan(
+            data, named, METRICS, like=like, seeds=1, options=options, protocol=protocol, vouched=vouched
+        )
         if len(cells) > 1:
             raise BenchError(f"why: --set names {len(cells)} cells, expected one; give each option one value")
         return replace(cells[0], seed=seed)

@@ -84,7 +84,7 @@ def assemble(
         *(part for fold in held_out for part in (fold.valid, fold.test)),
     ]:
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.contiguous().numpy())
     train, valid, test = parts
     return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16], held_out)
 

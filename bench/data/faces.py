@@ -9,13 +9,19 @@ code on other faces, and so gives other numbers.
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
+import zlib
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from genmodel_bench.data.dataset import Dataset, assemble, missing
-from genmodel_bench.errors import BenchError, DataMissing
+from genmodel_bench.data.root import data_root
+from genmodel_bench.errors import BenchError, DataMissing, DataNotice
+from genmodel_bench.inputs.files import first_line
 from torch import Tensor
 
 FOLDS = 5
@@ -25,9 +31,13 @@ UNLABELLED, TRAIN, VALID, TEST = range(4)
 """The codes in the array `folds` of TFD: the part that an image has in a fold."""
 TFD_VALID = 1000
 """Unlabelled images of TFD that are not trained on, but used to select a checkpoint."""
+OLIVETTI = "olivetti_py3.pkz", "b119468c2f13775df12d3950e7c96644811647a6e10d30617777f245bf9b2f8b"
+"""The file in which scikit-learn keeps the faces, and the SHA-256 of their pixels."""
+FACES = (400, 64, 64)
+"""The shape of these: uint8, columns before rows, ten of each person in a row."""
 
 
-def load_tfd(name: str, root: Path) -> Dataset:
+def load_tfd(name: str, root: Path | str | None) -> Dataset:
     """Return the Toronto Face Database at 48×48, with its five folds.
 
     It is read from the user's TFD_48x48.mat or TFD_96x96.mat. The unlabelled images are
@@ -37,6 +47,7 @@ def load_tfd(name: str, root: Path) -> Dataset:
         DataMissing: neither file is there.
         BenchError: the file cannot be read, or does not have the expected content.
     """
+    root = data_root(root)
     path = next(
         (path for file in TFD_FILES for path in (root / "tfd" / file, root / file) if path.is_file()), None
     )
@@ -54,6 +65,9 @@ def load_tfd(name: str, root: Path) -> Dataset:
             f"{path}: expected images (n, h, w), folds (n, {FOLDS}) and labs_ex (n), "
             f"got {shapes}; get the file anew"
         )
+    if not bool(((codes >= UNLABELLED) & (codes <= TEST)).all()):
+        odd = sorted({int(code) for code in codes.flatten()} - {UNLABELLED, TRAIN, VALID, TEST})
+        raise BenchError(f"{path}: folds holds {odd[:5]}, expected the codes 0 to 3; get the file anew")
     if ((codes == UNLABELLED).any(1) != (codes == UNLABELLED).all(1)).any():
         raise BenchError(
             f"{path}: an image is unlabelled in one fold and used in another; "
@@ -89,7 +103,7 @@ def read_mat(path: Path) -> dict[str, Tensor]:
     if known and found != known:
         warnings.warn(
             f"{path}: its MD5 is {found}, not {known}: another version, or a damaged file",
-            UserWarning,
+            DataNotice,
             stacklevel=2,
         )
     keys = ("images", "folds", "labs_ex")
@@ -97,6 +111,12 @@ def read_mat(path: Path) -> dict[str, Tensor]:
         content: dict[str, Any] = loadmat(str(path), variable_names=keys)
         if content["images"].dtype != "uint8":
             raise BenchError(f"{path}: images are {content['images'].dtype}, expected uint8")
+        for key in ("folds", "labs_ex"):
+            array = content[key]
+            odd = array[~(np.isfinite(array) & (array == np.floor(array)))] if array.dtype.kind == "f" else []
+            if array.dtype.kind not in "iuf" or len(odd):
+                shown = float(odd[0]) if len(odd) else array.dtype
+                raise BenchError(f"{path}: {key} holds {shown}, expected whole numbers; get the file anew")
         return {
             key: torch.from_numpy(content[key].astype("uint8" if key == "images" else "int64"))
             for key in keys
@@ -107,11 +127,11 @@ def read_mat(path: Path) -> dict[str, Tensor]:
         raise BenchError(f"{path}: holds no {error}; expected the keys {', '.join(keys)}") from error
     except Exception as error:  # on a damaged file the library may raise anything
         raise BenchError(
-            f"{path}: cannot be read as a .mat file ({str(error).splitlines()[0] if str(error) else error!r})"
+            f"{path}: cannot be read as a .mat file ({first_line(error)}); get the file anew"
         ) from error
 
 
-def load_olivetti(name: str, root: Path) -> Dataset:
+def load_olivetti(name: str, root: Path | str | None) -> Dataset:
     """Return the 400 Olivetti faces of 40 people at 48×48, with five folds by person.
 
     The ten images of a person stay together: 22 people train, 3 validate a checkpoint,
@@ -120,18 +140,15 @@ def load_olivetti(name: str, root: Path) -> Dataset:
 
     Raises:
         DataMissing: the faces are neither under `root` nor can be downloaded.
+        BenchError: their file is damaged.
     """
-    from sklearn.datasets import fetch_olivetti_faces
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # one for each retry; the last one raises
-            bunch = fetch_olivetti_faces(data_home=str(root))
-    except Exception as error:  # the file is a pickle: a damaged one may raise anything
-        raise missing(name, root, "olivetti_py3.pkz", error) from error
+    root = data_root(root)
+    path = root / OLIVETTI[0]
+    if not path.exists():
+        fetch_olivetti(name, root)
     # (400, 64, 64) -> (400, 1, 48, 48)
-    images = at_48(torch.from_numpy(bunch.images).float().unsqueeze(1))
-    people = torch.from_numpy(bunch.target).long()
+    images = at_48(torch.from_numpy(olivetti_pixels(name, path)).unsqueeze(1))
+    people = torch.arange(len(images)) // 10
     # Of every eight people in a row three are held out, so that no split has only people
     # from one end of the list.
     held_out = people % 8 < 3
@@ -143,6 +160,47 @@ def load_olivetti(name: str, root: Path) -> Dataset:
         for f in range(FOLDS)
     ]
     return assemble(name, images, people, splits, folds)
+
+
+def fetch_olivetti(name: str, root: Path) -> None:
+    """Download the faces; scikit-learn compares their SHA-256 with what was published.
+
+    Raises:
+        DataMissing: they cannot be downloaded.
+    """
+    from sklearn.datasets import fetch_olivetti_faces
+
+    try:
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")  # one for each retry; the last one raises
+            fetch_olivetti_faces(data_home=str(root))
+    except Exception as error:  # of the network, the disk, or the file
+        raise missing(name, root, OLIVETTI[0], error) from error
+
+
+def olivetti_pixels(name: str, path: Path) -> np.ndarray[Any, Any]:
+    """Return the faces of scikit-learn's file, (400, 64, 64), float32 in [0, 1].
+
+    The file is a compressed pickle, and is not unpickled: that could run code. The pixels
+    are its last bytes but one, and are compared with those that were published.
+
+    Raises:
+        BenchError: they are others.
+    """
+    size = int(np.prod(FACES))
+    try:
+        content = zlib.decompressobj().decompress(path.read_bytes(), 2 * size)
+    except (zlib.error, OSError) as error:
+        content, reason = b"", first_line(error)
+    else:
+        reason = "its pixels are not those published"
+    plain = content[-size - 1 : -1]
+    if hashlib.sha256(plain).hexdigest() != OLIVETTI[1]:
+        raise BenchError(f"{name}: {path} is damaged ({reason}); remove it, and it is downloaded anew")
+    # columns before rows -> (400, 64, 64)
+    x = np.frombuffer(plain, np.uint8).reshape(FACES).transpose(0, 2, 1).astype(np.float32)
+    x -= x.min()
+    return np.ascontiguousarray(x / x.max())
 
 
 def at_48(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which data sets are there, how is each one split, and where are its files?
+"""Which data sets are there, and how is one named that is not among them?
 
 `digits` comes with scikit-learn. The files of the others are under a root folder, which
 is `--data DIR` or the environment variable BENCH_DATA, in the layout in which torchvision
@@ -8,55 +8,90 @@ to be requested from its owners. Pixels are float32 in [0, 1].
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from genmodel_bench.data.dataset import Dataset, assemble, missing
+from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.faces import load_olivetti, load_tfd
-from genmodel_bench.errors import BenchError, DataMissing, UnknownName
-from genmodel_bench.inputs.images import read_images
-from torch import Tensor
+from genmodel_bench.data.folder import load_folder
+from genmodel_bench.data.function import load_function
+from genmodel_bench.data.hub import load_hub
+from genmodel_bench.data.npz import load_npz
+from genmodel_bench.data.splits import stratified_split
+from genmodel_bench.data.vision import load_class, load_registered
+from genmodel_bench.errors import BadOption, UnknownName
+from genmodel_bench.inputs.objects import installed, is_spec
 
-DEFAULT_ROOT = Path.home() / ".cache" / "genmodel-bench"
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
 
 
+@dataclass(frozen=True)
+class Form:
+    """A way to name one's own data set, by a prefix.
+
+    written: the name with its variable part, as "npz:PATH".
+    says: what it stands for, as a sentence.
+    load: returns it by its whole name and the root of the data sets' files.
+    """
+
+    written: str
+    says: str
+    load: Callable[[str, Path | str | None], Dataset]
+
+
 def load(name: str, *, root: Path | str | None = None) -> Dataset:
-    """Return the data set `name`; "folder:PATH" reads a folder of images.
+    """Return the data set `name`: one of `DATASETS`, or of another form, as "npz:PATH".
+
+    "mylab.data:load" is what a function of somebody's own makes; installed packages offer
+    such functions under names (`inputs/objects.py`).
 
     root: the folder of its files (default: BENCH_DATA, else ~/.cache/genmodel-bench).
 
     Raises:
         UnknownName: there is no data set of this name.
+        BadOption: the name does not print on one line.
         DataMissing: its files are not there and cannot be downloaded.
         BenchError: its files cannot be read.
     """
-    root = in_home(str(root or os.environ.get("BENCH_DATA") or DEFAULT_ROOT))
-    if name.startswith("folder:"):
-        return load_folder(name)
-    if name not in DATASETS:
-        raise UnknownName("data set", name, [*DATASETS, "folder:PATH"])
-    return DATASETS[name](name, root)
+    if not name.isprintable():
+        raise BadOption(f"--dataset: got {name!r:.300}, expected printable text; rename the file or folder")
+    if name in DATASETS:
+        return DATASETS[name](name, root)
+    if (form := form_of(name)) is not None:
+        return form.load(name, root)
+    spec = installed("datasets").get(name, name)
+    if not is_spec(spec):
+        raise UnknownName("data set", name, known())
+    return load_function(name, spec)
 
 
-def in_home(path: str) -> Path:
-    """Return a path with '~' expanded.
+def check_known(name: str) -> None:
+    """Check that a name can be of a data set; nothing is read or imported.
 
     Raises:
-        DataMissing: it names the home of a user that does not exist.
+        UnknownName: it cannot.
     """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise DataMissing(f"{path}: {error}") from error
+    if not (name in DATASETS or form_of(name) or name in installed("datasets") or is_spec(name)):
+        raise UnknownName("data set", name, known())
 
 
-def load_digits(name: str, root: Path) -> Dataset:
+def form_of(name: str) -> Form | None:
+    """Return the form of a name with a prefix, None of any other."""
+    prefix, colon, rest = name.partition(":")
+    return FORMS.get(prefix) if colon and rest else None
+
+
+def known() -> list[str]:
+    """Return the names of the data sets, and the forms of others."""
+    forms = [form.written for form in FORMS.values()]
+    return [*DATASETS, *installed("datasets"), *forms, "module:function"]
+
+
+def load_digits(name: str, root: Path | str | None) -> Dataset:
     """Return the 1,797 real 8×8 digits of scikit-learn, in a fixed split.
 
     1,197 train, 300 validate and 300 test, stratified by class.
@@ -67,85 +102,41 @@ def load_digits(name: str, root: Path) -> Dataset:
     # (n, 8, 8) in 0..16 -> (n, 1, 8, 8) in [0, 1]
     images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
     labels = torch.from_numpy(bunch.target).long()
-    train, valid, test = stratified_split(labels, DIGITS_HELD_OUT)
-    return assemble(name, images, labels, [train, valid, test])
+    return assemble(name, images, labels, stratified_split(labels, DIGITS_HELD_OUT))
 
 
-def stratified_split(labels: Tensor, held_out: int) -> list[Tensor]:
-    """Return the indices of train, valid and test, with the same class shares in each.
-
-    valid and test hold `held_out` images each. The images are shuffled by a fixed
-    permutation and sorted by class; 2 · `held_out` equally spaced positions in that order
-    go alternately to valid and test.
-    """
-    n = len(labels)
-    shuffled = torch.from_numpy(np.random.RandomState(0).permutation(n))
-    by_class = shuffled[labels[shuffled].argsort(stable=True)]
-    places = torch.arange(2 * held_out) * n // (2 * held_out)
-    chosen = by_class[places]
-    train = torch.ones(n, dtype=torch.bool)
-    train[chosen] = False
-    return [train.nonzero()[:, 0], chosen[0::2].sort().values, chosen[1::2].sort().values]
-
-
-def load_torchvision(name: str, root: Path, *, cls: str, files: str, valid: int) -> Dataset:
-    """Return a torchvision data set; the last of its training images validate.
-
-    cls: the name of its class in `torchvision.datasets`.
-    files: a file or folder of it, named in the error message.
-    valid: how many training images validate, as in the paper.
-
-    Raises:
-        DataMissing: `files` are neither under `root` nor can be downloaded.
-    """
-    import torchvision.datasets
-
-    make = getattr(torchvision.datasets, cls)
-    try:
-        both = [make(root, train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError, ValueError) as error:
-        raise missing(name, root, files, error) from error
-    images = torch.cat([torch.as_tensor(part.data) for part in both])
-    labels = torch.cat([torch.as_tensor(part.targets) for part in both]).long()
-    # (n, h, w) -> (n, 1, h, w), or (n, h, w, c) -> (n, c, h, w)
-    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
-    m, n = len(both[0].data), len(images)
-    splits = [torch.arange(m - valid), torch.arange(m - valid, m), torch.arange(m, n)]
-    return assemble(name, images.float() / 255, labels, splits)
-
-
-def load_folder(name: str) -> Dataset:
-    """Return the images of a folder, all of one size, in a fixed split.
-
-    80 % train, 10 % validate and 10 % test, by a fixed permutation of the files sorted by
-    name. They are grey if all are grey, else RGB.
-
-    Raises:
-        DataMissing: there is no such folder, or no images in it.
-        BenchError: an image cannot be read, or there are fewer than 20.
-    """
-    images = read_images(in_home(name.removeprefix("folder:")))
-    n = len(images)
-    if n < 20:
-        raise BenchError(
-            f"{name}: {n} images are too few for train, validation and test; expected at least 20; add some"
-        )
-    order = torch.from_numpy(np.random.RandomState(0).permutation(n))
-    held_out = n // 10
-    return assemble(
-        name, images, None, [order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]]
-    )
-
-
-DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
+MNIST = "train-images-idx3-ubyte"
+DATASETS: dict[str, Callable[[str, Path | str | None], Dataset]] = {
     "digits": load_digits,
-    "mnist": partial(load_torchvision, cls="MNIST", files="MNIST/raw/train-images-idx3-ubyte", valid=10_000),
-    "fashion-mnist": partial(
-        load_torchvision, cls="FashionMNIST", files="FashionMNIST/raw/train-images-idx3-ubyte", valid=10_000
+    "mnist": partial(
+        load_registered, cls="MNIST", files=f"MNIST/raw/{MNIST}", valid=10_000, shape=(1, 28, 28)
     ),
-    "cifar10": partial(load_torchvision, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000),
+    "fashion-mnist": partial(
+        load_registered,
+        cls="FashionMNIST",
+        files=f"FashionMNIST/raw/{MNIST}",
+        valid=10_000,
+        shape=(1, 28, 28),
+    ),
+    "cifar10": partial(
+        load_registered, cls="CIFAR10", files="cifar-10-batches-py", valid=10_000, shape=(3, 32, 32)
+    ),
     "tfd": load_tfd,
     "olivetti": load_olivetti,
+}
+FORMS: dict[str, Form] = {
+    "npz": Form("npz:PATH", "A NumPy file of images and perhaps labels.", lambda name, root: load_npz(name)),
+    "folder": Form(
+        "folder:PATH",
+        "A folder of images of one size; sub-folders are classes, or train, valid and test.",
+        lambda name, root: load_folder(name),
+    ),
+    "torchvision": Form("torchvision:CLASS", "A data set of torchvision, as torchvision:KMNIST.", load_class),
+    "hf": Form(
+        "hf:NAME",
+        "A data set of Hugging Face, as hf:ylecun/mnist, or a folder; needs genmodel-bench[hf].",
+        lambda name, root: load_hub(name),
+    ),
 }
 SOURCES: dict[str, tuple[str, ...]] = {
     "digits": (

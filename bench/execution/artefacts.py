@@ -17,7 +17,8 @@ from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.execution.checks import checks_of, checks_path, epochs_of
 from genmodel_bench.storage import sealed
-from genmodel_bench.storage.atomic import is_running, write_atomically
+from genmodel_bench.storage.atomic import is_running, remove, write_atomically
+from genmodel_bench.storage.plain import from_json
 from genmodel_bench.storage.store import Store
 from torch import Tensor
 
@@ -60,7 +61,7 @@ def forget(cell: Cell, store: Store, *, run: str) -> None:
     for path, shared in ((mark_of(run, cell.fit_key, store), True), (mark_of(run, cell.id, store), False)):
         if not path.exists():
             for old in shared_by_fit(cell, store) if shared else made_of_cell(cell, store):
-                old.unlink(missing_ok=True)
+                remove(old)
             write_atomically(path, b"")
 
 
@@ -161,7 +162,7 @@ def cached_samples(path: Path) -> tuple[Tensor, Fit] | None:
     """
     try:
         tensors, about, _ = sealed.load(path, path.stem)
-        return tensors["samples"], Fit(**json.loads(about))
+        return tensors["samples"], Fit(**from_json(about))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -174,8 +175,8 @@ def highest(path: Path, mib: float | None) -> float | None:
     mib: the peak of this process, None if it did not train.
     """
     try:
-        before = float(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):  # not stored yet, or damaged
+        before = float(from_json(path.read_bytes()))
+    except (OSError, ValueError, TypeError, OverflowError):  # not stored yet, or damaged
         before = 0.0
     if mib is None:
         return before or None

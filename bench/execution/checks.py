@@ -12,6 +12,7 @@ from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.models.base import Model
 from genmodel_bench.storage.arrays import seal
 from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.plain import from_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training.drawing import chosen_epoch
 from genmodel_bench.training.loop import snapshot_epochs
@@ -95,8 +96,8 @@ def read_checks(path: Path) -> dict[int, float]:
     computed again.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = from_json(path.read_bytes())
         whole = content["seal"] == seal(path.stem, json.dumps(content["values"]))
         return {int(epoch): float(value) for epoch, value in content["values"].items()} if whole else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return {}

@@ -21,12 +21,14 @@ from genmodel_bench.execution.artefacts import (
     shared_by_fit,
 )
 from genmodel_bench.execution.checks import Checks, checks_of, epochs_of
-from genmodel_bench.execution.messages import Tell, Waiting
+from genmodel_bench.execution.messages import Notice, Tell, Waiting
 from genmodel_bench.inputs.samples import check_values
 from genmodel_bench.models.base import Model, Shape
 from genmodel_bench.storage import provenance, sealed
+from genmodel_bench.storage.atomic import remove
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
+from genmodel_bench.storage.waiting import wait_for
 from genmodel_bench.training import loop
 from genmodel_bench.training.checkpoint import Checkpoints, load_snapshot
 from genmodel_bench.training.drawing import draw, prepared
@@ -164,7 +166,7 @@ def fitted(
         # Weights that are lost or damaged can only be restored by training again.
         if any(load_snapshot(folder, epoch) is None for epoch in epochs):
             for old in shared_by_fit(cell, store):
-                old.unlink(missing_ok=True)
+                remove(old)
             model, log = train()
     # Checks are missing if the code of the selection has changed since the training.
     for epoch in (epoch for epoch in epochs if epoch not in checks.values):
@@ -203,7 +205,7 @@ def fit_lock(
         if not wait:
             raise
         tell(Waiting(over=False))
-        lock.acquire()
+        wait_for(lock, "trains the same weights", lambda text: tell(Notice(text)))
         tell(Waiting(over=True))
     try:
         yield

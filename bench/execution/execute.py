@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.atomic import NoRoom
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
+from genmodel_bench.storage.waiting import held
 from genmodel_bench.training.loop import CHECKPOINT_SECONDS
 
 
@@ -51,7 +52,7 @@ def complete(
     tell: called with the news of the cell.
     """
     try:
-        with cell_lock(cell, context.store, wait=wait):
+        with cell_lock(cell, context.store, tell, wait=wait):
             begin()
             if context.run:
                 with fit_lock(cell, context.store, tell):
@@ -95,7 +96,7 @@ def keep(outcome: Outcome, store: Store, tell: Tell = lambda news: None) -> None
     tell: called with a notice of the values that they supersede, if any.
     """
     if set(outcome.records) - set(store.records()):
-        gone = store.append(outcome.records)
+        gone = store.append(outcome.records, lambda text: tell(Notice(text)))
         if gone:
             of = dict.fromkeys(f"{r.name}{'' if r.seed is None else f' seed {r.seed}'}" for r in gone)
             text = (
@@ -105,15 +106,21 @@ def keep(outcome: Outcome, store: Store, tell: Tell = lambda news: None) -> None
             tell(Notice(text))
 
 
-def cell_lock(cell: Cell, store: Store, *, wait: bool) -> FileLock:
+def cell_lock(
+    cell: Cell, store: Store, tell: Tell = lambda news: None, *, wait: bool
+) -> AbstractContextManager[object]:
     """Return the lock on a cell, for a `with` statement.
+
+    tell: called with a notice of which process is waited for, if one is.
 
     Raises:
         Timeout: on entering, if another process has the lock and `wait` is False.
     """
     path = store.artefact("locks", f"{cell.id}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=-1 if wait else 0)
+    if wait:
+        return held(path, "runs the same cell", lambda text: tell(Notice(text)))
+    return FileLock(path, timeout=0)
 
 
 @contextmanager

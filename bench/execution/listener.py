@@ -16,6 +16,10 @@ class Listener(Protocol):
         """Handle what the command does from now on, between cells or before them."""
         return None
 
+    def step(self, what: str, done: int, total: int) -> None:
+        """Handle what the command does from now on, after `done` of `total` steps."""
+        return None
+
     def planned(self, cells: Sequence[Cell]) -> None:
         """Handle the cells that will be run, in order."""
         return None
@@ -26,6 +30,10 @@ class Listener(Protocol):
 
     def news(self, cell: Cell, news: News) -> None:
         """Handle news of a cell, such as progress in training or a validation check."""
+        return None
+
+    def notice(self, text: str) -> None:
+        """Handle something the user should know that is of no single cell."""
         return None
 
     def finished(self, cell: Cell, outcome: Outcome) -> None:

@@ -8,7 +8,6 @@ put off until the others are done; its rows are then found in the store.
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +39,7 @@ from genmodel_bench.execution.messages import (
     Trouble,
     Waiting,
 )
+from genmodel_bench.execution.ticking import Ticking
 from genmodel_bench.execution.worker import work
 
 USUAL_JOBS = 4
@@ -79,7 +79,7 @@ class Worker:
     """A worker process, its pipe and the cell that it runs.
 
     ready: whether it has loaded its data.
-    since: the time (of time.monotonic) from which the cell's timeout counts; None while
+    since: the time (of the pool's clock) from which the cell's timeout counts; None while
         it does not count.
     killed_before: `system_kills` when the process was started.
     """
@@ -109,6 +109,7 @@ class Pool:
         self.jobs, self.timeout = jobs, timeout
         self.threads = max(1, torch.get_num_threads() // jobs)
         self.workers: list[Worker] = []
+        self.clock = Ticking()
 
     def run(self, cells: Sequence[Cell]) -> Generator[tuple[Cell, Outcome]]:
         """Yield each cell with its outcome as it comes.
@@ -185,6 +186,7 @@ class Pool:
     def ready(self) -> list[Worker]:
         """Wait for workers that have sent a message, died or are overdue; return them."""
         while True:
+            self.clock.read()
             busy = [worker for worker in self.workers if worker.cell is not None]
             # With a worker overdue, do not wait: it might send a message in each wait,
             # and so never be given up.
@@ -199,7 +201,7 @@ class Pool:
         return (
             self.timeout is not None
             and worker.since is not None
-            and time.monotonic() - worker.since > self.timeout
+            and self.clock.read() - worker.since > self.timeout
         )
 
     def hear(self, worker: Worker) -> Outcome | Elsewhere | None:
@@ -225,12 +227,12 @@ class Pool:
             case Ready():
                 worker.ready = True
             case Begun():
-                worker.since = time.monotonic()
+                worker.since = self.clock.read()
                 self.listener.started(cell)
             case Told(every):
                 for news in every:
                     if isinstance(news, Waiting):  # does not count for the timeout
-                        worker.since = time.monotonic() if news.over else None
+                        worker.since = self.clock.read() if news.over else None
                     self.listener.news(cell, news)
             case Trouble(text):
                 raise BenchError(text)

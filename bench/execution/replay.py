@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from genmodel_bench.cells.catalogue import metric_of
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.execution.context import Context, numerics_of
 from genmodel_bench.execution.execute import run_cell
 from genmodel_bench.execution.rows import measured
-from genmodel_bench.metrics import METRICS
 from genmodel_bench.models.base import Model
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
@@ -81,7 +81,7 @@ def replay_whole(case: Case, data: Dataset, device: torch.device) -> str:
     Raises:
         Parted: something differs.
     """
-    metrics = {r.metric: METRICS[r.metric] for r in case.rows}
+    metrics = {r.metric: metric for r in case.rows if (metric := metric_of(r))}
     with tempfile.TemporaryDirectory(prefix="bench-vouch-") as folder:
         outcome = run_cell(case.cell, Context(data, Store(Path(folder), data.name), metrics, device))
     now = {(r.metric, r.quantity): r for r in outcome.records}

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.catalogue import sources_of
+from genmodel_bench.cells.cell import Cell, is_reference
 from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.execution.context import Context
@@ -37,6 +38,7 @@ def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]
         name: replace(
             blank,
             metric=name,
+            sources=sources_of(model=(cell.model, cell.config), metric=(name, metric)),
             score_key=cell.score_key(name, metric),
             ingredients=as_json(cell.ingredients(name, metric)),
         )
@@ -99,7 +101,7 @@ def blank_record(cell: Cell, data: Dataset, device: torch.device) -> Record:
         samples=cell.protocol.samples,
         draws=cell.protocol.draws,
         epochs=getattr(cell.config, "epochs", None),
-        checkpoint="" if cell.config.REFERENCE else cell.protocol.checkpoint,
+        checkpoint="" if is_reference(cell.config) else cell.protocol.checkpoint,
         model_settings=as_json(cell.settings),
         dataset_digest=cell.dataset_digest,
         cell=cell.id,

@@ -30,11 +30,13 @@ def score_records(
     base_seed: int,
     of: str,
     store: Store,
+    warning: str = "",
 ) -> list[Record]:
     """Return the rows of one metric, and keep its arrays in `store`.
 
     row: holds everything but the scores.
     of: the kind of model, or the name of a user's samples.
+    warning: of the samples, for the headline score.
     """
     row = replace(row, metric=name)
     lacks = measure.missing(metric, subject.model)
@@ -49,6 +51,8 @@ def score_records(
     found = [measure.columns_of(quantity, score) for quantity, score in result.scores.items()]
     rows = [replace(row, **as_texts(columns, json.loads(row.curves))) for columns in found]
     shown = {quantity: as_json(asdict(column)) for quantity, column in declared(metric).items()}
+    if warning:
+        rows[0] = replace(rows[0], status=with_warning(rows[0].status, warning))
     rows = [replace(r, column=shown.get(r.quantity, "{}")) for r in rows]
     about = as_json({r.quantity: measured(r) for r in rows})
     sealed.save(store.artefact("scores", f"{row.score_key}.safetensors"), row.score_key, result.arrays, about)
@@ -74,6 +78,11 @@ def measured(row: Record) -> list[Any]:
     They are also stored with the metric's arrays, to be compared by `bench verify`.
     """
     return [row.value, row.stderr, row.n, row.draw_sd, row.status, row.metric_settings]
+
+
+def with_warning(status: str, warning: str) -> str:
+    """Return the status of a score that has a value, with a warning more."""
+    return f"{status}; {warning}" if status.startswith("warning: ") else f"warning: {warning}"
 
 
 LONGEST = 2000

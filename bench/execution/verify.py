@@ -14,6 +14,7 @@ from genmodel_bench.execution.checks import read_checks
 from genmodel_bench.execution.rows import measured
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.finding import Finding
+from genmodel_bench.storage.plain import from_json
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import checkpoint
@@ -124,13 +125,11 @@ def other_weights(record: Record, cell: Cell, store: Store) -> Iterator[str]:
             pass  # missing, or reported by `artefacts`
     for path in sample_paths(cell, epoch, store):
         try:
-            if (
-                json.loads(sealed.header(path).get("about", "{}")).get("weights", record.weights)
-                != record.weights
-            ):
+            about = from_json(sealed.header(path).get("about", "{}"))
+            if about.get("weights", record.weights) != record.weights:
                 yield f"the samples in {path.relative_to(store.cache)} come from other weights than the row's"
-        except (FileNotFoundError, sealed.Broken):
-            pass
+        except (FileNotFoundError, ValueError, AttributeError):
+            pass  # as above
 
 
 def other_scores(record: Record, store: Store) -> list[str] | None:

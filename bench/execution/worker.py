@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from multiprocessing import connection, parent_process
 
 import torch
 from genmodel_bench.cells.cell import remember_code
-from genmodel_bench.errors import BenchError
+from genmodel_bench.errors import BenchError, DataNotice
 from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.execute import check_code, complete
 from genmodel_bench.execution.messages import Begun, Elsewhere, News, Order, Ready, Told, Trouble
@@ -24,7 +25,10 @@ def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         remember_code(MODELS.values(), setup.metrics.values())
-        context = setup.context(setup.source())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataNotice)  # the process that started it has said it
+            data = setup.source()
+        context = setup.context(data)
         pipe.send(Ready())
         while True:
             order: Order = pipe.recv()

@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from genmodel_bench.errors import BadSamples, BenchError
+from genmodel_bench.inputs.mending import for_shape, is_channels_last
 from torch import Tensor
 
 HEADER = 10_240
@@ -107,10 +108,11 @@ def check_form(dtype: Any, got: tuple[int, ...], shape: tuple[int, int, int], wh
         raise BadSamples(f"{who}: dtype {kind:.60}, expected float in [0, 1] or uint8; convert it")
     c, h, w = shape
     fits = {2: (math.prod(shape),), 3: (h, w) if c == 1 else (), 4: shape}
-    if len(got) not in fits or got[1:] != fits[len(got)]:
+    if (len(got) not in fits or got[1:] != fits[len(got)]) and not is_channels_last(got, shape):
         kinds = [f"(n, {math.prod(shape)})", *([f"(n, {h}, {w})"] if c == 1 else []), f"(n, {c}, {h}, {w})"]
         raise BadSamples(
-            f"{who}: shape {got!s:.200}, expected {', '.join(kinds[:-1])} or {kinds[-1]}; reshape it"
+            f"{who}: shape {got!s:.200}, expected {', '.join(kinds[:-1])} or {kinds[-1]}; "
+            f"{for_shape(got, shape)}"
         )
     if got[0] < 1:
         raise BadSamples(f"{who}: holds no samples, expected some thousands; write it again")
@@ -180,7 +182,11 @@ def read_npz(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
             for info in archive.infolist()
             if info.filename.endswith(".npy")
         }
-        name = only_name(list(members), path)
+        name = (
+            "arr_0"
+            if set(members) == {"arr_0", "arr_1"} and labels_in(path)
+            else only_name(list(members), path)
+        )
         info, who = members[name], f"{path}, member {name!r:.60}"
         with archive.open(info) as file:
             got, _, dtype, offset = npy_header(file, who)
@@ -196,6 +202,13 @@ def read_npz(path: Path, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
             while file.read(2**20):  # the checksum is verified at the end of the member
                 pass
         return array
+
+
+def labels_in(path: Path) -> bool:
+    """Return whether `arr_1` of an .npz is whole numbers, labels of `arr_0`."""
+    with zipfile.ZipFile(path) as archive, archive.open("arr_1.npy") as file:
+        shape, _, dtype, _ = npy_header(file, path)
+    return len(shape) == 1 and dtype.kind in "iu"
 
 
 def read_pt(path: Path, shape: tuple[int, int, int]) -> Any:

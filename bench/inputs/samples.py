@@ -20,20 +20,25 @@ import torch
 from genmodel_bench.errors import BadSamples, BenchError
 from genmodel_bench.inputs.files import available_memory, check_form, gib, is_folder, read_array
 from genmodel_bench.inputs.images import read_images
+from genmodel_bench.inputs.mending import for_values, is_channels_last
 from torch import Tensor
 
 CHUNK = 4 * 2**20
 """How many numbers are checked or converted at once."""
 
 
-def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | None = None) -> Tensor:
+def read_samples(
+    path: Path, shape: tuple[int, int, int], *, brightest: float = 1.0, scratch: Path | None = None
+) -> Tensor:
     """Return the samples in a file or a folder of images, (n, c, h, w).
 
     They are float32 in [0, 1]; do not write to them. Accepts .npy, .npz, .pt and
-    .safetensors with one array, or one named 'samples', and folders of images. A float32
-    file is mapped: it must not change while the samples are in use.
+    .safetensors with one array, or one named 'samples', .npz with `arr_0` and labels as
+    `arr_1`, and folders of images. A float32 file is mapped: it must not change while the
+    samples are in use.
 
     shape: (c, h, w) of the images.
+    brightest: the highest value of the data, in [0, 1].
     scratch: samples that must be converted and are too large for memory are written to a
         file without a name on the disk of this folder.
 
@@ -47,7 +52,7 @@ def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | Non
             content: Any = images.expand(-1, shape[0], -1, -1) if images.shape[1] == 1 else images
         else:
             content = read_array(path, shape)
-        return as_samples(content, shape, who=str(path), scratch=scratch)
+        return as_samples(content, shape, who=str(path), brightest=brightest, scratch=scratch)
     except BadSamples:
         raise
     except BenchError as error:
@@ -59,14 +64,19 @@ def read_samples(path: Path, shape: tuple[int, int, int], *, scratch: Path | Non
 
 
 def as_samples(
-    array: Any, shape: tuple[int, int, int], *, who: str = "samples", scratch: Path | None = None
+    array: Any,
+    shape: tuple[int, int, int],
+    *,
+    who: str = "samples",
+    brightest: float = 1.0,
+    scratch: Path | None = None,
 ) -> Tensor:
     """Return an array as samples (n, c, h, w), float32 in [0, 1]; do not write to them.
 
-    array: (n, d), (n, h, w) or (n, c, h, w), float in [0, 1] or uint8. If it is float32
-        in C order, the samples share its memory.
+    array: (n, d), (n, h, w), (n, c, h, w) or (n, h, w, c), float in [0, 1] or uint8. If
+        it is float32 in C order, channels first, the samples share its memory.
     who: the name of the samples in error messages.
-    scratch: as for `read_samples`.
+    brightest, scratch: as for `read_samples`.
 
     Raises:
         BadSamples: the array does not have this form, or cannot be converted.
@@ -74,10 +84,8 @@ def as_samples(
     x = checked_array(array, shape, who)
     if str(x.dtype).removeprefix("torch.") != "uint8":
         check_values(x, who)
-    elif max(int(part.max()) for part in parts(x)) <= 1:
-        raise BadSamples(
-            f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats"
-        )
+    else:
+        check_bytes(max(int(part.max()) for part in parts(x)), brightest, who)
     if isinstance(x, Tensor) and x.dtype == torch.float32 and x.is_contiguous():
         return x.view(-1, *shape)
     return converted(x, (len(x), *shape), who, scratch)
@@ -113,6 +121,9 @@ def checked_array(array: Any, shape: tuple[int, int, int], who: str) -> Tensor |
             "more than fit into memory"
         )
         raise BadSamples(f"{who}: {text}; save the samples themselves")
+    if is_channels_last(array.shape, shape):
+        # (n, h, w, c) -> (n, c, h, w)
+        x = x.permute(0, 3, 1, 2) if isinstance(x, Tensor) else x.transpose(0, 3, 1, 2)
     if isinstance(x, Tensor):
         return x.cpu()
     if not (x.dtype.isnative and x.dtype.itemsize <= 8 and x.flags.aligned and min(strides) >= 0):
@@ -136,6 +147,28 @@ def parts(x: Tensor | np.ndarray[Any, Any]) -> Iterator[Tensor]:
             with np.errstate(all="ignore"):  # an overflow is refused later, as infinite
                 part = torch.from_numpy(part.astype(dtype, order="C"))
         yield part
+
+
+def check_bytes(high: int, brightest: float, who: str) -> None:
+    """Check that uint8 values up to `high` are of 0 to 255, and not of fewer levels.
+
+    All 0, an image without any light, is let through.
+
+    brightest: the highest value of the data, in [0, 1].
+
+    Raises:
+        BadSamples: they are 0 and 1 alone, or reach a quarter of the data's values.
+    """
+    if high == 1:
+        raise BadSamples(
+            f"{who}: uint8 values of 0 and 1 only, expected 0 to 255; give binary images as floats"
+        )
+    if 0 < high <= 255 * brightest / 4:
+        levels = 16 if 4 <= high <= 16 else high
+        raise BadSamples(
+            f"{who}: uint8 values of 0 to {high} only, those of the data reach {255 * brightest:.0f}; "
+            f"give x / {levels} as floats, or x / 255 if they are meant to be so dark"
+        )
 
 
 def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
@@ -162,10 +195,11 @@ def check_values(x: Tensor | np.ndarray[Any, Any], who: str) -> None:
         start += len(part)
     for what, count in counts.items():
         if count:
-            span = f", values span [{low}, {high}]" if what == "leave [0, 1]" else ""
+            outside = what == "leave [0, 1]"
+            span = f", values span [{low}, {high}]" if outside else ""
+            mending = for_values(low, high) if outside else "repair or leave them out"
             raise BadSamples(
-                f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); "
-                "repair or leave them out"
+                f"{who}: {count} of {len(x)} rows {what} (first: row {first[what]}{span}); {mending}"
             )
 
 

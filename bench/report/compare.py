@@ -49,7 +49,7 @@ class Standing:
     stderr: its standard error over what it is measured on, the mean over seeds.
     n: how many examples, or folds, that error is over.
     examples: the score of each example, or fold, in the mean over seeds, if at hand.
-    trained: whether seeds are training runs; a user's samples have one, unknown.
+    trained: whether seeds are training runs; a single file of a user's samples is none.
     samples: how many were scored together.
     """
 
@@ -283,6 +283,6 @@ def standing(
         factor * math.fsum(errors) / len(errors),
         min(r.n or 1 for r in scored),
         None if examples is None else factor * examples,
-        trained=scored[0].role != "samples",
+        trained=scored[0].trained,
         samples=scored[0].samples,
     )

@@ -138,6 +138,24 @@ def keep_examples(store: Store, digest: str, examples: Examples, order: Sequence
     return [path]
 
 
+def take_examples(other: Store, store: Store, digest: str) -> None:
+    """Add the values by test image that are kept beside the records of another store.
+
+    The next report leaves out those that are of no row.
+
+    digest: of the data set's content, which is the same.
+    """
+    from safetensors.numpy import save
+
+    theirs = kept_arrays(path_of(other), digest)
+    if theirs is None:
+        return
+    arrays, about = kept_arrays(path_of(store), digest) or ({}, {})
+    arrays, about = theirs[0] | arrays, theirs[1] | about
+    header = {"key": digest, "digest": digest_of(arrays), "about": json.dumps(about, sort_keys=True)}
+    write_atomically(path_of(store), with_sorted_header(save(dict(sorted(arrays.items())), header)))
+
+
 def with_sorted_header(content: bytes) -> bytes:
     """Return a .safetensors file with its header sorted, so that equal files are equal.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from genmodel_bench.errors import BadRecords
 from genmodel_bench.report.examples import Examples, examples_of, keep_examples
 from genmodel_bench.report.figures.charts import charts_of
 from genmodel_bench.report.figures.figure import Figure, sweep
@@ -25,9 +25,11 @@ from genmodel_bench.report.tables.columns import Declared, columns_of
 from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import write_atomically
-from genmodel_bench.storage.names import default_results, file_name
+from genmodel_bench.storage.beside import with_beside
+from genmodel_bench.storage.names import file_name, results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, stores_of, sure
+from genmodel_bench.storage.waiting import Say, held, in_silence
 
 ALONE = "digits"
 """The data set for trying things out; it is in no table beside others.
@@ -60,7 +62,11 @@ NOTHING_KNOWN = Today()
 
 
 def report(
-    results: Path | str | None = None, *, figures: bool = True, today: Today = NOTHING_KNOWN
+    results: Path | str | None = None,
+    *,
+    figures: bool = True,
+    today: Today = NOTHING_KNOWN,
+    say: Say = in_silence,
 ) -> list[Path]:
     """Rebuild every table and figure under `results`; return the files written.
 
@@ -70,35 +76,44 @@ def report(
     pages leads `results/index.html`.
     `results/table1.*` is over all data sets but digits, if there are several or the
     paper's MNIST; beside MNIST stands the paper's other data set, TFD. Stale lines bear a
-    note.
+    note. `say` is told which process is waited for, if one is.
 
     Raises:
-        BadRecords: stored records, or those of the theory, are damaged.
+        BadRecords: stored records are damaged; or those of the theory, and all that does
+            not show these was made.
     """
-    results = Path(results or default_results())
+    results = results_at(results)
     if not stores_of(results):
         return []
-    with FileLock(results / "report.lock"):  # the next report waits, then reads the records
+    with held(
+        results / "report.lock", "writes tables and figures", say
+    ):  # the next report waits, then reads the records
         return rebuild(results, figures=figures, today=today)
 
 
 def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> list[Path]:
     """Rebuild every table, and every figure if asked; the caller holds the lock."""
-    theory = draw_theory(results) if figures else []
+    theory: list[Figure] = []
+    damaged: BadRecords | None = None
     if figures:
-        sweep(results / "theory", theory)
+        try:
+            theory = draw_theory(results)
+            sweep(results / "theory", theory)
+        except BadRecords as error:  # it is told at the end: no table depends on the theory
+            damaged = error
     written = files_of(theory)
     everything: list[Record] = []
     outdated: set[tuple[str, str]] = set()
     examples: dict[str, Examples] = {}
     pages: dict[str, Table] = {}
     for store in stores_of(results):
-        records = store.records()
+        own = store.records()
+        records = with_beside(store, own)
         everything += records
-        outdated |= {(store.dataset, name) for name in today.stale(records)}
+        outdated |= {(store.dataset, name) for name in today.stale(own)}
         table, examples[store.dataset] = tabulated(store, records, today, stale=outdated)
         written += write_table(store.folder, table)
-        digest = next((r.dataset_digest for r in sure(records)), "")  # rows of another are doubted
+        digest = next((r.dataset_digest for r in sure(own)), "")  # rows of another are doubted
         written += keep_examples(store, digest, examples[store.dataset], table.keys)
         if figures and records:
             written += illustrate(store, records, table, theory, examples[store.dataset])
@@ -112,6 +127,8 @@ def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> li
         beside = ["tfd"] if paper else []
         table = table1(together, beside=beside, stale=outdated, declared=today.declared, examples=examples)
         written += write_table(results, table)
+    if damaged:
+        raise damaged
     return written
 
 
@@ -143,7 +160,7 @@ def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Pat
     lines = lines_of(records, table.keys)
     place = folder / "figures"
     figures = [*summary_of(table, place), *charts_of(lines, table.columns, place)]
-    for line in lines:
+    for line in (line for line in lines if not line.records[0].shipped):
         figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
     sweep(place, figures)
     return figures

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genmodel_bench.report.figures.figure import OF, is_as_drawn, texts_of
+from genmodel_bench.report.figures.figure import is_as_drawn, is_ours, texts_of
 from genmodel_bench.report.rebuild import Today, rebuild
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import equivalences_path
@@ -43,7 +43,7 @@ def printed(results: Path, today: Today) -> Iterator[Finding]:
             for path in results.glob(f"{place}/*.png")
         ]
         whole = 0
-        for path in sorted({*expected, *(path for path in figures if OF in texts_of(results / path))}):
+        for path in sorted({*expected, *(path for path in figures if is_ours(results / path))}):
             fault = fault_of_print(path, results, copy)
             whole += fault == ""
             if fault:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from genmodel_bench.storage.plain import from_json
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -29,7 +29,10 @@ def kept_arrays(path: Path, key: str) -> tuple[Arrays, dict[str, Any]] | None:
         return None
     if (header.get("key"), header.get("digest")) != (key, digest_of(arrays)):
         return None
-    return arrays, json.loads(header.get("about") or "{}")
+    try:
+        return arrays, from_json(header.get("about") or "{}")
+    except ValueError:
+        return None
 
 
 def digest_of(arrays: Arrays) -> str:

@@ -6,6 +6,7 @@ The temporary file that a killed process leaves is deleted later.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import socket
@@ -27,12 +28,14 @@ class NoRoom(OSError):
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` by temporary file, sync and rename.
 
-    Missing folders are made.
+    Missing folders are made. A link stays, and what it points to is written. A folder
+    that has the file's name is set aside, for it would be in the way for ever.
 
     Raises:
         NoRoom: the disk or the quota is full, or the file may not become as large.
         OSError: it cannot be written for another reason.
     """
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     # With the host's name: on a shared disk, processes of other hosts have the same ids.
     temporary = path.with_name(
@@ -43,6 +46,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if path.is_dir():
+            set_aside(path)
         temporary.replace(path)
         sync_folder(path.parent)
     except BaseException as error:
@@ -52,6 +57,23 @@ def write_atomically(path: Path, content: bytes) -> None:
                 f"{path}: {NO_ROOM[error.errno]}; make room, the same command goes on from what is finished"
             ) from error
         raise
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder that cannot be used to *.damaged; return its new path.
+
+    A number is added while the name is taken.
+    """
+    names = (path.with_suffix(f".damaged{i or ''}") for i in itertools.count())
+    return path.rename(next(name for name in names if not os.path.lexists(name)))
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it exists; set aside a folder that has its name."""
+    if path.is_dir() and not path.is_symlink():
+        set_aside(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.digest import content_digest, file_digest
-from genmodel_bench.storage.packages import is_ours, spec_of
+from genmodel_bench.storage.packages import followed, is_ours, spec_of, versions_of
 from genmodel_bench.storage.syntax import Source, walked
 
 
@@ -27,6 +27,11 @@ def code_digests(*modules: str) -> dict[str, str]:
     it is itself imported from, so that a new line in a registry changes no model's
     digest; that of any other package always counts.
 
+    Of code that is not of this project, two more things count, each as an entry: the
+    versions of the packages that it imports, except those that this project needs itself,
+    as "package NAME"; and all files of a top-level package in which a module imports by a
+    computed name, as "all of NAME".
+
     Raises:
         BenchError: a module has no source.
     """
@@ -35,14 +40,39 @@ def code_digests(*modules: str) -> dict[str, str]:
     while todo:
         name = todo.pop()
         if name not in found:
-            found[name] = source_of(name)
+            found[name] = source_of(name) if name in modules else _imported(name)
             todo += [module for _, _, module in found[name].uses]
             todo += _packages_of(name)
     digests = {name: found[name].digest for name in sorted(found)}
     joined = _Joined(found)
-    return digests | (
-        {"imports": content_digest([joined.deep(name) for name in modules])} if len(found) > 1 else {}
-    )
+    if len(found) > 1:
+        digests["imports"] = content_digest([joined.deep(name) for name in modules])
+    theirs = {name: source for name, source in found.items() if not is_ours(name)}
+    tops = {top for source in theirs.values() for top in source.others}
+    digests |= {f"package {name}": content_digest(name, version) for name, version in versions_of(tops)}
+    whole = sorted({name.partition(".")[0] for name, source in theirs.items() if source.computes})
+    return digests | {f"all of {top}": all_of(top) for top in whole}
+
+
+def followed_into(*modules: str) -> list[str]:
+    """Return the top-level names of code from outside this project that modules run.
+
+    Of packages that are installed as files of their own, and are the same wherever they
+    are installed, none is among them.
+    """
+    found = {name.partition(".")[0] for name in code_digests(*modules) if " " not in name}
+    return sorted(top for top in found if followed(top) and not is_ours(top))
+
+
+@cache
+def all_of(top: str) -> str:
+    """Return the digest of all Python files of a top-level package or module."""
+    spec = spec_of(top)
+    folders = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
+    files = [(path.relative_to(folder), path) for folder in folders for path in folder.rglob("*.py")]
+    if not folders and spec and spec.origin:
+        files = [(Path(top), Path(spec.origin))]
+    return content_digest(sorted([name.as_posix(), file_digest(path)] for name, path in files))
 
 
 class _Joined:
@@ -71,7 +101,7 @@ class _Joined:
 
     def source(self, module: str) -> Source:
         """Return a module's `Source`; one reached only by re-exports is read here."""
-        return self.found[module] if module in self.found else source_of(module)
+        return self.found[module] if module in self.found else _imported(module)
 
     def taken(self, attribute: str, module: str, by: frozenset[tuple[str, str]] = frozenset()) -> list[Any]:
         """Return what stands for an attribute of a module.
@@ -102,6 +132,17 @@ def _packages_of(module: str) -> list[str]:
         return []
     names = [".".join(parts[:i]) for i in range(1, len(parts))]
     return [name for name in names if (spec := spec_of(name)) and spec.origin and Path(spec.origin).is_file()]
+
+
+def _imported(module: str) -> Source:
+    """Return the `Source` of an imported module; that of one that is absent says so.
+
+    A module may try to import what there is on other machines alone.
+    """
+    try:
+        return source_of(module)
+    except BenchError:
+        return Source("absent")
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import Any
 
 from genmodel_bench.storage.code import code_digests
 from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.plain import from_json
 
 Ingredients = dict[str, Any]
 
@@ -132,10 +133,10 @@ def read_vouched(results: Path) -> Vouched:
 def _vouched(text: str) -> Vouched:
     try:
         entries = [
-            Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in json.loads(text)
+            Equivalence(**{**entry, "evidence": tuple(entry["evidence"])}) for entry in from_json(text)
         ]
         return Vouched(tuple(entry for entry in entries if entry.seal == entry.sealed().seal))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return Vouched()
 
 
@@ -183,9 +184,9 @@ def recipe_of(ingredients: str, vouched: Vouched) -> str:
     `ingredients` is that column of a row. Rows of one line of a table share the digest.
     """
     parts = _parts(ingredients)
-    return content_digest(
-        vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(parts.get("samples", {}))
-    )
+    samples = parts.get("samples", {})
+    samples = samples | ({"seed": None} if "seed" in samples else {})  # of a user's: a fit has its own
+    return content_digest(vouched.settled(parts.get("fit", {}) | {"seed": None}), vouched.settled(samples))
 
 
 @cache

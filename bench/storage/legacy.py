@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genmodel_bench.storage.digest import content_digest
-from genmodel_bench.storage.record import COLUMNS, Record, as_json, parsed
+from genmodel_bench.storage.record import COLUMNS, Record, as_json, meant, parsed
 
 SAMPLING = {
     "models.cae.Config": ("sample_steps", "step"),
@@ -41,7 +41,7 @@ def modernised(row: Mapping[str, str]) -> Record:
         ValueError, KeyError: the row is damaged.
     """
     typed: dict[str, Any] = {
-        name: text.removeprefix("'") if name in GONE else parsed(name, text) for name, text in row.items()
+        name: meant(text) if name in GONE else parsed(name, text) for name, text in row.items()
     }
     whole = typed["seal"] == content_digest("row", typed | {"seal": ""})
     parts = json.loads(typed["ingredients"])

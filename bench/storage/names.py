@@ -1,4 +1,4 @@
-"""How does a name become part of a file name, and which is the default results folder?"""
+"""How does a name become part of a file name, and which folder does a path mean?"""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from genmodel_bench.errors import BadOption, BenchError
+
 
 def folder_name(dataset: str) -> str:
     """Return a data set's name as one component of a path.
 
     'folder:/a b' becomes 'folder%3A%2Fa%20b'; what is then over 120 characters is cut and
     a hash is added.
+
+    Raises:
+        BenchError: the name has signs that do not print, as line ends and what is not
+            UTF-8; a table would hold them.
     """
+    if not dataset.isprintable():
+        raise BenchError(
+            f"data set {dataset!r}: the name has signs that do not print; rename the folder, or link it "
+            "under a plain name"
+        )
     name = quote(dataset, safe="").replace(".", "%2E")
     return name if len(name) <= 120 else f"{name[:100]}-{hashlib.sha256(dataset.encode()).hexdigest()[:16]}"
 
@@ -29,6 +40,30 @@ def file_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9-]+( [A-Za-z0-9]+=[A-Za-z0-9]+)*", name) and len(name) <= 100:
         return plain
     return f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def in_home(path: Path | str) -> Path:
+    """Return a path with a leading '~' expanded, as the shell does not after '='.
+
+    Every path that a user gives comes through here once, so that what reads and what
+    writes mean the same file.
+
+    Raises:
+        BadOption: the home folder, or that of the user who is named, is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise BadOption(f"{path}: the home folder is not known here; write the whole path") from None
+
+
+def results_at(results: Path | str | None) -> Path:
+    """Return the results folder that a user names; None stands for the default one.
+
+    Raises:
+        BadOption: it begins with a '~' that stands for no folder.
+    """
+    return in_home(results) if results else default_results()
 
 
 def default_results() -> Path:

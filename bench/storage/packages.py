@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import site
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,6 +48,39 @@ def _installed() -> list[Path]:
     paths = sysconfig.get_paths()
     found = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return [Path(path).resolve() for path in (*found, *site.getsitepackages(), site.getusersitepackages())]
+
+
+def versions_of(tops: Iterable[str]) -> list[tuple[str, str]]:
+    """Return name and version of the packages that offer top-level modules, sorted.
+
+    What this project needs itself is left out: its versions stand in each row, and do not
+    outdate it. So is what was not installed as a package.
+    """
+    offered = _offered() if tops else {}
+    names = {_plain(name) for top in tops for name in offered.get(top, ())} - _needed()
+    return sorted((name, version(name)) for name in names)
+
+
+@cache
+def _offered() -> dict[str, list[str]]:
+    """Return the packages that offer each top-level module."""
+    return dict(packages_distributions())
+
+
+@cache
+def _needed() -> frozenset[str]:
+    """Return this project and the packages that it needs, without its extras."""
+    try:
+        lines = requires("genmodel-bench") or []
+    except PackageNotFoundError:
+        lines = []
+    names = [re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line]
+    return frozenset({"genmodel-bench", *(_plain(name[0]) for name in names if name)})
+
+
+def _plain(name: str) -> str:
+    """Return a package's name in the one form in which names compare."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def spec_of(module: str) -> ModuleSpec | None:

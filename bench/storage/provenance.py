@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -28,17 +29,19 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise BadOption(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
+    if name == "mps" or name.startswith("mps:"):
+        raise BadOption(
+            f"--device: got {name!r}, which has no float64, in which scores are summed; use cpu instead"
+        )
+    # torch.device takes 'cuda:128' and makes a negative number of it.
+    found = re.fullmatch(r"cpu|cuda(?::(\d{1,9}))?", name)
+    if found is None:
         raise BadOption(f"--device: got {name!r}, expected auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if name != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
         raise BadOption(
             f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices here"
         )
-    return device
+    return torch.device(name)
 
 
 def device_name(device: torch.device) -> str:

@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from genmodel_bench.storage.digest import content_digest
-from genmodel_bench.storage.ingredients import Vouched, metric_recipe_of, recipe_of
+from genmodel_bench.storage.ingredients import CODE, Vouched, metric_recipe_of, recipe_of
+from genmodel_bench.storage.plain import from_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +29,7 @@ def aside(default: Any) -> Any:
 class Record:
     """One number with everything that is known about it.
 
-    All fields but the last four are the columns of runs.csv, in this order.
+    All fields but the last five are the columns of runs.csv, in this order.
 
     options: JSON of those that differ from the registered ones.
     role: "model", "reference" or "samples" (a user's own).
@@ -47,16 +49,18 @@ class Record:
         kept epoch, and of each draw, in order; empty where unknown.
     column: how the score is shown, if its metric says: title, decimals, table, sentence.
     processor: the CPU, and which of its instructions torch uses.
+    sources: JSON of the `module:Class` of a model and a metric from outside this project.
     version, versions: of this package, and of the packages that compute.
     ingredients: all that the value depends on, by part: "fit", "samples", "score".
     formerly: ingredients and keys from an older form of this file.
     score_key: names the arrays behind the value.
     seal: a digest of all other columns.
 
-    The last four are not columns:
+    The last five are not columns:
 
     recipe, metric_recipe: digests of the ingredients that all seeds share.
     doubt: why a stored row is not trusted, else "".
+    shipped: whether the row came with this package (`storage/beside.py`).
     others: columns that a newer version wrote.
     """
 
@@ -86,6 +90,7 @@ class Record:
     curves: str = "{}"
     column: str = "{}"
     model_settings: str = "{}"
+    sources: str = "{}"
     fit_seconds: float | None = None
     sample_seconds: float | None = None
     score_seconds: float | None = None
@@ -112,6 +117,7 @@ class Record:
     recipe: str = aside("")
     metric_recipe: str = aside("")
     doubt: str = aside("")
+    shipped: bool = aside(False)
     others: tuple[tuple[str, str], ...] = aside(())
 
     def sealed(self) -> Record:
@@ -155,6 +161,11 @@ class Record:
         return self.model, self.variant, self.samples
 
     @property
+    def trained(self) -> bool:
+        """Return whether its seed is of a training run; a user's only file has none."""
+        return self.role != "samples" or self.seed is not None
+
+    @property
     def ok(self) -> bool:
         """Return whether the row holds a value that may be used again."""
         return self.value is not None and self.status.startswith(("ok", "warning"))
@@ -174,8 +185,19 @@ OURS = ("dataset", "model", "metric", "quantity", "value", "seal")
 ROLES = ("model", "samples", "reference")
 """What a row can be about, in the order of the tables."""
 INTEGERS = ("seed", "n", "draws", "samples", "epochs", "checkpoint_epoch", "parameters", "threads")
+MOST = 2**63
+"""Whole numbers of a row are below it: tables hold them in 64 bits."""
 TEXTS = tuple(f.name for f in FIELDS if f.type == "str")
-OBJECTS = ("options", "metric_settings", "model_settings", "curves", "column", "ingredients", "formerly")
+OBJECTS = (
+    "options",
+    "metric_settings",
+    "model_settings",
+    "sources",
+    "curves",
+    "column",
+    "ingredients",
+    "formerly",
+)
 """The columns that hold a JSON object."""
 EMPTY = ("", "{}", "[]", "False")
 """Texts that say nothing, which a seal leaves out.
@@ -185,8 +207,11 @@ So a column that is added later with such a default breaks no seal.
 FORMULA = tuple("=+-@\t\r'")
 """First characters of a text that a spreadsheet would compute.
 
-Such a text is written after an apostrophe, as is one that begins with an apostrophe.
+Such a text is written after an apostrophe, as is one that begins with an apostrophe, and
+what follows a ';', at which a spreadsheet may part cells.
 """
+COMPUTED, QUIET = re.compile(r"(^|;)(?=[=+\-@\t\r'])"), re.compile(r"(^|;)'(?=[=+\-@\t\r'])")
+"""Where such a text begins, and where it begins behind its apostrophe."""
 
 
 def label(options: Mapping[str, Any]) -> str:
@@ -211,9 +236,7 @@ def texts_of(record: Record) -> dict[str, str]:
         name: "" if v is None else repr(v) if isinstance(v, float) else str(v) for name, v in values.items()
     }
     # Unknown columns hold the text of the file, with its apostrophe before a formula.
-    return plain | {
-        name: text.removeprefix("'") if text[1:].startswith(FORMULA) else text for name, text in record.others
-    }
+    return plain | {name: meant(text) for name, text in record.others}
 
 
 def seal_of(texts: Mapping[str, str]) -> str:
@@ -242,24 +265,35 @@ def to_csv(records: Iterable[Record]) -> str:
     """
     rows = [texts_of(r) | dict(r.others) for r in records]
     columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    lines = [
+        columns,
+        *([inert(row[name]) if name in TEXTS else row.get(name, "") for name in columns] for row in rows),
+    ]
+    return "".join(map(as_line, lines))
+
+
+def as_line(texts: Iterable[str]) -> str:
+    """Return texts as a line of CSV, of which every reader makes the same texts again."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(
-        [inert(row[name]) if name in TEXTS else row.get(name, "") for name in columns] for row in rows
-    )
-    return buffer.getvalue()
+    # The writer quotes a carriage return only where it ends its own lines with one.
+    csv.writer(buffer, lineterminator="\r\n").writerow(texts)
+    return f"{buffer.getvalue()[:-2]}\n"
 
 
 def inert(text: str) -> str:
     """Return a text so that a spreadsheet shows it without computing it."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return COMPUTED.sub(r"\1'", text)
+
+
+def meant(text: str) -> str:
+    """Return the text that `inert` has made inert."""
+    return QUIET.sub(r"\1", text)
 
 
 def parsed(name: Any, text: str) -> Any:
     """Return a field's value from its text in the CSV. Raises ValueError."""
     if name in TEXTS:
-        text = text.removeprefix("'")
+        text = meant(text)
     if name == "role" and text not in ROLES:
         raise ValueError(f"role {text!r}")
     if name == "deterministic":
@@ -275,18 +309,20 @@ def parsed(name: Any, text: str) -> Any:
     if name in ("samples", "draws") and not text:
         raise ValueError(f"no number of {name}")
     value = (int if name in INTEGERS else float)(text) if text else None
-    if value is not None and not math.isfinite(value):
-        raise ValueError(f"{name} is {text}")
+    bound = MOST if name in INTEGERS else math.inf
+    if value is not None and not -bound < value < bound:  # nor NaN
+        raise ValueError(f"{name} is {text[:60]}")
     return value
 
 
 @cache
 def _check_json(name: str, text: str) -> None:
     """Raise ValueError for a text that a JSON column cannot hold."""
-    content: Any = json.loads(text)
+    content = from_json(text)
     good = isinstance(content, list if name == "trace" else dict)
     if good and name == "ingredients":
-        good = all(isinstance(part, dict) for part in content.values())
+        good = all(isinstance(part, dict) and _is_part(part) for part in content.values())
+        content_digest(content)  # NaN is a ValueError
     if good and name == "trace":
         good = all(isinstance(entry, list) and len(entry) == 2 for entry in content)
     if not good:
@@ -297,11 +333,17 @@ def _check_json(name: str, text: str) -> None:
         raise ValueError(f"curves that are not numbers by number, {text[:60]!r}")
 
 
+def _is_part(content: Mapping[str, Any]) -> bool:
+    """Return whether the code among ingredients is digests by module."""
+    code = [value for name, value in content.items() if name.startswith(CODE)]
+    return all(isinstance(each, dict) and all(isinstance(d, str) for d in each.values()) for each in code)
+
+
 def _is_curve(content: Any) -> bool:
     """Return whether a JSON value is a curve: finite numbers by number."""
     try:
         return all(math.isfinite(float(x)) and math.isfinite(y) for x, y in content.items())
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return False
 
 

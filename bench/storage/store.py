@@ -11,17 +11,19 @@ named after its data set: rows in any other folder, as in a copy, are skipped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from filelock import FileLock
 from genmodel_bench.errors import BenchError
 from genmodel_bench.storage.atomic import sweep, write_atomically
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.names import folder_name
 from genmodel_bench.storage.reading import read_records, read_rows
-from genmodel_bench.storage.record import Record, to_csv
+from genmodel_bench.storage.record import Record, meant, to_csv
+from genmodel_bench.storage.system import check_system
+from genmodel_bench.storage.waiting import Say, held, in_silence
 
 
 class Store:
@@ -46,9 +48,10 @@ class Store:
 
         Raises:
             BadRecords: the stored rows cannot be read.
-            BenchError: they are of another content.
+            BenchError: they are of another content, or this is Windows.
             OSError: nothing can be written.
         """
+        check_system()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.cache / ".gitignore", b"*\n")
         for folder in (self.folder, self.cache):
@@ -64,7 +67,8 @@ class Store:
                 f"({', '.join(sorted(others))})"
             )
             raise BenchError(
-                f"{self.dataset}: {text}; supersede those with --replace, or keep both with another --results"
+                f"{self.dataset}: {text}; supersede those with --replace-data, or keep both with another "
+                "--results"
             )
         if others:
             with self.lock():
@@ -82,19 +86,34 @@ class Store:
             else []
         )
 
-    def append(self, new: Sequence[Record]) -> list[Record]:
+    def append(self, new: Sequence[Record], say: Say = in_silence) -> list[Record]:
         """Add rows durably; return the rows whose values they supersede.
 
-        They replace rows of the same number and those that they outdate.
+        They replace rows of the same number and those that they outdate. `say` is told
+        which process is waited for, if one is.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         new = [r.settled(read_vouched(self.results)) for r in new]
-        with self.lock():
+        with self.lock(say):
             return self.rewrite(self.records(), new, lambda r: _outdated(r, new))
 
-    def lock(self) -> FileLock:
+    def extend(self, chosen: Callable[[Sequence[Record]], Sequence[Record]]) -> None:
+        """Add rows durably that are chosen, under the lock, in view of those there."""
+        with self.lock():
+            there = self.records()
+            new = [r.settled(read_vouched(self.results)) for r in chosen(there)]
+            self.rewrite(there, new, lambda r: _outdated(r, new))
+
+    def remove(self, chosen: Callable[[Record], bool]) -> list[Record]:
+        """Take rows out durably, and return them; those with a value are superseded."""
+        with self.lock():
+            old = self.records()
+            self.rewrite(old, [], chosen)
+        return [r for r in old if chosen(r)]
+
+    def lock(self, say: Say = in_silence) -> AbstractContextManager[None]:
         """Return the lock on the rows, for a `with` statement."""
-        return FileLock(self.path.with_name("runs.csv.lock"))
+        return held(self.path.with_name("runs.csv.lock"), "writes rows", say)
 
     def rewrite(
         self, old: Sequence[Record], new: Sequence[Record], outdated: Callable[[Record], bool]
@@ -217,10 +236,8 @@ def _store_at(path: Path) -> Store | None:
         rows = read_rows(path)
     except OSError:
         return None
-    names = [row["dataset"].removeprefix("'") for row in rows or []] or [unquote(path.parent.name)] * (
-        rows == []
-    )
-    here = [name for name in names if folder_name(name) == path.parent.name]
+    names = [meant(row["dataset"]) for row in rows or []] or [unquote(path.parent.name)] * (rows == [])
+    here = [name for name in names if name.isprintable() and folder_name(name) == path.parent.name]
     return Store(path.parent.parent, here[0]) if here else None
 
 

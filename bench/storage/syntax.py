@@ -5,7 +5,7 @@ same on every Python from 3.11 on. What cannot change a number is left out: comm
 layout, docstrings, annotations, where an import stands and which name it gets, the texts
 of `raise`, `assert` and warnings, Protocols that only declare, what reaches a result as a
 value of a Config (`BY_VALUE`), and what a Config or metric says for readers (`SHOWN`).
-Imports by a computed name (`importlib.import_module`) are not followed.
+Imports by a computed name cannot be followed: a `Source` says whether there are some.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ A metric is a class with `__call__` and `needs`.
 """
 IGNORED = ("annotation", "returns", "type_comment", "type_params", "ctx", "kind", "simple", "msg", "cause")
 """Fields of syntax nodes that cannot change a number."""
+COMPUTED = ("import_module", "spec_from_file_location", "run_path", "run_module")
+"""Functions that import or run code by a name that is known only when they are called."""
 MARKS = ("ClassVar", "InitVar")
 """Annotations that change what a dataclass makes of a field."""
 
@@ -57,12 +59,16 @@ class Source:
     uses: (name in the walk, attribute, module) of what it takes from followed modules.
     bindings: what each of its imported names stands for.
     defined: the names that it defines itself.
+    others: the top-level modules that it imports and whose code is not followed.
+    computes: whether it may import or run code by a name that it computes.
     """
 
     digest: str
     uses: frozenset[tuple[str, str, str]] = frozenset()
     bindings: tuple[tuple[str, tuple[Origin, ...]], ...] = ()
     defined: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    computes: bool = False
 
 
 def walked(text: str, package: str = "") -> Source:
@@ -99,14 +105,31 @@ def walked(text: str, package: str = "") -> Source:
         frozenset(walk.uses | alone),
         tuple(sorted((name, tuple(origins)) for name, origins in names.items())),
         frozenset(_defined(tree)),
+        frozenset(o.text.partition(".")[0] for origins in names.values() for o in origins if o.text),
+        any(_computes(node) for node in ast.walk(tree)),
     )
+
+
+def _computes(node: ast.AST) -> bool:
+    """Return whether a node names what imports, or runs code, by a computed name."""
+    if isinstance(node, ast.Name) and node.id in ("__import__", "exec", "eval"):
+        return True
+    return isinstance(node, (ast.Name, ast.Attribute)) and _last(node) in COMPUTED
+
+
+def _follows(module: str, package: str) -> bool:
+    """Return whether a module of `package` is followed into another one.
+
+    A package follows itself, even where it is installed.
+    """
+    return followed(module) or module.partition(".")[0] == package.partition(".")[0]
 
 
 def _bindings(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, Origin]]:
     """Yield the names that an import binds, "*" for all, and what each stands for."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            module = {"module": alias.name} if followed(alias.name) else {"text": alias.name}
+            module = {"module": alias.name} if _follows(alias.name, package) else {"text": alias.name}
             yield (
                 (alias.asname, Origin(**module))
                 if alias.asname
@@ -116,7 +139,7 @@ def _bindings(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple
     source = resolve_name("." * node.level + (node.module or ""), package)
     for alias in node.names:
         inner = f"{source}.{alias.name}"
-        if not followed(source):
+        if not _follows(source, package):
             origin = Origin(text=inner)
         elif alias.name != "*" and spec_of(inner):
             # `from package import x` imports the submodule x where there is one.

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 from genmodel_bench.models.base import Model
-from genmodel_bench.storage import sealed
-from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage import atomic, sealed
+from genmodel_bench.storage.atomic import remove, write_atomically
 from torch import Tensor
 
 KEPT = 2
@@ -41,7 +41,7 @@ def save(folder: Path, position: int, state: Mapping[str, Any]) -> None:
     write_atomically(path, content)
     outdated = [old for old in folder.glob(f"{position:012d}-*.pt") if old != path]
     for old in [*outdated, *sorted(set(folder.glob("*.pt")) - set(outdated))[:-KEPT]]:
-        old.unlink(missing_ok=True)
+        remove(old)
 
 
 def load_latest(folder: Path, device: torch.device) -> dict[str, Any] | None:
@@ -50,7 +50,7 @@ def load_latest(folder: Path, device: torch.device) -> dict[str, Any] | None:
     One whose digest does not match is set aside with a warning.
     """
     for path in sorted(folder.glob("*.pt"), reverse=True):
-        content = path.read_bytes()
+        content = b"" if path.is_dir() else path.read_bytes()
         if fits(path, content):
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             return state
@@ -70,8 +70,7 @@ def fits(path: Path, content: bytes) -> bool:
 
 def set_aside(path: Path, why: str) -> None:
     """Rename a file that cannot be used to *.damaged, and warn."""
-    aside = path.with_suffix(".damaged")
-    path.replace(aside)
+    aside = atomic.set_aside(path)
     warnings.warn(f"{path} {why}: set aside as {aside.name}", RuntimeWarning, stacklevel=3)
 
 

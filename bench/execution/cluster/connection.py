@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,14 @@ FAREWELL = 3.0
 
 
 @contextmanager
-def connected(address: str | None, threads: int) -> Iterator[None]:
+def connected(address: str | None, threads: int, modules: Sequence[str] = ()) -> Iterator[None]:
     """Connect to the cluster at `address`, or start Ray on this machine alone (None).
 
     The workers run this process's code. A process that is connected already stays
     connected, and its workers run the code that they have.
 
     threads: their number in each task (OMP_NUM_THREADS).
+    modules: those of models and metrics, whose code is sent along.
 
     Raises:
         BadOption: nothing answers at `address`, or the cluster cannot be joined.
@@ -52,7 +53,7 @@ def connected(address: str | None, threads: int) -> Iterator[None]:
     terminated = signal.getsignal(signal.SIGTERM)
     try:
         with tempfile.TemporaryDirectory(prefix="bench-code-") as folder:
-            lay_out(Path(folder))
+            lay_out(Path(folder), modules)
             join(address, folder, threads)
         yield
     finally:

@@ -32,6 +32,7 @@ from genmodel_bench.execution.execute import abandoned, cell_lock, keep, keys_of
 from genmodel_bench.execution.listener import Listener
 from genmodel_bench.execution.messages import Artefact, Begun, Message, Notice, Outcome, Told, Trouble
 from genmodel_bench.execution.rows import one_line
+from genmodel_bench.execution.ticking import Ticking
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -69,6 +70,7 @@ class Cluster:
     """
 
     def __init__(self, executor: Executor, data: Dataset, setup: Setup, listener: Listener) -> None:
+        self.clock = Ticking()
         self.jobs, self.timeout, self.address = executor.jobs, executor.timeout, executor.address
         self.cpus, self.gpus = executor.cpus_per_cell or 1, executor.gpus_per_cell or 0.0
         self.listener = listener
@@ -98,7 +100,9 @@ class Cluster:
                 waiting.append(cell)
         if not waiting:
             return
-        with ctrl_c_noted() as heed, connected(self.address, self.cpus):
+        kinds = [type(cell.config) for cell in waiting] + [type(m) for m in self.setup.metrics.values()]
+        modules = sorted({kind.__module__ for kind in kinds})
+        with ctrl_c_noted() as heed, connected(self.address, self.cpus, modules):
             try:
                 self.prepare()
                 yield from self.through(waiting, heed)
@@ -263,7 +267,7 @@ class Cluster:
         """Act on a message from a cell's task."""
         match message:
             case Begun():
-                task.since = time.monotonic()
+                task.since = self.clock.read()
                 if task.cell.id not in self.begun:
                     self.begun.add(task.cell.id)
                     self.listener.started(task.cell)
@@ -281,7 +285,7 @@ class Cluster:
         return (
             self.timeout is not None
             and task.since is not None
-            and time.monotonic() - task.since > self.timeout
+            and self.clock.read() - task.since > self.timeout
         )
 
     def stopped(self, task: Task) -> Outcome:

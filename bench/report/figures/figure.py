@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from genmodel_bench.errors import BenchError
 from genmodel_bench.report.tables.columns import Key
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.code import source_of
@@ -37,6 +41,12 @@ OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-ben
 
 The digest is of the pixels, the PDF and the texts. The creator marks a PDF as ours.
 """
+FILE = "genmodel-bench file"
+"""Text field of a PNG: its name without suffix; in a PDF it is the subject."""
+OURS = re.compile(
+    r"(summary|validation|curve|samples|walks|arithmetic|film|learning)(-.+)?|figure1|value|gradients"
+)
+"""Names of figures that were drawn before they held their names."""
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
@@ -90,10 +100,31 @@ def name_curves(legend: Any) -> None:
 
 @contextmanager
 def paper() -> Iterator[None]:
-    """Draw with the matplotlib settings for print, `RC`."""
-    import matplotlib
+    """Draw with matplotlib's own defaults and `RC`, whatever a user's matplotlibrc says.
 
-    with matplotlib.rc_context(RC):
+    Figures are drawn by Agg, so the backend does not matter. One that matplotlib does not
+    know, as MPLBACKEND may name, would keep it from being imported.
+
+    Raises:
+        BenchError: matplotlib cannot be imported.
+    """
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+
+        if backend:
+            with suppress(ValueError):
+                matplotlib.rcParams["backend"] = backend
+    except Exception as error:  # as for a matplotlibrc that is not text
+        raise BenchError(
+            f"report: matplotlib cannot be imported ({error}); repair that, then draw by `bench report`"
+        ) from error
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
         yield
 
 
@@ -160,6 +191,7 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
                 "CreationDate": None,
                 "Keywords": texts[OF],
                 "Title": texts["Title"],
+                "Subject": path.stem,
                 "Creator": CREATOR,
             },
         )
@@ -170,6 +202,7 @@ def keep(canvas: Any, path: Path, texts: Mapping[str, str]) -> None:
     image, named = Image.fromarray(drawn).convert("RGB"), PngInfo()
     for name, text in texts.items():
         named.add_itxt(name, text)
+    named.add_itxt(FILE, path.stem)
     named.add_itxt(HOLDS, holds(image, pdf.getvalue(), texts))
     if image.getcolors(256):  # exact with a palette, and a third of the size
         image = image.quantize(256, dither=Image.Dither.NONE)
@@ -229,12 +262,24 @@ def bytes_digest(content: bytes) -> str:
 def sweep(folder: Path, figures: Iterable[Figure]) -> None:
     """Delete the figures in a folder that are not among `figures`.
 
-    Files that no report has drawn stay.
+    Files that no report has drawn stay, and so do a user's copies under other names.
     """
     kept = {figure.path for figure in figures}
     for path in folder.glob("*.png"):
-        if path not in kept and OF in texts_of(path):
+        if path not in kept and is_ours(path):
             path.unlink()
     for path in folder.glob("*.pdf"):
-        if path.with_suffix(".png") not in kept and f"/Creator ({CREATOR})".encode() in path.read_bytes():
+        if path.with_suffix(".png") not in kept and is_ours(path):
             path.unlink()
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether a PNG or PDF is a figure under the name by which it was drawn."""
+    if path.suffix == ".png":
+        texts = texts_of(path)
+        drawn, name = OF in texts, texts.get(FILE)
+    else:
+        content = path.read_bytes()
+        found = re.search(rb"/Subject \(([^()]*)\)", content)
+        drawn, name = f"/Creator ({CREATOR})".encode() in content, found and found[1].decode("latin-1")
+    return drawn and (OURS.fullmatch(path.stem) is not None if name is None else name == path.stem)

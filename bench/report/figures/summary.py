@@ -109,7 +109,7 @@ def bars_of(table: Table, column: Column) -> list[Bar]:
                 f"{name}, N = {key[3]:,}" if names.count(name) > 1 else name,
                 float(said[column.title]),
                 errors_of(said, column),
-                None if key[0] == "samples" else int(said.get(SEEDS.title, 1)),
+                None if key[0] == "samples" and SEEDS.title not in said else int(said.get(SEEDS.title, 1)),
                 None if theirs is None else (float(theirs), float(said[THEIR_ERROR.title])),
                 (dataset, column.title, key) in table.marks,
             )

@@ -32,6 +32,7 @@ from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.code import code_digests
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import code_digest
+from genmodel_bench.storage.plain import from_json
 
 MINUS_LOG_4 = -math.log(4)
 STALE = " Made by other code than today's; `bench theory` makes it anew."
@@ -72,7 +73,7 @@ def draw(results: Path) -> list[Figure]:
     if not source.exists():
         return []
     try:
-        theory = json.loads(source.read_bytes())
+        theory = from_json(source.read_bytes())
         if theory["seal"] != content_digest({name: part for name, part in theory.items() if name != "seal"}):
             raise ValueError("it was changed since it was written")
         stale = theory["code"] != code_of_theory()
@@ -86,10 +87,10 @@ def draw(results: Path) -> list[Figure]:
             for one in (figure1, value, gradients)
         ]
         return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
-    except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise BadRecords(
             f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that "
-            "command"
+            "command; tables and other figures are written"
         ) from error
 
 

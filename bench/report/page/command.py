@@ -10,7 +10,7 @@ from typing import Any
 
 from genmodel_bench.storage.record import Record
 
-PROTOCOL = ("checkpoint", "draws", "deterministic", "precision")
+PROTOCOL = ("like", "checkpoint", "draws", "deterministic", "precision")
 """Options of a row that are the run's, for all its models; the others are the model's."""
 USUAL_SAMPLES = 10_000
 
@@ -44,7 +44,7 @@ def commands(records: Sequence[Record], width: int = 0) -> list[str]:
     width: of a line, on which a command is broken as a shell allows; 0 for one line.
     """
     lines: dict[tuple[str, str, str, int], list[Record]] = {}
-    for r in records:
+    for r in (r for r in records if not r.shipped):
         lines.setdefault((r.role, r.model, r.options, r.samples), []).append(r)
     runs: list[Command] = []
     scored: list[list[str]] = []
@@ -52,7 +52,11 @@ def commands(records: Sequence[Record], width: int = 0) -> list[str]:
         dataset = rows[0].dataset
         if role == "samples":
             name = shlex.quote(f"--name={model}")
-            scored.append(["bench score FILE", f"--dataset {shlex.quote(dataset)}", name])
+            seeds = len({r.seed for r in rows})
+            files = [f"FILE{i + 1}" for i in range(max(seeds, rows[0].draws))]
+            kind = ["--as draws"] * (rows[0].draws > 1)
+            given = " ".join(files) if len(files) > 1 else "FILE"
+            scored.append([f"bench score {given}", *kind, f"--dataset {shlex.quote(dataset)}", name])
             continue
         options = json.loads(text)
         own = {name: value for name, value in options.items() if name not in PROTOCOL}

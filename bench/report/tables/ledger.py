@@ -32,7 +32,7 @@ def cost(scored: Sequence[Record]) -> dict[str, object]:
         return {}
     seconds = mean(r.fit_seconds for r in scored)
     return {
-        SEEDS.title: len({r.seed for r in scored}) if scored[0].role != "samples" else None,
+        SEEDS.title: len({r.seed for r in scored}) if scored[0].trained else None,
         EPOCHS.title: scored[0].epochs,
         EPOCH.title: span([r.checkpoint_epoch for r in scored if r.checkpoint_epoch is not None], 0),
         VALID_BEST.title: mean(r.valid_best for r in scored),

@@ -32,6 +32,16 @@ def left_out(rows: Iterable[Record]) -> list[str]:
     return found
 
 
+def shipped_with(rows: Iterable[Record]) -> list[str]:
+    """Return by what the rows that came with the package were made, if they did."""
+    there = [r for r in rows if r.shipped]
+    if not there:
+        return []
+    made = ", ".join(dict.fromkeys(f"version {r.version or 'unknown'}" for r in there))
+    on = ", ".join(dict.fromkeys(r.processor or r.device for r in there))
+    return [f"shipped, not made here: it came with the package, made by {made} on {on}"]
+
+
 def grouped(rows: Iterable[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
     """Return rows by a text that they share, in the order of first appearance."""
     found: dict[str, list[Record]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -46,7 +47,7 @@ def to_csv(table: Table) -> str:
         best = [(dataset, title, key) in table.marks or None for key in table.keys]
         if any(best):
             flat[dataset, f"{title} best"] = best
-    flat.columns = pd.Index([f"{dataset}: {column}" for dataset, column in flat.columns])
+    flat.columns = pd.Index([inert(f"{dataset}: {column}") for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
     flat = flat.reset_index(level=[0, 1, 2])
     for name in ("model", "variant", "notes"):
@@ -137,7 +138,9 @@ def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) 
     first = first_reference(table)
     for i, row in enumerate(shown.itertuples(index=False)):
         lines += [r"\midrule"] * bool(i and i == first)
-        lines.append(" & ".join(row) + r" \\")
+        # behind the \\ of the line above, [ and * would be an argument of it
+        start = "{}" if row[0].startswith(("[", "*")) else ""
+        lines.append(start + " & ".join(row) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
@@ -221,6 +224,24 @@ LATEX = {
 }  # fmt: skip
 
 
+ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
+"""Combining accents that pdflatex sets on a letter with its default fonts."""
+LETTERS = "ßæøœłıÆØŒŁ£§¶©®‘“”…—"
+"""Further signs that it knows."""
+
+
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it is."""
-    return "".join(LATEX.get(char, char) for char in " ".join(text.split()))
+    r"""Return text that LaTeX prints as it is, whichever of its engines.
+
+    A sign that pdflatex does not know, as of Chinese or an emoji, would end it with an
+    error: its number stands instead, \texttt{U+732B}.
+    """
+    return "".join(map(latex_sign, unicodedata.normalize("NFC", " ".join(text.split()))))
+
+
+def latex_sign(sign: str) -> str:
+    """Return one sign for LaTeX."""
+    accents = unicodedata.normalize("NFD", sign)[1:]
+    known = sign.isascii() or sign in LETTERS
+    accented = sign < "\u0180" and len(accents) == 1 and accents in ACCENTS
+    return LATEX.get(sign) or (sign if known or accented else rf"\texttt{{U+{ord(sign):04X}}}")

@@ -33,6 +33,7 @@ from genmodel_bench.report.tables.notes import (
     above_real_data,
     left_out,
     other_sample_sizes,
+    shipped_with,
     with_seeds,
 )
 from genmodel_bench.report.tables.published import CONTENT, EMPTY, HEADLINE, PUBLISHED, REMARKS
@@ -206,6 +207,7 @@ def summarise(
     numbers: dict[str, object] = {SAMPLES.title: rows[0].samples}
     notes = [f"{dataset}: left out: {text}" for text in left_out([r for r in rows if r.doubt])]
     rows = [r for r in rows if not r.doubt]
+    notes += [f"{dataset}: {text}" for text in shipped_with(rows)]
     notes += [f"{dataset}: {status}" for status in with_seeds([r for r in rows if r.status != "ok"])]
     for column in columns:
         of = values_of(rows, *column.of) if column.of else []

@@ -1,0 +1,352 @@
+"""Models and metrics from outside: named, keyed by their code, known to every command."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from flat import run
+from genmodel_bench.cells.catalogue import metrics_named, models_named
+from genmodel_bench.cells.recorded import same_cell, stale_lines
+from genmodel_bench.commands.cite import cite
+from genmodel_bench.commands.new import new
+from genmodel_bench.commands.verify import verify
+from genmodel_bench.commands.vouch import vouch
+from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BenchError, UnknownName
+from genmodel_bench.execution.cluster.code import lay_out
+from genmodel_bench.inputs import objects
+from genmodel_bench.metrics import METRICS
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage import code, packages
+from genmodel_bench.storage.code import code_digests, source_of
+from genmodel_bench.storage.ingredients import Vouched, read_vouched
+from genmodel_bench.storage.store import Store
+from strangers import is_one_line
+
+QUICK = {"seeds": 1, "samples": 150, "draws": 2, "figures": False}
+SMALL = ["theirs.net:Config.epochs=1"]
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A folder with a package `theirs` of a model and a metric, importable from here.
+
+    Returns a function that edits one of its files, and forgets what was imported.
+    """
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    new("model", "theirs.net")
+    new("metric", "theirs.scores")
+    (folder / "theirs" / "part.py").write_text("WIDTH = 64\n")
+    source = folder / "theirs" / "net.py"
+    text = source.read_text().replace("@dataclass", "from theirs.part import WIDTH\n\n\n@dataclass", 1)
+    source.write_text(text.replace("hidden: int = 128", "hidden: int = WIDTH"))
+
+    def edit(file="", old="", new=""):
+        if file:
+            path = folder / "theirs" / f"{file}.py"
+            assert old in path.read_text()
+            path.write_text(path.read_text().replace(old, new))
+        forget()
+
+    edit()
+    yield edit
+    forget()
+
+
+def forget():
+    for cached in (code_digests, source_of, packages.followed, code.all_of, objects.installed):
+        cached.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] in ("theirs", "installed_lab")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def offered(monkeypatch, **entries):
+    """Installed packages that offer models: name -> module:Object."""
+    found = [EntryPoint(name, spec, "genmodel_bench.models") for name, spec in entries.items()]
+    monkeypatch.setattr(objects, "entry_points", lambda group: found if group.endswith("models") else [])
+    objects.installed.cache_clear()
+
+
+def test_a_model_and_a_metric_from_outside_make_rows_that_every_command_knows(theirs, tmp_path):
+    models, metrics = (
+        ["theirs.net:Config", "ours=theirs.net:Config", "mean"],
+        ["parzen", "theirs.scores:Metric"],
+    )
+    made = run(models, metrics=metrics, options=SMALL, results=tmp_path / "r", **QUICK)
+    assert set(made["status"]) == {"ok"}
+    assert {*made["model"]} == {"theirs.net:Config", "ours", "mean"}
+    row = made[(made["model"] == "ours") & (made["metric"] == "theirs.scores:Metric")].iloc[0]
+    assert json.loads(row["sources"]) == {"metric": "theirs.scores:Metric", "model": "theirs.net:Config"}
+    assert "variance" in (tmp_path / "r" / "digits" / "table1.csv").read_text().partition("\n")[0]
+    records = Store(tmp_path / "r", "digits").records()
+    for r in records:
+        assert same_cell(r, Vouched()).id == r.cell
+    assert not stale_lines(records, METRICS, Vouched())
+    findings = list(verify(tmp_path / "r", cells=3, seed=0))
+    assert [f.text for f in findings if f.good is False and "is not what" not in f.text] == []
+    assert sum("made again" in f.text for f in findings) == 3
+    again = run(models, metrics=metrics, options=SMALL, results=tmp_path / "r", **QUICK)
+    assert list(again["created"]) == list(made["created"])
+
+
+def test_a_changed_helper_makes_the_rows_anew(theirs, tmp_path):
+    def made(metrics=("theirs.scores:Metric",)):
+        return run(["theirs.net:Config"], metrics=list(metrics), options=SMALL, results=tmp_path, **QUICK)
+
+    before = made()
+    theirs("part", "64", "16")
+    records = Store(tmp_path, "digits").records()
+    assert stale_lines(records, METRICS, Vouched()) == [records[0].name]
+    after = made()
+    assert set(before["weights"]).isdisjoint(after["weights"])
+    theirs("scores", "/ real", "/ (2 * real)")
+    assert stale_lines(Store(tmp_path, "digits").records(), METRICS, Vouched()) == [records[0].name]
+    assert made()["value"].iloc[0] == pytest.approx(after["value"].iloc[0] / 2)
+
+
+def test_rewritten_code_from_outside_is_vouched_for(theirs, tmp_path):
+    def made():
+        metrics = ["theirs.scores:Metric"]
+        return run(["theirs.net:Config"], metrics=metrics, options=SMALL, results=tmp_path, **QUICK)
+
+    before = made()
+    theirs("net", "d, k = config.hidden, config.latent", "d, k = (config.hidden, config.latent + 0)")
+    assert stale_lines(Store(tmp_path, "digits").records(), METRICS, Vouched())
+    assert all(f.good for f in vouch(tmp_path))
+    assert not stale_lines(Store(tmp_path, "digits").records(), METRICS, read_vouched(tmp_path))
+    assert list(made()["created"]) == list(before["created"])
+
+
+def test_worker_processes_import_them(theirs, tmp_path):
+    made = run(["theirs.net:Config"], options=SMALL, results=tmp_path, jobs=1, **QUICK)
+    assert set(made["status"]) == {"ok"}
+
+
+def test_configs_and_metrics_by_name_from_python(theirs, tmp_path):
+    net = importlib.import_module("theirs.net")
+    made = run(
+        {"small": net.Config(hidden=8, epochs=1), "large": net.Config(hidden=16, epochs=1)},
+        metrics=["parzen"],
+        results=tmp_path,
+        **QUICK,
+    )
+    assert [*dict.fromkeys(made["model"])] == ["small", "large"]
+    for r in Store(tmp_path, "digits").records():
+        assert same_cell(r, Vouched()).config.hidden == (8 if r.model == "small" else 16)
+
+
+def test_a_source_that_a_model_from_outside_names_is_cited(theirs, tmp_path):
+    entry = "@misc{theirs2026, title = {Theirs}}"
+    theirs("net", "SOURCES: ClassVar[tuple[str, ...]] = ()", f"SOURCES: ClassVar = ({entry!r},)")
+    run(["ours=theirs.net:Config"], metrics=["parzen"], options=["ours.epochs=1"], results=tmp_path, **QUICK)
+    assert "theirs2026" in cite(results=tmp_path).bibtex
+    assert "theirs2026" in cite(["theirs.net:Config"]).bibtex
+
+
+def data_file(text):
+    Path("theirs/data.py").write_text(f"import numpy as np\nimport torch\n\n\ndef load():\n    {text}\n")
+
+
+def test_a_function_makes_a_data_set(theirs, tmp_path):
+    data_file("return {'images': np.random.default_rng(0).random((60, 6, 5)), 'labels': np.arange(60) % 3}")
+    theirs()
+    made = run(["mean"], dataset="theirs.data:load", results=tmp_path, jobs=1, metrics=["parzen"], **QUICK)
+    assert set(made["status"]) == {"ok"}
+    assert {*made["dataset"]} == {"theirs.data:load"}
+    again = run(["mean"], dataset="theirs.data:load", results=tmp_path, metrics=["parzen"], **QUICK)
+    assert list(again["created"]) == list(made["created"])
+    theirs("data", "default_rng(0)", "default_rng(1)")
+    with pytest.raises(BenchError, match="content"):
+        run(["mean"], dataset="theirs.data:load", results=tmp_path, metrics=["parzen"], **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("return 3", "returned a int, expected arrays by name"),
+        ("return {'x': [[1], [1, 2]]}", "inhomogeneous"),
+        ("return {'images': torch.rand(30, 4, 4), 'labels': 'no'}", "labels"),
+        ("return 1 / 0", "raised ZeroDivisionError: division by zero"),
+        ("return {'images': np.array([None] * 30)}", "holds Python objects"),
+        ("return {'images': 255 * torch.rand(30, 1, 4, 4)}", r"expected floats in \[0, 1\]; save x / 255"),
+    ],
+)
+def test_what_is_wrong_with_a_function_is_one_line(text, said, theirs):
+    data_file(text)
+    theirs()
+    with pytest.raises(BenchError, match=said) as caught:
+        load("theirs.data:load")
+    is_one_line(str(caught.value))
+
+
+def test_names_are_looked_up_here_then_among_installed_packages(theirs, monkeypatch):
+    offered(monkeypatch, vae="theirs.net:Config", lab="theirs.net:Config", broken="nowhere.at:All")
+    found = models_named(["vae", "lab", "other=theirs.net:Config"])
+    assert found["vae"] == MODELS["vae"]
+    assert type(found["lab"]).__module__ == "theirs.net"
+    assert found["other"] == found["lab"]
+    with pytest.raises(BenchError, match=r"nowhere.at:All: no module 'nowhere'"):
+        models_named(["broken"])
+    with pytest.raises(UnknownName, match=r"did you mean 'lab'.*module:Object"):
+        models_named(["lob"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("theirs.nett:Config", "no module 'theirs.nett'"),
+        ("theirs.net:Confg", "did you mean 'Config'"),
+        ("theirs.bad:Config", "ZeroDivisionError: division by zero .*bad.py, line 1"),
+        ("theirs.syntax:Config", "SyntaxError"),
+        ("theirs.lacks:Config", "theirs.lacks imports nowhere_at_all, which is not installed"),
+        ("theirs.leaves:Config", "SystemExit"),
+        ("theirs.net:WIDTH", "int is no frozen dataclass"),
+        ("theirs.net:Net", "cannot be made without arguments"),
+        ("theirs.odd:Thawed", "Thawed is no frozen dataclass"),
+        ("theirs.odd:Unbuilt", "has no build"),
+        ("theirs.odd:Holds", "field net holds a list"),
+        ("theirs.odd:Text", "SAMPLING is a str, expected a tuple"),
+        ("vae=theirs.net:Config", "vae is the name of a registered one"),
+        ("v\u0430e=theirs.net:Config", "prints like 'vae'"),
+        ("=theirs.net:Config", "expected NAME=module:Object"),
+        ("a:b=theirs.net:Config", "expected NAME=module:Object"),
+        ("a=theirs", "expected module:Object"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_one_line(spec, text, theirs):
+    Path("theirs/bad.py").write_text("1 / 0\n")
+    Path("theirs/syntax.py").write_text("def (:\n")
+    Path("theirs/lacks.py").write_text("import nowhere_at_all\n")
+    Path("theirs/leaves.py").write_text("raise SystemExit(3)\n")
+    Path("theirs/odd.py").write_text(
+        "from dataclasses import dataclass, field\n"
+        "@dataclass\nclass Thawed:\n    lr: float = 1.0\n"
+        "@dataclass(frozen=True)\nclass Unbuilt:\n    lr: float = 1.0\n"
+        "@dataclass(frozen=True)\nclass Holds:\n    net: list = field(default_factory=list)\n"
+        "@dataclass(frozen=True)\nclass Text:\n    SAMPLING = 'lr'\n    def build(self, shape): ...\n"
+    )
+    theirs()
+    with pytest.raises(BenchError, match=text) as caught:
+        models_named([spec])
+    is_one_line(str(caught.value))
+
+
+def test_what_is_wrong_with_a_metric_is_one_line(theirs):
+    with pytest.raises(BenchError, match="Config has no needs and no min_samples and no __call__"):
+        metrics_named(["theirs.net:Config"])
+
+
+def test_a_name_given_to_two_models_is_refused(theirs):
+    with pytest.raises(BenchError, match=r"got theirs.net:Config and theirs.scores:Metric"):
+        models_named(["a=theirs.net:Config", "a=theirs.scores:Metric"])
+
+
+def test_an_installed_package_is_followed_from_its_own_models_alone(theirs, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    (site / "installed_lab").mkdir(parents=True)
+    (site / "installed_lab" / "__init__.py").write_text("")
+    (site / "installed_lab" / "net.py").write_text("from installed_lab.part import WIDTH\nimport torch\n")
+    (site / "installed_lab" / "part.py").write_text("WIDTH = 64\n")
+    monkeypatch.syspath_prepend(str(site))
+    installed = packages._installed()
+    monkeypatch.setattr(packages, "_installed", lambda: [site, *installed])
+    Path("theirs/user.py").write_text("from installed_lab import part\nWIDTH = part.WIDTH\n")
+    theirs()
+    assert "installed_lab.part" in code_digests("installed_lab.net")
+    assert "installed_lab.part" not in code_digests("theirs.user")
+
+
+def test_versions_of_what_they_import_count_but_not_of_what_this_project_needs(theirs, monkeypatch):
+    Path("theirs/user.py").write_text("import torch, numpy, pytest, json\nfrom hypothesis import given\n")
+    theirs()
+    found = {name for name in code_digests("theirs.user") if name.startswith("package ")}
+    assert found == {"package pytest", "package hypothesis"}
+    before = code_digests("theirs.user")
+    real = packages.version
+    monkeypatch.setattr(packages, "version", lambda name: "0" if name == "pytest" else real(name))
+    forget()
+    after = code_digests("theirs.user")
+    assert {name for name in before if before[name] != after[name]} == {"package pytest"}
+
+
+def test_where_a_module_imports_by_a_computed_name_its_whole_package_counts(theirs):
+    Path("theirs/user.py").write_text(
+        "import importlib\npart = importlib.import_module('theirs.' + 'part')\n"
+    )
+    theirs()
+    before = code_digests("theirs.user")
+    theirs("part", "64", "16")
+    assert code_digests("theirs.user") != before
+    plain = code_digests("theirs.scores")
+    theirs("user", "part = ", "other = ")
+    assert code_digests("theirs.scores") == plain
+
+
+def test_what_is_imported_if_it_is_there_may_be_absent(theirs):
+    text = "try:\n    import theirs.fast as fast\nexcept ImportError:\n    fast = None\nf = fast\n"
+    Path("theirs/user.py").write_text(text)
+    theirs()
+    absent = code_digests("theirs.user")
+    Path("theirs/fast.py").write_text("def f(): ...\n")
+    theirs()
+    assert code_digests("theirs.user") != absent
+
+
+def test_the_mode_of_a_net_is_no_computed_name(theirs):
+    Path("theirs/user.py").write_text("def score(net, x):\n    net.eval()\n    return net(x)\n")
+    theirs()
+    assert not any(name.startswith("all of") for name in code_digests("theirs.user"))
+
+
+def test_a_machine_of_a_cluster_gets_their_packages(theirs, tmp_path):
+    Path("alone.py").write_text("from theirs.part import WIDTH\n")
+    theirs()
+    lay_out(tmp_path / "sent", ["alone", "genmodel_bench.models.vae"])
+    there = {path.relative_to(tmp_path / "sent").as_posix() for path in (tmp_path / "sent").rglob("*.py")}
+    assert {"alone.py", "theirs/net.py", "genmodel_bench/models/vae.py"} <= there
+    assert "torch/__init__.py" not in there
+
+
+def test_the_installed_command_imports_from_the_folder_it_is_typed_in(theirs):
+    script = Path(sys.executable).parent / "bench"
+    command = [script, "run", "theirs.net:Config", "--dry-run", "--seeds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "theirs.net:Config" in done.stdout
+
+
+def test_a_model_that_lacks_a_method_is_refused_before_it_is_trained(theirs, tmp_path):
+    theirs("net", "def sample(self", "def draw(self")
+    with pytest.raises(BenchError, match=r"cannot be built.*sample") as caught:
+        run(["theirs.net:Config"], results=tmp_path, **QUICK)
+    is_one_line(str(caught.value))
+
+
+def test_new_overwrites_nothing_and_wants_a_module_name(theirs):
+    for name, text in (
+        ("theirs.net", "is there already"),
+        ("3x", "name of a module"),
+        ("a/b", "name of a module"),
+    ):
+        with pytest.raises(BenchError, match=text):
+            new("model", name)
+
+
+def test_what_new_writes_keeps_its_promises(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    new("model", "mine.net")
+    new("metric", "scores")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
