@@ -13,13 +13,14 @@ from genmodel_bench import BenchError
 from genmodel_bench.cells.recorded import same_cell
 from genmodel_bench.commands.report import report
 from genmodel_bench.commands.score import score
-from genmodel_bench.commands.verify import verify
+from genmodel_bench.commands.verify import verify, within_noise
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.record import to_csv
 from genmodel_bench.storage.store import Store, read_results
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from test_report import parzen
 
 
 def quick(results, seeds=2):
@@ -375,6 +376,16 @@ def test_another_processor_is_compared_within_noise(tmp_path):
     bad, good = found(tmp_path, cells=2)
     assert bad == []
     assert any("made again where bits may differ (processor): indistinguishable" in text for text in good)
+
+
+def test_what_cannot_be_told_of_another_processor_is_neither_good_nor_bad():
+    (before,) = parzen("vae", [200.0], processor="AMD, AVX2")
+    (now,) = parzen("vae", [150.0], processor="another, AVX")
+    assert within_noise("vae", [before], [now]).good is None
+    drawn = json.dumps([["draw 0", "a"]])
+    before, now = replace(before, trace=drawn), replace(now, trace=drawn)
+    assert within_noise("vae", [before], [now]).good is False
+    assert within_noise("vae", [now], [before]).good is True
 
 
 def test_figures_that_were_stripped_swapped_or_deleted_are_found(tmp_path):

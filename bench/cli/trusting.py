@@ -56,7 +56,7 @@ def check(
             callback=expanded,
         ),
     ] = None,
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, callback=expanded)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FILE", callback=expanded)] = None,
     name: Annotated[str | None, typer.Option(help="With --samples: their row in the baseline.")] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="With --samples: the data set (default: the baseline's).")
