@@ -257,6 +257,21 @@ def test_a_users_copies_of_figures_under_other_names_stay(results):
     assert {path: path.read_bytes() for path in copies} == copies
 
 
+def test_folders_in_the_place_of_what_is_printed_are_no_error_and_not_lost(results):
+    written = [path for path in report(results) if path.parent == results / "mnist"]
+    others = [
+        results / "mnist" / "old.tex",
+        *(results / "mnist" / "figures" / f"old{x}" for x in (".png", ".pdf")),
+    ]
+    for path in (*written, *others):
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        (path / "theirs").write_text("x")
+    assert set(written) <= set(report(results))
+    assert all(path.is_file() for path in written)
+    assert len(list((results / "mnist").rglob("theirs"))) == len(written) + len(others)
+
+
 def test_tables_and_figures_are_written_where_the_theory_is_damaged(results):
     path = results / "theory" / "figure1.json"
     path.parent.mkdir()

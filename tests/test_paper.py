@@ -142,6 +142,15 @@ def test_a_file_that_is_no_list_of_claims_is_one_line(tmp_path, content, text):
         claims(tmp_path / "none.toml", tmp_path)
 
 
+@pytest.mark.parametrize("text", ["claims = " + "[" * 5000 + "]" * 5000, f"claims = [1{'0' * 5000}]", "\x00"])
+def test_odd_toml_is_one_line(text, tmp_path):
+    path = tmp_path / "claims.toml"
+    path.write_text(text)
+    with pytest.raises(BenchError, match=r"claims: .* is no TOML: ") as error:
+        claims(path, tmp_path)
+    assert len(str(error.value)) < 600
+
+
 def test_the_command_line_says_it_by_exit_code_and_json(results, tmp_path):
     path = tmp_path / "claims.toml"
     path.write_text('claims = ["gan-ns > vae on parzen, digits"]')

@@ -3,11 +3,14 @@
 import json
 
 import pytest
+import torch
 from genmodel_bench.execution.artefacts import highest
 from genmodel_bench.execution.checks import read_checks
+from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.ingredients import Vouched, equivalences_path, read_vouched
 from genmodel_bench.storage.plain import DEEPEST, from_json
 from genmodel_bench.storage.record import COLUMNS, OBJECTS, parsed
+from safetensors.torch import save_file
 
 ODD = {
     "deep": "[" * 100_000 + "]" * 100_000,
@@ -55,6 +58,12 @@ def test_an_odd_peak_of_memory_counts_as_not_there(text, tmp_path):
 def test_odd_json_in_a_column_is_a_value_error(name, text):
     with pytest.raises(ValueError):
         parsed(name, text)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float16])
+def test_arrays_of_a_type_that_numpy_lacks_count_as_not_there(dtype, tmp_path):
+    save_file({"a": torch.ones(2).to(dtype)}, tmp_path / "a.safetensors", {"key": "k"})
+    assert kept_arrays(tmp_path / "a.safetensors", "k") is None
 
 
 def test_nan_in_ingredients_and_numbers_beyond_64_bits_are_value_errors():

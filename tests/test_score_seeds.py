@@ -141,7 +141,7 @@ def test_sets_of_samples_of_one_row_fit_together(tmp_path, seeds):
         given([seeds[0], seeds[1], seeds[0].copy()], tmp_path / "r")
     with pytest.raises(BadSamples, match="empty list"):
         given([], tmp_path / "r")
-    with pytest.raises(BadOption, match="no metric"):
+    with pytest.raises(BadOption, match="got none, expected some"):
         given(seeds, tmp_path / "r", metrics={})
     with pytest.raises(BadOption, match="expected printable text"):
         given(seeds, tmp_path / "r", name="")

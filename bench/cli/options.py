@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.errors import BadOption
-from genmodel_bench.storage.names import default_results, in_home
+from genmodel_bench.storage.names import default_results, in_home, results_at
 
 Figures = Annotated[
     bool, typer.Option(help="Draw the figures and write the page, or leave both to `bench report`.")
@@ -24,7 +24,7 @@ def expanded(typed: Any) -> Any:
 
 
 Results = Annotated[
-    Path, typer.Option("--results", help="Folder of records, tables and artefacts.", callback=expanded)
+    Path, typer.Option("--results", help="Folder of records, tables and artefacts.", callback=results_at)
 ]
 RESULTS = default_results()
 Data = Annotated[

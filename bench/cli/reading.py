@@ -89,7 +89,9 @@ def table(
         str, typer.Option(help="Columns or views in order, separated by ';' (default: Table 1).")
     ] = "",
     sort: Annotated[str, typer.Option(help="A column, best first; -COLUMN the other way round.")] = "",
-    digits: Annotated[int | None, typer.Option(help="Decimals of all numbers that have any.", min=0)] = None,
+    digits: Annotated[
+        int | None, typer.Option(help="Decimals of all numbers that have any.", min=0, max=30)
+    ] = None,
     caption: Annotated[str, typer.Option(help="The caption.")] = "",
     label: Annotated[str, typer.Option(help="The LaTeX label, as tab:results.")] = "",
     form: Annotated[Form, typer.Option("--format", help="How it is written.")] = Form.md,

@@ -63,8 +63,8 @@ def read_claims(path: Path) -> list[Claim]:
         raise DataMissing(f"claims: {path} not found; expected a TOML file with a list `claims`")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"claims: {path} is no TOML: {' '.join(str(error).split())}") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
+        raise BenchError(f"claims: {path} is no TOML: {' '.join(str(error).split())[:200]}") from None
     texts = content.get("claims")
     if not isinstance(texts, list) or not texts:
         raise BenchError(
@@ -77,7 +77,7 @@ def parsed(text: object) -> Claim:
     """Return a claim from its text. Raises BenchError."""
     found = FORM.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
-        raise BenchError(f"claims: got {text!r}, expected 'A > B on METRIC, DATASET' or with '<'")
+        raise BenchError(f"claims: got {repr(text)[:200]}, expected 'A > B on METRIC, DATASET' or with '<'")
     return Claim(str(text).strip(), *(found[name].strip() for name in ("a", "sign", "b", "score", "dataset")))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from genmodel_bench.report.tables.columns import Column, Key, Quantity, by_row
 from genmodel_bench.storage.arrays import Arrays, digest_of, kept_arrays
-from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.atomic import remove, write_atomically
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, sure
@@ -129,11 +129,11 @@ def keep_examples(store: Store, digest: str, examples: Examples, order: Sequence
         about[examples.names[place]] = [*place[0], *place[1]]
     path = path_of(store)
     if not about:
-        path.unlink(missing_ok=True)
+        remove(path)
         return []
     header = {"key": digest, "digest": digest_of(arrays), "about": json.dumps(about, sort_keys=True)}
     content = with_sorted_header(save(dict(sorted(arrays.items())), header))
-    if not path.exists() or path.read_bytes() != content:
+    if not path.is_file() or path.read_bytes() != content:
         write_atomically(path, content)
     return [path]
 

@@ -24,7 +24,7 @@ from genmodel_bench.report.page.page import page
 from genmodel_bench.report.tables.columns import Declared, columns_of
 from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
-from genmodel_bench.storage.atomic import write_atomically
+from genmodel_bench.storage.atomic import remove, write_atomically
 from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.names import file_name, results_at
 from genmodel_bench.storage.record import Record
@@ -119,7 +119,7 @@ def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> li
             written += illustrate(store, records, table, theory, examples[store.dataset])
             pages[store.folder.name] = table
         else:  # an existing page shows other rows
-            (store.folder / "report.html").unlink(missing_ok=True)
+            remove(store.folder / "report.html")
     written += write_index(results, pages)
     together = [r for r in everything if r.dataset != ALONE]
     paper = any(r.dataset == "mnist" for r in together)
@@ -170,7 +170,7 @@ def write_index(results: Path, pages: Mapping[str, Table]) -> list[Path]:
     """Write the page that leads to all data sets' pages; delete it if there are none."""
     path = results / "index.html"
     if not pages:
-        path.unlink(missing_ok=True)
+        remove(path)
         return []
     write_atomically(path, index(pages).encode())
     return [path]
@@ -186,7 +186,11 @@ def write_table(folder: Path, table: Table) -> list[Path]:
     texts = {"table1.csv": to_csv(table), "table1.md": to_markdown(table)}
     texts |= {f"{file_name(view)}.tex": to_latex(table, view) for view in printed_views(table)}
     for old in folder.glob("*.tex"):  # a view that no score names any more
-        if old.name not in texts and LATEX_BEGINS in old.read_text(encoding="utf-8", errors="replace"):
+        if (
+            old.is_file()
+            and old.name not in texts
+            and LATEX_BEGINS in old.read_text(encoding="utf-8", errors="replace")
+        ):
             old.unlink()
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())

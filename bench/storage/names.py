@@ -61,9 +61,15 @@ def results_at(results: Path | str | None) -> Path:
     """Return the results folder that a user names; None stands for the default one.
 
     Raises:
-        BadOption: it begins with a '~' that stands for no folder.
+        BadOption: it begins with a '~' that stands for no folder, or is not UTF-8, which
+            safetensors cannot open: all would be made again in every run.
     """
-    return in_home(results) if results else default_results()
+    path = in_home(results) if results else default_results()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise BadOption(f"--results: got {str(path)!r}, which is not UTF-8; choose another folder") from None
+    return path
 
 
 def default_results() -> Path:

@@ -54,7 +54,7 @@ def read_records(path: Path) -> list[Record]:
             records.append(modernised(row) if is_legacy(row) else from_texts(row))
         except (ValueError, TypeError, KeyError) as error:
             raise BadRecords(
-                f"{path}: row {number} is damaged ({error}); repair it or move the file away"
+                f"{path}: row {number} is damaged ({str(error)[:200]}); repair it or move the file away"
             ) from error
     return records
 

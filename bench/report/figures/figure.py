@@ -275,6 +275,8 @@ def sweep(folder: Path, figures: Iterable[Figure]) -> None:
 
 def is_ours(path: Path) -> bool:
     """Return whether a PNG or PDF is a figure under the name by which it was drawn."""
+    if not path.is_file():
+        return False
     if path.suffix == ".png":
         texts = texts_of(path)
         drawn, name = OF in texts, texts.get(FILE)
