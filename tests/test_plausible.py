@@ -11,6 +11,7 @@ from genmodel_bench.execution.plausible import doubt_of_copies, doubt_of_values,
 from genmodel_bench.execution.verify import rows
 from genmodel_bench.inputs.samples import as_samples
 from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.storage.store import Store
 from sklearn.datasets import load_digits
 
@@ -22,6 +23,12 @@ def noisy(x, sigma=0.01):
 def smooth(x):
     """Means of ten images: nearer to all images than these are to each other."""
     return torch.stack([x[torch.randperm(len(x))[:10]].mean(0) for _ in range(300)])
+
+
+def typical(d):
+    """Training images, with noise, that have a held-out image unusually near."""
+    near, _ = nearest(d.train.flatten(1), torch.cat([d.valid, d.test]).flatten(1))
+    return noisy(d.train[near.argsort()[:40]])
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.01], ids=["exact", "noisy"])
@@ -41,12 +48,13 @@ def test_held_out_images_are_counted(digits, split, sigma):
         lambda d: d.train,
         lambda d: noisy(d.train),
         lambda d: smooth(d.train),
+        typical,
         lambda d: d.train[torch.randperm(1197)] * 0.5 + d.train * 0.5,
         lambda d: torch.rand(300, 1, 8, 8),
         lambda d: torch.zeros(300, 1, 8, 8),
         lambda d: (d.train > 0.5).float(),
     ],
-    ids=["train", "noisy train", "smooth", "mixed", "noise", "black", "binary"],
+    ids=["train", "noisy train", "smooth", "typical", "mixed", "noise", "black", "binary"],
 )
 def test_what_was_made_of_training_images_alone_is_no_copy_of_others(digits, make):
     x = make(digits)
