@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
 from genmodel_bench.commands.report import report
 from genmodel_bench.errors import BenchError
 from genmodel_bench.report.examples import take_examples
@@ -18,6 +17,7 @@ from genmodel_bench.storage.ingredients import equivalences_as_text, equivalence
 from genmodel_bench.storage.names import in_home, results_at
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, passed_over, stores_of, sure
+from genmodel_bench.storage.waiting import held
 
 Unit = tuple[str, str, str, int, int | None, str]
 """What one cell gives to one metric: role, line, seed, metric."""
@@ -136,7 +136,7 @@ def take(other: Store, store: Store, merged: Merged) -> None:
     files, broken = artefacts_of(added, other, store)
     merged.left_out += broken
     digest = next((r.dataset_digest for r in sure(records)), "")
-    with FileLock(store.results / "report.lock"):  # a report writes that file too
+    with held(store.results / "report.lock", "writes a report"):  # which writes that file too
         take_examples(other, store, digest)
     merged.done.append(
         f"{other.path}: {len(added)} records added to {store.path}, {same} were there already, "
