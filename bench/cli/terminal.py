@@ -25,7 +25,7 @@ from genmodel_bench.report.tables.render import MARKED, lettered, printed
 from genmodel_bench.report.tables.table import Table
 from genmodel_bench.report.verdicts import Verdict, notes_on
 from genmodel_bench.storage.finding import Finding
-from genmodel_bench.storage.ingredients import CODE, code_digest
+from genmodel_bench.storage.ingredients import code_digest, is_code
 from genmodel_bench.storage.store import Store
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -185,10 +185,7 @@ def print_parts(cell: Cell, parts: Sequence[Part]) -> None:
             drawn.add_column(name, overflow="fold")
         for name in dict.fromkeys([*part.now, *part.before]):
             both = [part.before.get(name, "–"), part.now.get(name, "–")] if part.before else [part.now[name]]
-            values = [
-                code_digest(value) if name.startswith(CODE) and isinstance(value, dict) else value
-                for value in both
-            ]
+            values = [code_digest(value) if is_code(name, value) else value for value in both]
             mark = "changed" if name in part.changed else ""
             drawn.add_row(*(Text(str(text)) for text in (name, *values, mark)))
         console.print(drawn)

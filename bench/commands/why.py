@@ -18,7 +18,7 @@ from genmodel_bench.errors import BenchError
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import MODELS
-from genmodel_bench.storage.ingredients import CODE, Ingredients, Vouched, changed_modules, read_vouched
+from genmodel_bench.storage.ingredients import Ingredients, Vouched, changed_modules, is_code, read_vouched
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
 
@@ -90,7 +90,7 @@ def part(
 
 def described(name: str, before: Any, now: Any) -> str:
     """Return the name of a changed ingredient; of code, with the changed modules."""
-    if not name.startswith(CODE) or not (isinstance(before, dict) and isinstance(now, dict)):
+    if not (is_code(name, before) and is_code(name, now)):
         return name
     return f"{name} ({', '.join(changed_modules(before, now))})"
 

@@ -36,6 +36,15 @@ def code_digest(code: Mapping[str, str]) -> str:
     return content_digest(sorted(code.values()))
 
 
+def is_code(name: str, value: Any) -> bool:
+    """Return whether an ingredient is code; in an edited row it may be anything."""
+    return (
+        name.startswith(CODE)
+        and isinstance(value, dict)
+        and all(isinstance(digest, str) for digest in value.values())
+    )
+
+
 @dataclass(frozen=True)
 class Equivalence:
     """The statement that one code gives the same bits as another.
@@ -95,7 +104,7 @@ class Vouched:
             return self.first.get((of, dataset, what, digest), digest)
 
         return {
-            name: oldest(name, value) if name.startswith(CODE) else value
+            name: oldest(name, value) if is_code(name, value) else value
             for name, value in ingredients.items()
         }
 
