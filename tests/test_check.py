@@ -16,7 +16,7 @@ from flat import run
 from genmodel_bench import BadOption, BadRecords, BadSamples, BenchError, DataMissing, UnknownName, score
 from genmodel_bench.cli.main import main
 from genmodel_bench.cli.terminal import verdict_grid
-from genmodel_bench.commands.check import as_many_threads, check, check_samples
+from genmodel_bench.commands.check import as_many_threads, check, check_samples, read_lines
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.report.verdicts import Verdict, exit_code
 from genmodel_bench.storage.record import to_csv
@@ -314,3 +314,10 @@ def test_the_table_of_verdicts_fits_on_eighty_columns():
         "200",
     ):
         assert whole in text
+
+
+def test_the_committed_baseline_is_of_three_seeds_and_can_be_checked(tmp_path):
+    baseline = Path(__file__).parents[1] / "results" / "baselines" / "digits"
+    assert all(len(records) == 3 for records in read_lines(baseline / "runs.csv"))
+    (verdict,) = check(baseline, rows=["mean"], results=tmp_path)
+    assert verdict.finding == "indistinguishable"
