@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 
 
-def write_random_mnist(root: Path, *, train: int = 60_000, test: int = 10_000) -> None:
-    """Write four files of random bytes under `root`, in MNIST's format.
-
-    train, test: the numbers of images, usually MNIST's own.
-    """
+def write_random_mnist(root: Path) -> None:
+    """Write four files of random bytes under `root`, with MNIST's format and sizes."""
     folder, rng = root / "MNIST" / "raw", np.random.default_rng(0)
     folder.mkdir(parents=True)
-    for part, n in (("train", train), ("t10k", test)):
+    for part, n in (("train", 60_000), ("t10k", 10_000)):
         images = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
         labels = rng.integers(0, 10, n, dtype=np.uint8)
         # idx: two zero bytes, 8 for unsigned bytes, the number of dimensions, each size

@@ -2,9 +2,14 @@ import os
 
 os.environ["NO_COLOR"] = "1"
 
+import signal
+import sys
+import warnings
+
 import pytest
 import torch
 from edits import project  # noqa: F401  # a fixture
+from genmodel_bench.cli.interrupt import NOTED
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.registry import load
 
@@ -12,6 +17,16 @@ from genmodel_bench.data.registry import load
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def process_as_before():
+    """Undo what the command line does to its process: Ctrl-C, path, form of warnings."""
+    ctrl_c, path, form = signal.getsignal(signal.SIGINT), list(sys.path), warnings.formatwarning
+    yield
+    signal.signal(signal.SIGINT, ctrl_c)
+    sys.path[:], warnings.formatwarning = path, form
+    NOTED.clear()
 
 
 @pytest.fixture(scope="session")

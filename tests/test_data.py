@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from flat import run
-from genmodel_bench import BenchError, DataMissing, UnknownName
+from genmodel_bench import BadOption, BenchError, DataMissing, UnknownName
 from genmodel_bench.data import faces
 from genmodel_bench.data.registry import DATASETS, load
 from PIL import Image
@@ -242,7 +242,7 @@ def test_pixels_of_unknown_range_are_refused(tmp_path):
 
 
 def test_a_home_of_nobody_is_one_line():
-    with pytest.raises(DataMissing, match="~nobody-at-all"):
+    with pytest.raises(BadOption, match="~nobody-at-all"):
         load("folder:~nobody-at-all/x")
 
 

@@ -1,7 +1,7 @@
 """The pages of docs/ do what they say: their commands run, their links lead somewhere.
 
 Each page's blocks marked `bash` are typed in order, in an empty folder, by a `bench` that
-makes little work of it: few samples, tiny models, and a small MNIST of noise.
+makes little work of it: few samples, tiny models, and an MNIST of noise.
 """
 
 import os
@@ -23,6 +23,8 @@ sys.path[:0] = [{str(ROOT / "tests")!r}]
 from conftest import tiny
 from genmodel_bench import models
 from genmodel_bench.cli.main import main
+from genmodel_bench.execution import pool
+pool.usual_jobs = lambda device: 0  # in this process: another one would have to load torch
 for name, config in models.MODELS.items():
     models.MODELS[name] = tiny(config)
     type(config).SETTINGS = {{}}
@@ -39,13 +41,12 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def desk(tmp_path):
-    """An empty folder, in which `bench` is quick; returns a function that types lines."""
+    """An empty folder in which `bench` is quick, what types lines there, a data root."""
     tools, data, folder = tmp_path / "tools", tmp_path / "data", tmp_path / "work"
     tools.mkdir()
     folder.mkdir()
     (tools / "bench").write_text(SHIM)
     (tools / "bench").chmod(0o755)
-    write_random_mnist(data, train=10_200, test=200)
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "BENCH_DATA": str(data), "NO_COLOR": "1"}
 
@@ -55,13 +56,15 @@ def desk(tmp_path):
         assert done.returncode == 0, f"{text}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
-    return folder, typed
+    return folder, typed, data
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page, desk):
-    folder, typed = desk
+    folder, typed, data = desk
+    if "--dataset mnist" in page.read_text():
+        write_random_mnist(data)
     for block in BLOCK.finditer(page.read_text()):
         match block["kind"], block["path"]:
             case "bash", _:

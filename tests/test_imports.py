@@ -91,6 +91,8 @@ def test_every_file_says_which_question_it_answers():
     ):
         doc = ast.get_docstring(ast.parse(path.read_text()))
         assert doc, path
+        if path.parent.name == "templates":  # of a model or metric, which says what it is
+            continue
         assert "?" in doc.splitlines()[0] + doc.splitlines()[min(1, len(doc.splitlines()) - 1)], path
 
 

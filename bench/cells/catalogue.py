@@ -39,7 +39,7 @@ def models_named(names: Iterable[str] | Mapping[str, Config]) -> dict[str, Confi
 def metrics_named(names: Iterable[str] | Mapping[str, Metric] = ()) -> dict[str, Metric]:
     """Return metrics by name, all of this project where no names are given.
 
-    This project's come first, in the order of its tables.
+    Of names, this project's come first, in the order of its tables.
 
     Raises:
         UnknownName, BenchError, BadOption: as for models.
@@ -47,6 +47,8 @@ def metrics_named(names: Iterable[str] | Mapping[str, Metric] = ()) -> dict[str,
     if isinstance(names, Mapping) and not names:
         raise BadOption("metrics: got none, expected some; leave it out for all of this project")
     found = _named("metrics", names, METRICS, check_metric) or METRICS
+    if isinstance(names, Mapping):
+        return found
     return {name: found[name] for name in [*(n for n in METRICS if n in found), *found] if name in found}
 
 
