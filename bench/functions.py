@@ -1,4 +1,4 @@
-"""The metrics' pure functions, for NumPy arrays as for tensors.
+"""How are the metrics' pure functions called with NumPy arrays?
 
 They compute what those in `metrics/` do, to the bit, and return tensors; these stay as
 they are, since stored scores depend on their code.

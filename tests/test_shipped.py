@@ -70,7 +70,7 @@ def test_a_users_row_stands_beside_reference_rows_and_published_values(store):
 
 
 def test_every_reader_of_tables_knows_them(store):
-    assert {"mine", "gan-ns"} <= set(table(store.results, datasets=["mnist"])["row"])
+    assert {"mine", "kmeans"} <= set(table(store.results, datasets=["mnist"])["row"])
     (pair,) = compare("mine", "kmeans", dataset="mnist", results=store.results).to_dict("records")
     assert pair["value"] < 0
 
