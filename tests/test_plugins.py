@@ -9,21 +9,24 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+import torch
 from flat import run
 from genmodel_bench.cells.catalogue import metrics_named, models_named
+from genmodel_bench.cells.cell import metric_ingredients
 from genmodel_bench.cells.recorded import same_cell, stale_lines
 from genmodel_bench.commands.cite import cite
 from genmodel_bench.commands.new import new
+from genmodel_bench.commands.score import score
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.commands.vouch import vouch
 from genmodel_bench.data.registry import load
-from genmodel_bench.errors import BenchError, UnknownName
+from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.execution.cluster.code import lay_out
 from genmodel_bench.inputs import objects
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS
-from genmodel_bench.storage import code, packages
-from genmodel_bench.storage.code import code_digests, source_of
+from genmodel_bench.storage import packages
+from genmodel_bench.storage.code import code_digests, forget_code
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.store import Store
 from strangers import is_one_line
@@ -63,8 +66,8 @@ def theirs(tmp_path, monkeypatch):
 
 
 def forget():
-    for cached in (code_digests, source_of, packages.followed, code.all_of, objects.installed):
-        cached.cache_clear()
+    forget_code()
+    objects.installed.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] in ("theirs", "installed_lab")]:
         del sys.modules[name]
     importlib.invalidate_caches()
@@ -350,3 +353,115 @@ def test_what_new_writes_keeps_its_promises(tmp_path, monkeypatch):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_a_module_that_is_reloaded_is_read_again(theirs, tmp_path):
+    net, part = (importlib.import_module(f"theirs.{name}") for name in ("net", "part"))
+
+    def made():
+        return run({"ours": net.Config(epochs=1)}, metrics=["parzen"], results=tmp_path, **QUICK)
+
+    before = made()
+    for module, file, old, now in (
+        (part, "theirs/part.py", "64", "16"),
+        (net, "theirs/net.py", "|x − decode(encode(x))|²", "the error"),  # a docstring: nothing changes
+        (net, "theirs/net.py", "nn.ReLU()", "nn.Tanh()"),
+    ):
+        Path(file).write_text(Path(file).read_text().replace(old, now))
+        importlib.reload(module)
+        importlib.reload(net)
+        after = made()
+        assert (before["weights"].iloc[0] == after["weights"].iloc[0]) == ("error" in now)
+        before = after
+
+
+def test_classes_of_one_kind_share_no_training(theirs, tmp_path):
+    source = Path("theirs/net.py")
+    text = source.read_text().replace(
+        "hidden: int = WIDTH", 'KIND: ClassVar[str] = "ae"\n    hidden: int = WIDTH'
+    )
+    narrow = "class Narrow(Config):\n    def build(self, shape: Shape) -> Net:\n"
+    source.write_text(f"{text}\n\n@dataclass(frozen=True)\n{narrow}        return Net(Config(4, 2), shape)\n")
+    theirs()
+    models = ["a=theirs.net:Config", "b=theirs.net:Narrow"]
+    made = run(models, options=["a.epochs=1", "b.epochs=1"], results=tmp_path, metrics=["parzen"], **QUICK)
+    assert made["weights"].nunique() == 2
+
+
+@pytest.mark.parametrize("where", ["of a function", "of another class by its name"])
+def test_a_class_that_its_module_has_not_is_refused(theirs, where):
+    made = "def made(k):\n    @dataclass(frozen=True)\n    class Config:\n        def build(self, s): ...\n"
+    text = f"from dataclasses import dataclass\n{made}    return Config\n\n"
+    if where == "of a function":
+        Path("theirs/closed.py").write_text(f"{text}Ours = made(3)\n")
+    else:
+        Path("theirs/closed.py").write_text(
+            f"{text}Ours = made(3)\nOurs.__qualname__ = 'Other'\nclass Other: ...\n"
+        )
+    theirs()
+    with pytest.raises(BenchError, match="define it at the top level") as caught:
+        models_named(["theirs.closed:Ours"])
+    is_one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["vae", "", " a", "a\nb", "v\u0430e", "a (epochs=3)", "a;b", "a=b"])
+def test_a_name_from_python_is_held_to_what_is_typed(theirs, name):
+    net = importlib.import_module("theirs.net")
+    with pytest.raises(BadOption):
+        models_named({name: net.Config()})
+    if name == name.strip():
+        with pytest.raises(BadOption):
+            models_named([f"{name}=theirs.net:Config"])
+
+
+def test_a_metric_of_this_project_is_not_taken_for_another(theirs):
+    with pytest.raises(BadOption, match="parzen is the name of a registered one"):
+        metrics_named({"parzen": METRICS["histogram"]})
+    assert metrics_named(METRICS) == METRICS
+
+
+def test_a_model_is_not_called_as_somebodys_samples_are(theirs, tmp_path):
+    score(
+        torch.rand(150, 64),
+        dataset="digits",
+        name="ours",
+        results=tmp_path,
+        figures=False,
+        metrics=["parzen"],
+    )
+    with pytest.raises(BadOption, match="is the row of samples"):
+        run(["ours=theirs.net:Config"], options=["ours.epochs=1"], results=tmp_path, **QUICK)
+
+
+def test_files_that_a_metric_names_count(theirs, tmp_path):
+    theirs("scores", "SOURCES: ClassVar", 'INPUTS: ClassVar = ("weights",)\n    SOURCES: ClassVar')
+    keys = []
+    for content in "ab":
+        Path("theirs/weights").write_text(content)
+        (metric,) = metrics_named(["theirs.scores:Metric"]).values()
+        keys.append(metric_ingredients("theirs", metric, dataset="digits", draws=1))
+    assert keys[0] != keys[1]
+    Path("theirs/weights").unlink()
+    with pytest.raises(BenchError, match="INPUTS names weights, which cannot be read"):
+        metric_ingredients("theirs", metric, dataset="digits", draws=1)
+
+
+def test_a_field_that_a_config_computes_is_computed_again(theirs, tmp_path):
+    theirs(
+        "net",
+        "    lr: float = 1e-3\n",
+        "    lr: float = 1e-3\n    size: int = field(init=False, default=3)\n",
+    )
+    theirs("net", "import dataclass\n", "import dataclass, field\n")
+    run(["theirs.net:Config"], options=SMALL, results=tmp_path, metrics=["parzen"], **QUICK)
+    assert all(same_cell(r, Vouched()) for r in Store(tmp_path, "digits").records())
+
+
+def test_other_data_in_a_worker_are_no_rows(theirs, tmp_path):
+    Path("theirs/data.py").write_text(
+        "import os\nimport numpy as np\n\n\ndef drawn():\n"
+        "    return {'images': np.random.default_rng(os.getpid()).random((400, 8, 8))}\n"
+    )
+    theirs()
+    with pytest.raises(BenchError, match="its content was another when it was loaded again"):
+        run(["mean"], dataset="theirs.data:drawn", results=tmp_path, jobs=1, **QUICK)

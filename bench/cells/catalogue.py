@@ -9,6 +9,8 @@ instance.
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -61,7 +63,10 @@ def _named(
         names = [names]
     if isinstance(names, Mapping):
         for name, value in names.items():
+            if name not in known or type(value) is not type(known[name]):
+                _check_row_name(str(name), f"{name!r}", known)
             check(name, value)
+            _check_found_again(name, value)
         return dict(names)
     specs: dict[str, str] = {}
     for text in names:
@@ -82,12 +87,11 @@ def _parted(kind: Kind, text: str, known: Mapping[str, Any]) -> tuple[str, str]:
     """
     name, equals, spec = (part.strip() for part in text.rpartition("="))
     if equals:
-        if name in known or name in installed(kind):
+        if name in installed(kind):
             raise BadOption(f"{text}: {name} is the name of a registered one; choose another")
-        if not name or not name.isprintable() or is_blank(name) or ":" in name:
+        if not name or ":" in name:
             raise BadOption(f"{text}: expected NAME=module:Object, as ours=mylab.ae:Config")
-        if (like := looked_like(name, known)) is not None:
-            raise BadOption(f"{text}: {name!r} prints like {like!r} of this project; choose another")
+        _check_row_name(name, text, known)
         return name, spec
     if text in known:
         return text, ""
@@ -96,6 +100,22 @@ def _parted(kind: Kind, text: str, known: Mapping[str, Any]) -> tuple[str, str]:
     if not is_spec(text):
         raise UnknownName(kind.removesuffix("s"), text, [*known, *installed(kind), "module:Object"])
     return text, text
+
+
+def _check_row_name(name: str, text: str, known: Mapping[str, Any]) -> None:
+    """Check that what is not of this project is called by a name of its own.
+
+    Raises:
+        BadOption: it is not, or the name does not print.
+    """
+    if name in known:
+        raise BadOption(f"{text}: {name} is the name of a registered one; choose another")
+    if not name or not name.isprintable() or is_blank(name):
+        raise BadOption(f"{text}: expected a name that prints on one line, without blanks at its ends")
+    if set(name) & set(";=") or re.search(r" \(.*\)$", name):
+        raise BadOption(f"{text}: expected a name without ; and = and brackets at its end, as options have")
+    if (like := looked_like(name, known)) is not None:
+        raise BadOption(f"{text}: {name!r} prints like {like!r} of this project; choose another")
 
 
 def _made(spec: str, check: Callable[[str, Any], None]) -> Any:
@@ -112,7 +132,29 @@ def _made(spec: str, check: Callable[[str, Any], None]) -> Any:
             text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise BenchError(f"{spec}: cannot be made without arguments, {text}; give defaults") from error
     check(spec, found)
+    _check_found_again(spec, found)
     return found
+
+
+def _check_found_again(name: str, value: Any) -> None:
+    """Check that the class of a Config or metric is what its module has under its name.
+
+    By these two its code is hashed, and it is found when a row is checked.
+
+    Raises:
+        BenchError: it is not.
+    """
+    kind = type(value)
+    found: Any = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not kind and kind.__module__ != "__main__":  # which is refused for want of a source
+        place = f"{kind.__module__}:{kind.__qualname__}"
+        text = f"is no longer what was imported as {place}" if found else f"cannot be imported as {place}"
+        raise BenchError(
+            f"{name}: its class {text}, by which its rows are made again; "
+            "define it at the top level of a module, and make it anew after a reload"
+        )
 
 
 def check_config(name: str, config: Any) -> None:
@@ -220,8 +262,12 @@ def metrics_in(records: Iterable[Record]) -> dict[str, Metric]:
 
 
 def with_values(config: T, values: Mapping[str, Any]) -> T:
-    """Return a dataclass with `values` from JSON in it, lists as tuples."""
-    changed: Any = {name: _as_tuple(value) for name, value in values.items()}
+    """Return a dataclass with `values` from JSON in it, lists as tuples.
+
+    Fields that it computes itself are left to it.
+    """
+    computed = {f.name for f in fields(config) if not f.init}  # type: ignore[arg-type]
+    changed: Any = {name: _as_tuple(value) for name, value in values.items() if name not in computed}
     return replace(config, **changed)  # type: ignore[type-var]
 
 

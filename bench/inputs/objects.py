@@ -59,7 +59,11 @@ def named_object(spec: str) -> Any:
     except (Exception, SystemExit) as error:
         raise BenchError(f"{spec}: importing {module} raised {_said(error)}") from error
     for name in path.split("."):
-        if not hasattr(found, name):
+        try:
+            there = hasattr(found, name)
+        except Exception as error:  # of a module's own __getattr__
+            raise BenchError(f"{spec}: looking for {name!r} in {module} raised {_said(error)}") from error
+        if not there:
             close = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise BenchError(f"{spec}: {module} has no {name!r}{hint}")
