@@ -465,3 +465,49 @@ def test_other_data_in_a_worker_are_no_rows(theirs, tmp_path):
     theirs()
     with pytest.raises(BenchError, match="its content was another when it was loaded again"):
         run(["mean"], dataset="theirs.data:drawn", results=tmp_path, jobs=1, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ('SETTINGS: ClassVar = {"digits": {"widht": 3}}', "SETTINGS for digits: widht is no field"),
+        ('SAMPLING: ClassVar = ("widht",)', "SAMPLING: widht is no field"),
+        ("BOUNDS: ClassVar = [3]", "BOUNDS, expected the lowest and highest"),
+        ("rate: float = float('nan')", "rate holds a float that cannot be stored"),
+        ("rate: float = float('-inf')", "rate holds a float that cannot be stored"),
+        (r"name: str = '\udc80'", "name holds a str that cannot be stored"),
+    ],
+)
+def test_what_would_fail_after_the_training_is_refused_before(theirs, said, match):
+    theirs("net", "lr: float = 1e-3", f"lr: float = 1e-3\n    {said}")
+    with pytest.raises(BenchError, match=match) as caught:
+        models_named(["theirs.net:Config"])
+    is_one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("value", ["None", "'x'"])
+def test_a_batch_size_that_is_no_number_is_one_line(theirs, value):
+    theirs("net", "batch_size: int = 100", f"batch_size: int = {value}")
+    with pytest.raises(BenchError, match="field batch_size holds a .*, expected an int"):
+        models_named(["theirs.net:Config"])
+
+
+def test_columns_that_are_none_are_refused_before_the_training(theirs):
+    theirs("scores", "SOURCES: ClassVar", "columns: ClassVar = ['variance']\n    SOURCES: ClassVar")
+    with pytest.raises(BenchError, match="columns, expected a Column"):
+        metrics_named(["theirs.scores:Metric"])
+
+
+@pytest.mark.parametrize("head", [b"# -*- coding: latin-1 -*-\n# \xe9\n", b"\xef\xbb\xbf"])
+def test_code_is_read_in_its_own_encoding(theirs, head):
+    plain = code_digests("theirs.net")
+    source = Path("theirs/part.py")
+    source.write_bytes(head + source.read_bytes())
+    theirs()
+    assert code_digests("theirs.net") == plain
+
+
+def test_too_few_samples_name_the_metric_that_needs_more(theirs, tmp_path):
+    theirs("scores", "min_samples: int = 2", "min_samples: int = 9000")
+    with pytest.raises(BadOption, match=r"at least 9000, which theirs\.scores:Metric needs"):
+        run(["mean"], metrics=["theirs.scores:Metric"], results=tmp_path, **QUICK)

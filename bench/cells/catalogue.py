@@ -9,6 +9,7 @@ instance.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.inputs.objects import Kind, installed, is_spec, named_object
 from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.metrics.column import Column
 from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.looks import is_blank, looked_like
 from genmodel_bench.storage.record import Record, as_json
@@ -170,6 +172,21 @@ def check_config(name: str, config: Any) -> None:
         value: object = getattr(config, attribute, kind())
         if not isinstance(value, kind):
             raise BenchError(f"{name}: {attribute} is a {type(value).__name__}, expected a {kind.__name__}")
+    known = {f.name for f in fields(config) if f.init}
+    named = {"SAMPLING": set(getattr(config, "SAMPLING", ()))}
+    for dataset, values in getattr(config, "SETTINGS", {}).items():
+        named[f"SETTINGS for {dataset}"] = set(values)
+    for attribute, names in named.items():
+        if names - known:
+            strange = ", ".join(sorted(map(str, names - known)))
+            raise BenchError(f"{name}: {attribute}: {strange} is no field; expected some of {sorted(known)}")
+    bounds = getattr(config, "BOUNDS", {})
+    if not isinstance(bounds, dict) or not all(isinstance(b, tuple) and len(b) == 2 for b in bounds.values()):
+        raise BenchError(f"{name}: BOUNDS, expected the lowest and highest by field, as {{'p': (0, 1)}}")
+    for field in ("batch_size", "epochs"):
+        value = getattr(config, field, 1)
+        if type(value) is not int:
+            raise BenchError(f"{name}: field {field} holds a {type(value).__name__}, expected an int")
 
 
 def check_metric(name: str, metric: Any) -> None:
@@ -183,6 +200,9 @@ def check_metric(name: str, metric: Any) -> None:
     lacks += [] if callable(metric) else ["__call__(subject, reference)"]
     if lacks:
         raise BenchError(f"{name}: {type(metric).__name__} has no {' and no '.join(lacks)}")
+    columns: object = getattr(metric, "columns", {})
+    if not isinstance(columns, Mapping) or not all(isinstance(c, Column) for c in columns.values()):
+        raise BenchError(f"{name}: columns, expected a Column by the name of each score that is shown")
 
 
 def _check_dataclass(name: str, value: Any) -> None:
@@ -196,14 +216,18 @@ def _check_dataclass(name: str, value: Any) -> None:
     for field in fields(value):
         if field.name != "needs" and not _is_plain(getattr(value, field.name)):
             held = type(getattr(value, field.name)).__name__
-            text = "expected numbers, texts, booleans, None, or tuples of these"
-            raise BenchError(f"{name}: field {field.name} holds a {held}, {text}")
+            text = "expected finite numbers, texts, booleans, None, or tuples of these"
+            raise BenchError(f"{name}: field {field.name} holds a {held} that cannot be stored, {text}")
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
-    return value is None or type(value) in (bool, int, float, str)
+    if type(value) is float:
+        return math.isfinite(value)
+    if type(value) is str:
+        return not any("\ud800" <= sign <= "\udfff" for sign in value)  # which no file can hold
+    return value is None or type(value) in (bool, int)
 
 
 def sources_of(*, model: tuple[str, Config] | None = None, metric: tuple[str, Metric]) -> str:

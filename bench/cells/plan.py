@@ -56,10 +56,10 @@ def plan(
     named = models_named(models or meant)
     protocol.check()
     chosen = seeds_of(seeds)
-    fewest = max(metric.min_samples for metric in metrics.values())
+    needs_most, fewest = max(((n, m.min_samples) for n, m in metrics.items()), key=lambda pair: pair[1])
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
-        raise BadOption(f"--samples: {text}: a bandwidth cannot be chosen from fewer")
+        raise BadOption(f"--samples: {text}, which {needs_most} needs; draw more")
     usual = {name: adapted(config, like or data.name) for name, config in named.items()}
     cells = []
     for name, configs in apply_options(usual, options).items():

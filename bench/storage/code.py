@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tokenize
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -203,4 +204,5 @@ def _source_of(module: str, again: int) -> Source:
     if path.suffix != ".py":
         return Source(file_digest(path))
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
-    return walked(path.read_text(encoding="utf-8"), package)
+    with tokenize.open(path) as file:  # in the encoding that its first lines declare
+        return walked(file.read(), package)
