@@ -488,7 +488,7 @@ def test_what_would_fail_after_the_training_is_refused_before(theirs, said, matc
 @pytest.mark.parametrize("value", ["None", "'x'"])
 def test_a_batch_size_that_is_no_number_is_one_line(theirs, value):
     theirs("net", "batch_size: int = 100", f"batch_size: int = {value}")
-    with pytest.raises(BenchError, match="field batch_size holds a .*, expected an int"):
+    with pytest.raises(BenchError, match="expected an int"):
         models_named(["theirs.net:Config"])
 
 
