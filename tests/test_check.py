@@ -314,3 +314,8 @@ def test_the_table_of_verdicts_fits_on_eighty_columns():
         "200",
     ):
         assert whole in text
+
+
+def test_one_row_may_be_named_without_a_list(baseline):
+    with pytest.raises(BenchError, match="unknown row 'zzz'"):
+        check(baseline / "digits", rows="zzz")

@@ -231,3 +231,8 @@ def test_no_two_rows_have_one_name():
         "dbn, model",
         "dbn, samples",
     ]
+
+
+def test_a_list_of_rows_is_told_how_they_are_given(results):
+    with pytest.raises(BadOption, match="as in compare"):
+        compare(["mean", "data"], results=results)

@@ -511,3 +511,44 @@ def test_too_few_samples_name_the_metric_that_needs_more(theirs, tmp_path):
     theirs("scores", "min_samples: int = 2", "min_samples: int = 9000")
     with pytest.raises(BadOption, match=r"at least 9000, which theirs\.scores:Metric needs"):
         run(["mean"], metrics=["theirs.scores:Metric"], results=tmp_path, **QUICK)
+
+
+@pytest.mark.parametrize("name", ["class", "numpy", "json.ae", "sys", "genmodel_bench.ae"])
+def test_a_module_that_python_has_already_is_not_begun(tmp_path, name):
+    with pytest.raises(BadOption) as caught:
+        new("model", name, tmp_path)
+    is_one_line(str(caught.value))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_module_is_begun_in_a_package_that_is_there(theirs):
+    assert [str(path) for path in new("model", "theirs.other")] == ["theirs/other.py", "test_other.py"]
+
+
+@pytest.mark.parametrize("models", [[], {}])
+def test_no_models_are_not_all_models(tmp_path, models):
+    with pytest.raises(BadOption, match="models: got none"):
+        run(models, results=tmp_path, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("raise SystemExit(4)", "raised SystemExit: 4"),
+        ("raise RuntimeError('no')", "raised RuntimeError: no"),
+    ],
+)
+def test_a_function_of_data_that_ends_is_one_line(theirs, does, said):
+    Path("theirs/data.py").write_text(f"def made():\n    {does}\n")
+    with pytest.raises(BenchError) as caught:
+        load("theirs.data:made")
+    assert str(caught.value) == f"theirs.data:made: {said}"
+
+
+def test_a_function_may_return_bfloat16(theirs):
+    Path("theirs/data.py").write_text(
+        "import torch\n\n\ndef made():\n"
+        "    x = torch.rand(400, 8, 8, generator=torch.Generator().manual_seed(0))\n"
+        "    return {'images': x.bfloat16()}\n"
+    )
+    assert load("theirs.data:made").train.dtype == torch.float32

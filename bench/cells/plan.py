@@ -53,7 +53,9 @@ def plan(
     if like and like not in DATASETS:
         raise UnknownName("data set", like, DATASETS)
     meant = [name for name in MODELS if meant_for(name, like or data.name)]
-    named = models_named(models or meant)
+    if models is not None and not models:
+        raise BadOption("models: got none, expected some; leave them out for all of this project")
+    named = models_named(meant if models is None else models)
     protocol.check()
     chosen = seeds_of(seeds)
     needs_most, fewest = max(((n, m.min_samples) for n, m in metrics.items()), key=lambda pair: pair[1])
