@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from genmodel_bench import BadOption, compare
 from genmodel_bench.report.compare import Standing, difference
 from genmodel_bench.report.examples import keep_examples
 from genmodel_bench.report.page.compare import names_of, worth_seeing

@@ -521,6 +521,13 @@ def test_a_module_that_python_has_already_is_not_begun(tmp_path, name):
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_module_is_not_hidden_by_a_package(tmp_path):
+    (tmp_path / "lab.py").write_text("x = 1\n")
+    with pytest.raises(BadOption, match="which a folder of its name would hide"):
+        new("model", "lab.ae", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.py"]
+
+
 def test_a_module_is_begun_in_a_package_that_is_there(theirs):
     assert [str(path) for path in new("model", "theirs.other")] == ["theirs/other.py", "test_other.py"]
 

@@ -40,6 +40,10 @@ def new(kind: Literal["model", "metric"], name: str, folder: Path | str = ".") -
     for path in (source, test):
         if path.exists():
             raise BadOption(f"new: {path} is there already; choose another name, or move it away")
+    packages = [folder.joinpath(*parts[:i]) for i in range(1, len(parts))]
+    for path in (path.with_suffix(".py") for path in packages):
+        if path.exists():
+            raise BadOption(f"new: {path} is a module, which a folder of its name would hide; choose another")
     package = folder
     for part in parts[:-1]:
         package /= part
