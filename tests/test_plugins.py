@@ -559,3 +559,20 @@ def test_a_function_may_return_bfloat16(theirs):
         "    return {'images': x.bfloat16()}\n"
     )
     assert load("theirs.data:made").train.dtype == torch.float32
+
+
+def test_a_module_that_changes_folder_leaves_results_where_they_are(theirs, tmp_path):
+    here = os.getcwd()
+    theirs("net", "import torch\n", f"import torch\nimport os\nos.chdir({str(tmp_path)!r})\n")
+    models_named(["theirs.net:Config"])
+    assert os.getcwd() == here
+
+
+def test_settings_that_a_config_refuses_are_one_line(theirs, tmp_path):
+    refuses = (
+        "def __post_init__(self):\n        if self.epochs == 3:\n            raise ValueError('not three')\n"
+    )
+    settings = "SETTINGS: ClassVar = {'digits': {'epochs': 3}}"
+    theirs("net", "    def build", f"    {settings}\n\n    {refuses}\n    def build")
+    with pytest.raises(BadOption, match="SETTINGS for digits: not 3"):
+        run(["theirs.net:Config"], results=tmp_path, **QUICK)

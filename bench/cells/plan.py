@@ -62,7 +62,7 @@ def plan(
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
         raise BadOption(f"--samples: {text}, which {needs_most} needs; draw more")
-    usual = {name: adapted(config, like or data.name) for name, config in named.items()}
+    usual = {name: settled(name, config, like or data.name) for name, config in named.items()}
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
@@ -83,6 +83,18 @@ def plan(
 def meant_for(name: str, dataset: str) -> bool:
     """Return whether a run of all models has this one on a data set."""
     return dataset in getattr(MODELS[name], "ONLY", (dataset,))
+
+
+def settled(name: str, config: Config, dataset: str) -> Config:
+    """Return a Config with its settings for a data set.
+
+    Raises:
+        BadOption: it refuses them.
+    """
+    try:
+        return adapted(config, dataset)
+    except Exception as error:  # whatever its __post_init__ raises
+        raise BadOption(f"{name}: SETTINGS for {dataset}: {' '.join(str(error).split())[:160]}") from error
 
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from contextlib import chdir
 from functools import cache
 from importlib import import_module, invalidate_caches
 from importlib.metadata import entry_points
@@ -50,7 +51,8 @@ def named_object(spec: str) -> Any:
     module, _, path = spec.partition(":")
     invalidate_caches()  # a file that was written a moment ago is found too
     try:
-        found: Any = import_module(module)
+        with chdir("."):  # wherever the module goes, results are written from here
+            found: Any = import_module(module)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise BenchError(f"{spec}: {module} imports {error.name}, which is not installed") from error
