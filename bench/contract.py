@@ -160,6 +160,8 @@ def check_scores(metric: Metric, samples: Tensor, data: Dataset) -> None:
         assert score.stderr_over, f"{name}: stderr_over is empty; what is the error over?"
         assert score.unit, f"{name}: the unit is empty"
         assert score.n > 0, f"{name}: n is {score.n}"
+        ways = ("higher", "lower", "neither")
+        assert score.better in ways, f"{name}: better is {score.better!r}, expected one of {ways}"
 
 
 def check_columns(metric: Metric, samples: Tensor, data: Dataset) -> None:

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 from genmodel_bench.cells.cell import ROLES
-from genmodel_bench.storage import packages
-from genmodel_bench.storage.code import code_digests, source_of
+from genmodel_bench.storage.code import forget_code
 
 PLAYED = {"training loop": "loop", "drawing": "draws", "selection": "choice", "scoring": "scores"}
 """Role -> the file of `plain` that is added to its code."""
@@ -118,9 +117,3 @@ def project(tmp_path, monkeypatch):
 
     yield edit
     forget_code()
-
-
-def forget_code():
-    """Clear the caches of code digests, as in another process."""
-    for cached in (code_digests, source_of, packages.followed):
-        cached.cache_clear()

@@ -321,3 +321,8 @@ def test_the_committed_baseline_is_of_three_seeds_and_can_be_checked(tmp_path):
     assert all(len(records) == 3 for records in read_lines(baseline / "runs.csv"))
     (verdict,) = check(baseline, rows=["mean"], results=tmp_path)
     assert verdict.finding == "indistinguishable"
+
+
+def test_one_row_may_be_named_without_a_list(baseline):
+    with pytest.raises(BenchError, match="unknown row 'zzz'"):
+        check(baseline / "digits", rows="zzz")

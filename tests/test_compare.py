@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from genmodel_bench import BadOption, compare
 from genmodel_bench.report.compare import Standing, difference
 from genmodel_bench.report.examples import keep_examples
 from genmodel_bench.report.page.compare import names_of, worth_seeing
@@ -231,3 +232,8 @@ def test_no_two_rows_have_one_name():
         "dbn, model",
         "dbn, samples",
     ]
+
+
+def test_a_list_of_rows_is_told_how_they_are_given(results):
+    with pytest.raises(BadOption, match="as in compare"):
+        compare(["mean", "data"], results=results)

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 from genmodel_bench.errors import BenchError
-from genmodel_bench.storage import packages
-from genmodel_bench.storage.code import code_digests, source_of
+from genmodel_bench.storage.code import code_digests, forget_code
 from genmodel_bench.storage.ingredients import changed_modules, code_digest
 from genmodel_bench.storage.syntax import walked
 
@@ -197,15 +196,13 @@ def project(tmp_path, monkeypatch):
             path = folder / f"{module}.py"
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new))
-        for cached in (code_digests, source_of, packages.followed):
-            cached.cache_clear()
+        forget_code()
         for name in [m for m in sys.modules if m.startswith("plain")]:
             del sys.modules[name]
         return code_digests("plain.model")
 
     yield digests
-    code_digests.cache_clear()
-    source_of.cache_clear()
+    forget_code()
 
 
 def test_a_module_outside_the_project_is_followed_and_what_only_annotations_name_is_not(project):
@@ -269,13 +266,11 @@ def test_rings_of_imports_have_a_digest(tmp_path, monkeypatch):
     for rate in ("0.5", "0.6", "0.5"):
         for name, text in files.items():
             (tmp_path / f"{name}.py").write_text(text.replace("0.5", rate))
-        for cached in (code_digests, source_of, packages.followed):
-            cached.cache_clear()
+        forget_code()
         importlib.invalidate_caches()
         found.append(code_digest(code_digests("ring_a")))
     assert found[0] == found[2] != found[1]
-    source_of.cache_clear()
-    code_digests.cache_clear()
+    forget_code()
 
 
 def test_a_module_without_source_is_one_line():
@@ -557,12 +552,52 @@ def test_what_an_imported_name_stands_for_counts(name, tmp_path, monkeypatch):
         for path, text in files.items():
             (tmp_path / path).parent.mkdir(exist_ok=True)
             (tmp_path / path).write_text(text)
-        for cached in (code_digests, source_of, packages.followed):
-            cached.cache_clear()
+        forget_code()
         importlib.invalidate_caches()
         return code_digest(code_digests("m"))
 
     assert (digest_of(before) != digest_of(after)) == differs
-    code_digests.cache_clear()
-    source_of.cache_clear()
-    packages.followed.cache_clear()
+    forget_code()
+
+
+def test_a_relative_import_that_is_tried_outside_a_package_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tried = "try:\n    from .tried_part import WIDTH\nexcept ImportError:\n    from tried_part import WIDTH\n"
+    (tmp_path / "tried.py").write_text(tried)
+    (tmp_path / "tried_part.py").write_text("WIDTH = 1\n")
+    assert "tried_part" in code_digests("tried")
+
+
+READ = """
+class Config:
+    INPUTS = ("a.npy", "b.npy")
+    BOUNDS = {"rate": (0, 1)}
+
+    def build(self, shape):
+        return Net(shape, %s)
+"""
+
+
+@pytest.mark.parametrize(("name", "new"), [("INPUTS", '("b.npy", "a.npy")'), ("BOUNDS", '{"rate": (0, 2)}')])
+def test_what_a_config_says_is_code_where_it_is_read(name, new):
+    def digests(read):
+        text = READ % read
+        old = next(line for line in text.splitlines() if line.strip().startswith(name))
+        return [walked(each).digest for each in (text, text.replace(old, f"    {name} = {new}"))]
+
+    assert len(set(digests("1"))) == 1
+    assert len(set(digests(f"self.{name}"))) == 2
+
+
+def test_files_beside_a_module_that_imports_by_a_computed_name_count(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "computing.py").write_text(
+        "import importlib\nWIDTH = importlib.import_module('wide').WIDTH\n"
+    )
+    found = []
+    for width in (1, 2):
+        (tmp_path / "wide.py").write_text(f"WIDTH = {width}\n")
+        forget_code()
+        found.append(code_digests("computing"))
+    assert found[0] != found[1]
+    forget_code()

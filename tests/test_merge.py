@@ -130,6 +130,13 @@ def test_another_recipe_or_way_of_scoring_is_told_and_not_merged(machines):
     assert {(r.model, r.seed) for r in stored(machines, "all").records()} == {("gaussian", 0), ("mean", 0)}
 
 
+def test_samples_and_a_model_of_one_name_are_not_merged(machines):
+    rewritten(stored(machines, "b"), lambda r: replace(r, role="samples").sealed())
+    done = united(machines, "a", "b")
+    assert any("one of samples and model" in text for text in done.left_out if "gaussian" in text)
+    assert {r.role for r in stored(machines, "all").records() if r.model == "gaussian"} == {"reference"}
+
+
 def test_other_content_of_the_data_set_is_an_error_and_nothing_is_written(machines):
     rewritten(stored(machines, "b"), lambda r: replace(r, dataset_digest="0" * 16).sealed())
     with pytest.raises(BenchError, match=r"content 0000000000000000 of digits, .*do not compare"):

@@ -9,21 +9,24 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+import torch
 from flat import run
 from genmodel_bench.cells.catalogue import metrics_named, models_named
+from genmodel_bench.cells.cell import metric_ingredients
 from genmodel_bench.cells.recorded import same_cell, stale_lines
 from genmodel_bench.commands.cite import cite
 from genmodel_bench.commands.new import new
+from genmodel_bench.commands.score import score
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.commands.vouch import vouch
 from genmodel_bench.data.registry import load
-from genmodel_bench.errors import BenchError, UnknownName
+from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.execution.cluster.code import lay_out
 from genmodel_bench.inputs import objects
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS
-from genmodel_bench.storage import code, packages
-from genmodel_bench.storage.code import code_digests, source_of
+from genmodel_bench.storage import packages
+from genmodel_bench.storage.code import code_digests, forget_code
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.store import Store
 from strangers import is_one_line
@@ -63,8 +66,8 @@ def theirs(tmp_path, monkeypatch):
 
 
 def forget():
-    for cached in (code_digests, source_of, packages.followed, code.all_of, objects.installed):
-        cached.cache_clear()
+    forget_code()
+    objects.installed.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] in ("theirs", "installed_lab")]:
         del sys.modules[name]
     importlib.invalidate_caches()
@@ -350,3 +353,226 @@ def test_what_new_writes_keeps_its_promises(tmp_path, monkeypatch):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_a_module_that_is_reloaded_is_read_again(theirs, tmp_path):
+    net, part = (importlib.import_module(f"theirs.{name}") for name in ("net", "part"))
+
+    def made():
+        return run({"ours": net.Config(epochs=1)}, metrics=["parzen"], results=tmp_path, **QUICK)
+
+    before = made()
+    for module, file, old, now in (
+        (part, "theirs/part.py", "64", "16"),
+        (net, "theirs/net.py", "|x − decode(encode(x))|²", "the error"),  # a docstring: nothing changes
+        (net, "theirs/net.py", "nn.ReLU()", "nn.Tanh()"),
+    ):
+        Path(file).write_text(Path(file).read_text().replace(old, now))
+        importlib.reload(module)
+        importlib.reload(net)
+        after = made()
+        assert (before["weights"].iloc[0] == after["weights"].iloc[0]) == ("error" in now)
+        before = after
+
+
+def test_classes_of_one_kind_share_no_training(theirs, tmp_path):
+    source = Path("theirs/net.py")
+    text = source.read_text().replace(
+        "hidden: int = WIDTH", 'KIND: ClassVar[str] = "ae"\n    hidden: int = WIDTH'
+    )
+    narrow = "class Narrow(Config):\n    def build(self, shape: Shape) -> Net:\n"
+    source.write_text(f"{text}\n\n@dataclass(frozen=True)\n{narrow}        return Net(Config(4, 2), shape)\n")
+    theirs()
+    models = ["a=theirs.net:Config", "b=theirs.net:Narrow"]
+    made = run(models, options=["a.epochs=1", "b.epochs=1"], results=tmp_path, metrics=["parzen"], **QUICK)
+    assert made["weights"].nunique() == 2
+
+
+@pytest.mark.parametrize("where", ["of a function", "of another class by its name"])
+def test_a_class_that_its_module_has_not_is_refused(theirs, where):
+    made = "def made(k):\n    @dataclass(frozen=True)\n    class Config:\n        def build(self, s): ...\n"
+    text = f"from dataclasses import dataclass\n{made}    return Config\n\n"
+    if where == "of a function":
+        Path("theirs/closed.py").write_text(f"{text}Ours = made(3)\n")
+    else:
+        Path("theirs/closed.py").write_text(
+            f"{text}Ours = made(3)\nOurs.__qualname__ = 'Other'\nclass Other: ...\n"
+        )
+    theirs()
+    with pytest.raises(BenchError, match="define it at the top level") as caught:
+        models_named(["theirs.closed:Ours"])
+    is_one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["vae", "", " a", "a\nb", "v\u0430e", "a (epochs=3)", "a;b", "a=b"])
+def test_a_name_from_python_is_held_to_what_is_typed(theirs, name):
+    net = importlib.import_module("theirs.net")
+    with pytest.raises(BadOption):
+        models_named({name: net.Config()})
+    if name == name.strip():
+        with pytest.raises(BadOption):
+            models_named([f"{name}=theirs.net:Config"])
+
+
+def test_a_metric_of_this_project_is_not_taken_for_another(theirs):
+    with pytest.raises(BadOption, match="parzen is the name of a registered one"):
+        metrics_named({"parzen": METRICS["histogram"]})
+    assert metrics_named(METRICS) == METRICS
+
+
+def test_a_model_is_not_called_as_somebodys_samples_are(theirs, tmp_path):
+    score(
+        torch.rand(150, 64),
+        dataset="digits",
+        name="ours",
+        results=tmp_path,
+        figures=False,
+        metrics=["parzen"],
+    )
+    with pytest.raises(BadOption, match="is the row of samples"):
+        run(["ours=theirs.net:Config"], options=["ours.epochs=1"], results=tmp_path, **QUICK)
+
+
+def test_files_that_a_metric_names_count(theirs, tmp_path):
+    theirs("scores", "SOURCES: ClassVar", 'INPUTS: ClassVar = ("weights",)\n    SOURCES: ClassVar')
+    keys = []
+    for content in "ab":
+        Path("theirs/weights").write_text(content)
+        (metric,) = metrics_named(["theirs.scores:Metric"]).values()
+        keys.append(metric_ingredients("theirs", metric, dataset="digits", draws=1))
+    assert keys[0] != keys[1]
+    Path("theirs/weights").unlink()
+    with pytest.raises(BenchError, match="INPUTS names weights, which cannot be read"):
+        metric_ingredients("theirs", metric, dataset="digits", draws=1)
+
+
+def test_a_field_that_a_config_computes_is_computed_again(theirs, tmp_path):
+    theirs(
+        "net",
+        "    lr: float = 1e-3\n",
+        "    lr: float = 1e-3\n    size: int = field(init=False, default=3)\n",
+    )
+    theirs("net", "import dataclass\n", "import dataclass, field\n")
+    run(["theirs.net:Config"], options=SMALL, results=tmp_path, metrics=["parzen"], **QUICK)
+    assert all(same_cell(r, Vouched()) for r in Store(tmp_path, "digits").records())
+
+
+def test_other_data_in_a_worker_are_no_rows(theirs, tmp_path):
+    Path("theirs/data.py").write_text(
+        "import os\nimport numpy as np\n\n\ndef drawn():\n"
+        "    return {'images': np.random.default_rng(os.getpid()).random((400, 8, 8))}\n"
+    )
+    theirs()
+    with pytest.raises(BenchError, match="its content was another when it was loaded again"):
+        run(["mean"], dataset="theirs.data:drawn", results=tmp_path, jobs=1, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ('SETTINGS: ClassVar = {"digits": {"widht": 3}}', "SETTINGS for digits: widht is no field"),
+        ('SAMPLING: ClassVar = ("widht",)', "SAMPLING: widht is no field"),
+        ("BOUNDS: ClassVar = [3]", "BOUNDS, expected the lowest and highest"),
+        ("rate: float = float('nan')", "rate holds a float that cannot be stored"),
+        ("rate: float = float('-inf')", "rate holds a float that cannot be stored"),
+        (r"name: str = '\udc80'", "name holds a str that cannot be stored"),
+    ],
+)
+def test_what_would_fail_after_the_training_is_refused_before(theirs, said, match):
+    theirs("net", "lr: float = 1e-3", f"lr: float = 1e-3\n    {said}")
+    with pytest.raises(BenchError, match=match) as caught:
+        models_named(["theirs.net:Config"])
+    is_one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("value", ["None", "'x'"])
+def test_a_batch_size_that_is_no_number_is_one_line(theirs, value):
+    theirs("net", "batch_size: int = 100", f"batch_size: int = {value}")
+    with pytest.raises(BenchError, match="expected an int"):
+        models_named(["theirs.net:Config"])
+
+
+def test_columns_that_are_none_are_refused_before_the_training(theirs):
+    theirs("scores", "SOURCES: ClassVar", "columns: ClassVar = ['variance']\n    SOURCES: ClassVar")
+    with pytest.raises(BenchError, match="columns, expected a Column"):
+        metrics_named(["theirs.scores:Metric"])
+
+
+@pytest.mark.parametrize("head", [b"# -*- coding: latin-1 -*-\n# \xe9\n", b"\xef\xbb\xbf"])
+def test_code_is_read_in_its_own_encoding(theirs, head):
+    plain = code_digests("theirs.net")
+    source = Path("theirs/part.py")
+    source.write_bytes(head + source.read_bytes())
+    theirs()
+    assert code_digests("theirs.net") == plain
+
+
+def test_too_few_samples_name_the_metric_that_needs_more(theirs, tmp_path):
+    theirs("scores", "min_samples: int = 2", "min_samples: int = 9000")
+    with pytest.raises(BadOption, match=r"at least 9000, which theirs\.scores:Metric needs"):
+        run(["mean"], metrics=["theirs.scores:Metric"], results=tmp_path, **QUICK)
+
+
+@pytest.mark.parametrize("name", ["class", "numpy", "json.ae", "sys", "genmodel_bench.ae"])
+def test_a_module_that_python_has_already_is_not_begun(tmp_path, name):
+    with pytest.raises(BadOption) as caught:
+        new("model", name, tmp_path)
+    is_one_line(str(caught.value))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_module_is_not_hidden_by_a_package(tmp_path):
+    (tmp_path / "lab.py").write_text("x = 1\n")
+    with pytest.raises(BadOption, match="which a folder of its name would hide"):
+        new("model", "lab.ae", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.py"]
+
+
+def test_a_module_is_begun_in_a_package_that_is_there(theirs):
+    assert [str(path) for path in new("model", "theirs.other")] == ["theirs/other.py", "test_other.py"]
+
+
+@pytest.mark.parametrize("models", [[], {}])
+def test_no_models_are_not_all_models(tmp_path, models):
+    with pytest.raises(BadOption, match="models: got none"):
+        run(models, results=tmp_path, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("raise SystemExit(4)", "raised SystemExit: 4"),
+        ("raise RuntimeError('no')", "raised RuntimeError: no"),
+    ],
+)
+def test_a_function_of_data_that_ends_is_one_line(theirs, does, said):
+    Path("theirs/data.py").write_text(f"def made():\n    {does}\n")
+    with pytest.raises(BenchError) as caught:
+        load("theirs.data:made")
+    assert str(caught.value) == f"theirs.data:made: {said}"
+
+
+def test_a_function_may_return_bfloat16(theirs):
+    Path("theirs/data.py").write_text(
+        "import torch\n\n\ndef made():\n"
+        "    x = torch.rand(400, 8, 8, generator=torch.Generator().manual_seed(0))\n"
+        "    return {'images': x.bfloat16()}\n"
+    )
+    assert load("theirs.data:made").train.dtype == torch.float32
+
+
+def test_a_module_that_changes_folder_leaves_results_where_they_are(theirs, tmp_path):
+    here = os.getcwd()
+    theirs("net", "import torch\n", f"import torch\nimport os\nos.chdir({str(tmp_path)!r})\n")
+    models_named(["theirs.net:Config"])
+    assert os.getcwd() == here
+
+
+def test_settings_that_a_config_refuses_are_one_line(theirs, tmp_path):
+    refuses = (
+        "def __post_init__(self):\n        if self.epochs == 3:\n            raise ValueError('not three')\n"
+    )
+    settings = "SETTINGS: ClassVar = {'digits': {'epochs': 3}}"
+    theirs("net", "    def build", f"    {settings}\n\n    {refuses}\n    def build")
+    with pytest.raises(BadOption, match="SETTINGS for digits: not 3"):
+        run(["theirs.net:Config"], results=tmp_path, **QUICK)

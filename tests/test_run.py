@@ -258,15 +258,18 @@ def test_force_goes_by_its_own_mark_and_by_no_clock(tmp_path, trained):
     assert not list((tmp_path / ".cache").glob("marks/*"))
 
 
+SEEN = []
+
+
+class Looking(Brightness):
+    def __call__(self, subject, reference):
+        SEEN.append(torch.get_float32_matmul_precision())
+        return super().__call__(subject, reference)
+
+
 def test_precision_is_part_of_a_number_and_what_torch_is_set_to_is_not(tmp_path, trained):
     before = torch.get_float32_matmul_precision()
-    seen = []
-
-    class Looking(Brightness):
-        def __call__(self, subject, reference):
-            seen.append(torch.get_float32_matmul_precision())
-            return super().__call__(subject, reference)
-
+    SEEN.clear()
     metrics = {"brightness": Looking()}
     torch.set_float32_matmul_precision("medium")
     try:
@@ -278,7 +281,7 @@ def test_precision_is_part_of_a_number_and_what_torch_is_set_to_is_not(tmp_path,
     finally:
         torch.set_float32_matmul_precision(before)
     assert len(trained) == 2
-    assert seen == ["high", "highest"]
+    assert SEEN == ["high", "highest"]
     quick(tmp_path, metrics=metrics)
     assert len(trained) == 2
     with pytest.raises(BadOption, match="--precision: got 'low', expected float32 or tf32 or bf16"):
@@ -377,15 +380,17 @@ def test_what_applies_is_asked_of_a_model_whose_building_changes_no_random_numbe
     assert torch.equal(torch.rand(2), expected)
 
 
+class Raising(Brightness):
+    def __call__(self, subject, reference):
+        raise ValueError("cannot")
+
+
+class Infinite(Brightness):
+    def __call__(self, subject, reference):
+        return Result({"x": Score(float("inf"), 0.0, "samples", 1, "share", "neither")})
+
+
 def test_a_metric_that_raises_or_gives_nan_is_a_failed_row(tmp_path):
-    class Raising(Brightness):
-        def __call__(self, subject, reference):
-            raise ValueError("cannot")
-
-    class Infinite(Brightness):
-        def __call__(self, subject, reference):
-            return Result({"x": Score(float("inf"), 0.0, "samples", 1, "share", "neither")})
-
     records = quick(tmp_path, metrics={"infinite": Infinite(), "raising": Raising()})
     assert records["status"].str.startswith("failed: ").all()
     assert records["value"].isna().all()

@@ -25,6 +25,7 @@ from genmodel_bench.storage.ingredients import (
     recipe_of,
     score_key_of,
 )
+from genmodel_bench.storage.packages import is_ours
 from genmodel_bench.storage.record import as_json, label
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Cell:
             "data set": self.dataset,
             "content of the data set": self.dataset_digest,
             "kind of model": self.family,
+            **class_of(self.config),
             **{
                 f"setting {name}": value
                 for name, value in self.settings.items()
@@ -227,6 +229,14 @@ class Cell:
         }
 
 
+def class_of(config: Config) -> Ingredients:
+    """Return the class of a Config from outside this project, as an ingredient.
+
+    Classes of one module may bear one KIND, as a subclass does that inherits it.
+    """
+    return {} if is_ours(type(config).__module__) else {"class": type(config).__qualname__}
+
+
 def is_reference(config: Config) -> bool:
     """Return whether a Config is of a row that calibrates the metrics."""
     return getattr(config, "REFERENCE", False)
@@ -237,10 +247,10 @@ def sampled_by(config: Config) -> tuple[str, ...]:
     return tuple(getattr(config, "SAMPLING", ()))
 
 
-def input_digests(config: Config) -> dict[str, str]:
-    """Return a digest of each file that a Config names in INPUTS, by its path as given.
+def input_digests(config: Config | Metric) -> dict[str, str]:
+    """Return a digest of each file that is named in INPUTS, by its path as given.
 
-    Relative paths start from the folder of the file that defines the Config.
+    Relative paths start from the folder of the file that defines the Config or metric.
 
     Raises:
         BenchError: a file cannot be read.
@@ -275,8 +285,11 @@ def remember_code(configs: Iterable[Config], metrics: Iterable[Metric]) -> None:
 def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -> Ingredients:
     """Return what makes two scores of a metric comparable, by name.
 
-    This is the data set, the number of draws, the metric's name, settings and code, and
-    what the metric needs of a model.
+    This is the data set, the number of draws, the metric's name, settings and code, the
+    files in its INPUTS, and what the metric needs of a model.
+
+    Raises:
+        BenchError: a file in INPUTS cannot be read.
     """
     own: Any = metric  # a frozen dataclass, which a Protocol cannot express
     settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(own) if f.name != "needs"}
@@ -288,6 +301,7 @@ def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -
         "metric": name,
         **settings,
         **({"metric's needs": asked} if asked else {}),
+        **{f"content of {path}": content for path, content in input_digests(metric).items()},
         **code,
     }
 

@@ -53,14 +53,16 @@ def plan(
     if like and like not in DATASETS:
         raise UnknownName("data set", like, DATASETS)
     meant = [name for name in MODELS if meant_for(name, like or data.name)]
-    named = models_named(models or meant)
+    if models is not None and not models:
+        raise BadOption("models: got none, expected some; leave them out for all of this project")
+    named = models_named(meant if models is None else models)
     protocol.check()
     chosen = seeds_of(seeds)
-    fewest = max(metric.min_samples for metric in metrics.values())
+    needs_most, fewest = max(((n, m.min_samples) for n, m in metrics.items()), key=lambda pair: pair[1])
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
-        raise BadOption(f"--samples: {text}: a bandwidth cannot be chosen from fewer")
-    usual = {name: adapted(config, like or data.name) for name, config in named.items()}
+        raise BadOption(f"--samples: {text}, which {needs_most} needs; draw more")
+    usual = {name: settled(name, config, like or data.name) for name, config in named.items()}
     cells = []
     for name, configs in apply_options(usual, options).items():
         for config in configs:
@@ -81,6 +83,18 @@ def plan(
 def meant_for(name: str, dataset: str) -> bool:
     """Return whether a run of all models has this one on a data set."""
     return dataset in getattr(MODELS[name], "ONLY", (dataset,))
+
+
+def settled(name: str, config: Config, dataset: str) -> Config:
+    """Return a Config with its settings for a data set.
+
+    Raises:
+        BadOption: it refuses them.
+    """
+    try:
+        return adapted(config, dataset)
+    except Exception as error:  # whatever its __post_init__ raises
+        raise BadOption(f"{name}: SETTINGS for {dataset}: {' '.join(str(error).split())[:160]}") from error
 
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:

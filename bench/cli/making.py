@@ -125,13 +125,13 @@ def run(
         "results": results,
     }
     if dry_run:
-        print_preview(preview(models, **request))
+        print_preview(preview(models or None, **request))
         return
     jobs = jobs or (0 if executor is Where.ray else usual_jobs(resolve_device(device)))
     where = Executor(executor.value, jobs, timeout, address, cpus_per_cell, gpus_per_cell)
     with display(results) as listener:
         records = run_models(
-            models,
+            models or None,
             **request,
             device=device,
             executor=where,

@@ -80,7 +80,7 @@ def check(
     """
     executor = Executor(jobs=jobs)
     executor.check(device=device, tensorboard=False)
-    lines = chosen(read_lines(in_home(baseline) / "runs.csv"), rows)
+    lines = chosen(read_lines(in_home(baseline) / "runs.csv"), [rows] if isinstance(rows, str) else rows)
     dataset = lines[0][0].dataset
     source = partial(load, dataset, root=data)
     results = results_at(results)

@@ -88,6 +88,8 @@ def compared(
     Raises:
         BenchError: fewer than two rows are named, or one of them does not exist.
     """
+    if not all(isinstance(name, str) for name in names):
+        raise BadOption("compare: expected the names of rows, as in compare('vae', 'dbn')")
     names = list(dict.fromkeys(names))
     if len(names) < 2:
         raise BadOption(f"compare: got {len(names)} row, expected two or more, as in `bench compare vae dbn`")

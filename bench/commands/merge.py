@@ -167,6 +167,8 @@ def contradiction(rows: Sequence[Record], known: Sequence[Record], there: Sequen
         return f"{shown(rows)}, there stands {shown(known)}"
     if known and not any(r.value is not None for r in rows):
         return None
+    if any(r.model == first.model and {r.role, first.role} > {"samples"} for r in there):
+        return "one of samples and model is called so here, the other there; rename one"
     line = [r for r in there if (r.role, *r.line) == (first.role, *first.line)]
     if any(r.recipe != first.recipe for r in line):
         return "made by another recipe (settings, data or code) than the row of that name there"

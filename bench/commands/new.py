@@ -6,7 +6,10 @@ It writes a file that works as it stands, and its test.
 from __future__ import annotations
 
 import re
+import sys
 from importlib.resources import files
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from typing import Literal
 
@@ -27,15 +30,20 @@ def new(kind: Literal["model", "metric"], name: str, folder: Path | str = ".") -
     Raises:
         BadOption: the name is none of a module, or a file is there already.
     """
-    parts = name.split(".")
-    if not all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) for part in parts):
+    parts, folder = name.split("."), Path(folder)
+    if not all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) and not iskeyword(part) for part in parts):
         raise BadOption(f"new: got {name[:60]!r}, expected the name of a module, as ae or mylab.ae")
-    folder = Path(folder)
+    if parts[0] in sys.builtin_module_names or not _is_free(parts[0], folder):
+        raise BadOption(f"new: {parts[0]} is the name of an installed package; choose another")
     source = folder.joinpath(*parts[:-1], f"{parts[-1]}.py")
     test = (folder / "tests" if (folder / "tests").is_dir() else folder) / f"test_{parts[-1]}.py"
     for path in (source, test):
         if path.exists():
             raise BadOption(f"new: {path} is there already; choose another name, or move it away")
+    packages = [folder.joinpath(*parts[:i]) for i in range(1, len(parts))]
+    for path in (path.with_suffix(".py") for path in packages):
+        if path.exists():
+            raise BadOption(f"new: {path} is a module, which a folder of its name would hide; choose another")
     package = folder
     for part in parts[:-1]:
         package /= part
@@ -52,3 +60,10 @@ def new(kind: Literal["model", "metric"], name: str, folder: Path | str = ".") -
         encoding="utf-8",
     )
     return [source, test]
+
+
+def _is_free(top: str, folder: Path) -> bool:
+    """Return whether a top-level name belongs to nobody, or to what lies in `folder`."""
+    spec = find_spec(top)
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+    return all(Path(place).resolve().is_relative_to(folder.resolve()) for place in places if place)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 from genmodel_bench.cells.catalogue import metrics_named
-from genmodel_bench.cells.cell import remember_code
+from genmodel_bench.cells.cell import Cell, remember_code
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.report import report, stale_under
 from genmodel_bench.data.registry import load
+from genmodel_bench.errors import BadOption
 from genmodel_bench.execution.artefacts import keep_test_images, new_mark, unmark
 from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
@@ -109,6 +110,7 @@ def run(
         )
         remember_code((cell.config for cell in cells), metrics.values())
         store = Store(where, content.name)
+        check_no_samples(cells, store)
         store.prepare(content.digest, replace=replace_data)
         unmark(mark, store)
         keep_test_images(content, store)
@@ -128,3 +130,16 @@ def run(
         report(where, figures=figures, metrics=known, say=listener.notice)
         listener.ended(stale_under(where, known)(store.records()))
     return frame(records)
+
+
+def check_no_samples(cells: Sequence[Cell], store: Store) -> None:
+    """Check that no cell bears the name of a row of somebody's samples.
+
+    Raises:
+        BadOption: one does.
+    """
+    names = {r.model for r in store.records() if r.role == "samples"}
+    for cell in cells:
+        if cell.model in names:
+            text = f"is the row of samples in {store.path}; choose another name, or take them out"
+            raise BadOption(f"{cell.model}: {text} with `bench remove`")

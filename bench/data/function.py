@@ -35,8 +35,9 @@ def load_function(name: str, spec: str) -> Dataset:
         made = function()
     except BenchError:
         raise
-    except Exception as error:
-        raise BenchError(f"{spec}: raised {type(error).__name__}: {first_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise BenchError(f"{spec}: raised {type(error).__name__}: {said:.300}") from error
     if isinstance(made, Dataset):
         return replace(made, name=name)
     if not isinstance(made, Mapping) or not all(isinstance(key, str) for key in made):
@@ -53,7 +54,9 @@ def as_array(value: Any, spec: str, key: str) -> np.ndarray[Any, Any]:
     Raises:
         BenchError: it is none.
     """
-    value = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().resolve_neg()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # which has no bfloat16
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from multiprocessing import connection, parent_process
 
 import torch
-from genmodel_bench.cells.cell import remember_code
+from genmodel_bench.cells.cell import Cell, remember_code
+from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError, DataNotice
 from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.execute import check_code, complete
@@ -32,6 +33,7 @@ def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
         pipe.send(Ready())
         while True:
             order: Order = pipe.recv()
+            check_data(order.cell, data)
             check_code(order.cell, setup.metrics, order.keys)
             outcome = complete(
                 order.cell,
@@ -45,6 +47,19 @@ def work(pipe: connection.Connection, setup: Setup, threads: int) -> None:
         return
     except (BenchError, OSError) as error:
         pipe.send(Trouble(str(error)))
+
+
+def check_data(cell: Cell, data: Dataset) -> None:
+    """Check that this process has loaded the data that the cell is of.
+
+    Raises:
+        BenchError: it has other data, as from a function that draws images.
+    """
+    if data.digest != cell.dataset_digest:
+        raise BenchError(
+            f"{data.name}: its content was another when it was loaded again; "
+            "a function has to return the same images every time, and files must not change during a run"
+        )
 
 
 def end_with_parent() -> None:

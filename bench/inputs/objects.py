@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from contextlib import chdir
 from functools import cache
 from importlib import import_module, invalidate_caches
 from importlib.metadata import entry_points
@@ -46,11 +47,12 @@ def named_object(spec: str) -> Any:
         BenchError: the module cannot be imported, or has no such object.
     """
     if not is_spec(spec):
-        raise BenchError(f"{spec}: expected module:Object, as mylab.ae:Config")
+        raise BenchError(f"{spec}: expected module:Object, as mylab.ae:Config, by its name in an import")
     module, _, path = spec.partition(":")
     invalidate_caches()  # a file that was written a moment ago is found too
     try:
-        found: Any = import_module(module)
+        with chdir("."):  # wherever the module goes, results are written from here
+            found: Any = import_module(module)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise BenchError(f"{spec}: {module} imports {error.name}, which is not installed") from error
@@ -59,7 +61,11 @@ def named_object(spec: str) -> Any:
     except (Exception, SystemExit) as error:
         raise BenchError(f"{spec}: importing {module} raised {_said(error)}") from error
     for name in path.split("."):
-        if not hasattr(found, name):
+        try:
+            there = hasattr(found, name)
+        except Exception as error:  # of a module's own __getattr__
+            raise BenchError(f"{spec}: looking for {name!r} in {module} raised {_said(error)}") from error
+        if not there:
             close = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise BenchError(f"{spec}: {module} has no {name!r}{hint}")

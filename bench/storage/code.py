@@ -8,6 +8,9 @@ under the same name is other code.
 from __future__ import annotations
 
 import json
+import sys
+import tokenize
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,12 @@ from genmodel_bench.storage.digest import content_digest, file_digest
 from genmodel_bench.storage.packages import followed, is_ours, spec_of, versions_of
 from genmodel_bench.storage.syntax import Source, walked
 
+_IMPORTED: dict[str, Any] = {}
+"""The spec with which each module from outside was imported, as it was last seen."""
+_AGAIN: Counter[str] = Counter()
+"""How often each was imported anew since, as by `importlib.reload`."""
 
-@cache
+
 def code_digests(*modules: str) -> dict[str, str]:
     """Return a digest of each module and of every followed module it imports, by name.
 
@@ -30,11 +37,37 @@ def code_digests(*modules: str) -> dict[str, str]:
     Of code that is not of this project, two more things count, each as an entry: the
     versions of the packages that it imports, except those that this project needs itself,
     as "package NAME"; and all files of a top-level package in which a module imports by a
-    computed name, as "all of NAME".
+    computed name, or beside such a module that is in no package, as "all of NAME".
+
+    A module from outside that was imported again in this process is read again.
 
     Raises:
         BenchError: a module has no source.
     """
+    _notice_reloads()
+    return _code_digests(modules, _AGAIN.total())
+
+
+def forget_code() -> None:
+    """Forget all code that was read, as in another process."""
+    for cached in (_code_digests, _source_of, all_of, followed):
+        cached.cache_clear()
+
+
+def _notice_reloads() -> None:
+    """Count the modules from outside that were imported again."""
+    for name, before in list(_IMPORTED.items()):
+        now = getattr(sys.modules.get(name), "__spec__", None)
+        if now is not None and now is not before:
+            _IMPORTED[name] = now
+            if before is not None:
+                _AGAIN[name] += 1
+                all_of.cache_clear()
+                followed.cache_clear()
+
+
+@cache
+def _code_digests(modules: tuple[str, ...], again: int) -> dict[str, str]:
     found: dict[str, Source] = {}
     todo = list(modules)
     while todo:
@@ -66,12 +99,13 @@ def followed_into(*modules: str) -> list[str]:
 
 @cache
 def all_of(top: str) -> str:
-    """Return the digest of all Python files of a top-level package or module."""
+    """Return the digest of all Python files of a package, or beside a module."""
     spec = spec_of(top)
     folders = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
     files = [(path.relative_to(folder), path) for folder in folders for path in folder.rglob("*.py")]
     if not folders and spec and spec.origin:
-        files = [(Path(top), Path(spec.origin))]
+        beside = Path(spec.origin).parent.glob("*.py") if followed(top) else [Path(spec.origin)]
+        files = [(Path(path.name), path) for path in beside]
     return content_digest(sorted([name.as_posix(), file_digest(path)] for name, path in files))
 
 
@@ -145,7 +179,6 @@ def _imported(module: str) -> Source:
         return Source("absent")
 
 
-@cache
 def source_of(module: str) -> Source:
     """Return the `Source` of a module, read the first time it is asked for.
 
@@ -154,6 +187,13 @@ def source_of(module: str) -> Source:
     Raises:
         BenchError: there is no source file.
     """
+    return _source_of(module, _AGAIN[module])
+
+
+@cache
+def _source_of(module: str, again: int) -> Source:
+    if not is_ours(module):
+        _IMPORTED[module] = getattr(sys.modules.get(module), "__spec__", None)
     spec = None if module == "__main__" else spec_of(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise BenchError(
@@ -164,4 +204,5 @@ def source_of(module: str) -> Source:
     if path.suffix != ".py":
         return Source(file_digest(path))
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
-    return walked(path.read_text(encoding="utf-8"), package)
+    with tokenize.open(path) as file:  # in the encoding that its first lines declare
+        return walked(file.read(), package)

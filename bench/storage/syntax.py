@@ -88,6 +88,7 @@ def walked(text: str, package: str = "") -> Source:
         package,
         {name for name, origins in names.items() if len(origins) > 1}
         | (names.keys() & _bound_otherwise(tree)),
+        {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} - {"SOURCES"},
     )
     canonical = walk.body(tree.body)
     mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -136,7 +137,13 @@ def _bindings(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple
                 else (alias.name.partition(".")[0], Origin(**module, prefix=alias.name))
             )
         return
-    source = resolve_name("." * node.level + (node.module or ""), package)
+    try:
+        source = resolve_name("." * node.level + (node.module or ""), package)
+    except ImportError:  # it is tried, and raises: there is no such package around the module
+        yield from (
+            (alias.asname or alias.name, Origin(text=f"no package: {alias.name}")) for alias in node.names
+        )
+        return
     for alias in node.names:
         inner = f"{source}.{alias.name}"
         if not _follows(source, package):
@@ -153,11 +160,14 @@ class _Walk:
     """Turns syntax nodes into lists and strings, and notes what they take from elsewhere.
 
     The place of an import counts only for `contested` names, which are also bound by
-    another import or by other means.
+    another import or by other means. What is `read` as an attribute is code, also where a
+    Config or metric would only say it.
     """
 
-    def __init__(self, names: Mapping[str, list[Origin]], package: str, contested: set[str]) -> None:
-        self.names, self.package, self.contested = names, package, contested
+    def __init__(
+        self, names: Mapping[str, list[Origin]], package: str, contested: set[str], read: set[str]
+    ) -> None:
+        self.names, self.package, self.contested, self.read = names, package, contested, read
         self.uses: set[tuple[str, str, str]] = set()
         self.modules: dict[str, list[str]] = {}
 
@@ -232,7 +242,7 @@ class _Walk:
             (*BY_VALUE, *SHOWN) if "build" in members else SHOWN if {"__call__", "needs"} <= members else ()
         )
         for node in statements:
-            if _member(node) in left_out:
+            if _member(node) in left_out and _member(node) not in self.read:
                 continue
             if isinstance(node, ast.AnnAssign):
                 inner = {
