@@ -443,3 +443,13 @@ def test_a_row_whose_model_was_renamed_is_healed_and_leaves_the_others(tmp_path)
         (r.model, r.quantity, "") for r in rows
     )
     assert found(tmp_path)[0] == []
+
+
+def test_a_seed_or_metric_that_was_not_asked_for_is_no_fault(tmp_path):
+    usual = {"samples": 150, "draws": 2, "results": tmp_path, "figures": True}
+    run(["mean"], metrics=["parzen"], seeds=[3, 5], **usual)
+    run(["gaussian"], seeds=[3], **usual)
+    said = {f.text: f.good for f in verify(tmp_path, cells=0, device="cpu")}
+    assert said["no rows of seed 0, 1, below others that are there"] is None
+    assert said["no rows of neighbours for seed 3, 5"] is None
+    assert False not in said.values()

@@ -105,8 +105,8 @@ def verify(
 def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
     """Yield a finding for each value that is missing beside those that exist.
 
-    That is a score of a metric, a seed below others, or a metric of this project that
-    other lines of the data set have.
+    A score of a metric is wrong to be missing. A seed below others, or a metric of this
+    project that other lines of the data set have, may not have been asked for.
     """
     found: dict[tuple[str, ...], set[str]] = {}
     recipes: dict[tuple[str, ...], str] = {}
@@ -132,7 +132,7 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
         if gaps:
             yield Finding(
                 f"{dataset} {name}",
-                False,
+                None,  # they may have been left out: --seeds 3,7,11
                 f"no rows of seed {', '.join(map(str, gaps))}, below others that are there",
             )
     metrics = {
@@ -149,7 +149,7 @@ def missing_rows(records: Sequence[Record]) -> Iterator[Finding]:
             if seeds - there:
                 yield Finding(
                     f"{dataset} {name}",
-                    False,
+                    None,  # as by --metric
                     f"no rows of {metric} for seed {', '.join(map(str, sorted(seeds - there)))}",
                 )
 
