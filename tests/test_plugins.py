@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 from flat import run
-from genmodel_bench.cells.catalogue import metrics_named, models_named
+from genmodel_bench.cells.catalogue import metrics_in, metrics_named, models_named
 from genmodel_bench.cells.cell import metric_ingredients
+from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.cells.recorded import same_cell, stale_lines
 from genmodel_bench.commands.cite import cite
 from genmodel_bench.commands.new import new
 from genmodel_bench.commands.score import score
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.commands.vouch import vouch
+from genmodel_bench.commands.why import cell_named, why
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.execution.cluster.code import lay_out
@@ -100,6 +102,12 @@ def test_a_model_and_a_metric_from_outside_make_rows_that_every_command_knows(th
     assert sum("made again" in f.text for f in findings) == 3
     again = run(models, metrics=metrics, options=SMALL, results=tmp_path / "r", **QUICK)
     assert list(again["created"]) == list(made["created"])
+    store, protocol = Store(tmp_path / "r", "digits"), Protocol(samples=150, draws=2)
+    cell = cell_named("ours", load("digits"), store, seed=0, options=(), protocol=protocol)
+    parts = why(cell, store, metrics_in(store.records()))
+    assert {part.verdict for part in parts if part.name in ("fit", "samples", "parzen", metrics[1])} == {
+        "reused: nothing it depends on has changed"
+    }
 
 
 def test_a_changed_helper_makes_the_rows_anew(theirs, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 from genmodel_bench.cells.catalogue import config_of, sources_in
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.plan import plan
-from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.cells.protocol import NAMES, Protocol
 from genmodel_bench.cells.recorded import cell_today
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BenchError
@@ -116,8 +116,9 @@ def cell_named(
     """
     vouched = read_vouched(store.results)
     if text in MODELS or not re.fullmatch("[0-9a-f]+", text):
-        theirs = [r for r in store.records() if (r.model, r.options) == (text, "{}") and sources_in(r)]
-        named = {text: config_of(theirs[0])} if theirs else [text]
+        theirs = [r for r in store.records() if r.model == text and "model" in sources_in(r)]
+        usual = [r for r in theirs if not json.loads(r.options).keys() - {*NAMES}]
+        named = {text: config_of(usual[0])} if usual else [text]
         cells = plan(
             data, named, METRICS, like=like, seeds=1, options=options, protocol=protocol, vouched=vouched
         )

@@ -88,7 +88,7 @@ def walked(text: str, package: str = "") -> Source:
         package,
         {name for name, origins in names.items() if len(origins) > 1}
         | (names.keys() & _bound_otherwise(tree)),
-        {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} - {"SOURCES"},
+        {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {*BY_VALUE},
     )
     canonical = walk.body(tree.body)
     mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -160,8 +160,8 @@ class _Walk:
     """Turns syntax nodes into lists and strings, and notes what they take from elsewhere.
 
     The place of an import counts only for `contested` names, which are also bound by
-    another import or by other means. What is `read` as an attribute is code, also where a
-    Config or metric would only say it.
+    another import or by other means. What a module has `read` of anything is code, also
+    where a Config or metric would only say it.
     """
 
     def __init__(
@@ -241,8 +241,9 @@ class _Walk:
         left_out = (
             (*BY_VALUE, *SHOWN) if "build" in members else SHOWN if {"__call__", "needs"} <= members else ()
         )
+        read = self.read | {name for node in statements for name in _own(node)}
         for node in statements:
-            if _member(node) in left_out and _member(node) not in self.read:
+            if _member(node) in left_out and _member(node) not in read:
                 continue
             if isinstance(node, ast.AnnAssign):
                 inner = {
@@ -391,6 +392,14 @@ def _merged(parts: list[Any]) -> list[Any]:
 
 def _last(node: ast.Name | ast.Attribute) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr
+
+
+def _own(node: ast.stmt) -> Iterator[str]:
+    """Yield the attributes that a statement of a class body reads of its own object."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
+            if inner.value.id in ("self", "cls"):
+                yield inner.attr
 
 
 def _member(node: ast.stmt) -> str:
