@@ -28,10 +28,8 @@ pool.usual_jobs = lambda device: 0  # in this process: another one would have to
 for name, config in models.MODELS.items():
     models.MODELS[name] = tiny(config)
     type(config).SETTINGS = {{}}
-few = {{"--samples": "150", "--draws": "2"}} if sys.argv[1:2] in (["run"], ["why"]) else {{}}
-for option, value in few.items():
-    if not any(each.startswith(option) for each in sys.argv):
-        sys.argv += [option, value]
+if sys.argv[1:2] in (["run"], ["why"]) and "--samples" not in sys.argv:
+    sys.argv += ["--samples", "150"]
 if sys.argv[1:2] == ["run"] and "--seeds" not in sys.argv:
     sys.argv += ["--seeds", "1"]
 if __name__ == "__main__":

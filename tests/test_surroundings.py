@@ -156,3 +156,12 @@ def test_a_matplotlibrc_that_is_no_text_is_one_line(tmp_path):
     code = "from genmodel_bench.report.figures.figure import paper\nwith paper(): pass"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert "BenchError: report: matplotlib cannot be imported" in done.stderr.splitlines()[-1]
+
+
+def test_in_a_folder_that_was_deleted_the_command_line_starts(tmp_path):
+    script = (
+        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); "
+        "from genmodel_bench.cli.main import main; sys.argv = ['bench', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -60,8 +61,9 @@ def main() -> None:
     """
     always_print()
     signal.signal(signal.SIGINT, interrupt)
-    if os.getcwd() not in sys.path:  # for `mylab.ae:Config`; last, so that it hides no package
-        sys.path.append(os.getcwd())
+    with suppress(OSError):  # a folder that was deleted
+        if os.getcwd() not in sys.path:  # for `mylab.ae:Config`; last, it hides no package
+            sys.path.append(os.getcwd())
     warnings.formatwarning = one_line(warnings.formatwarning)
     try:
         check_system()

@@ -79,4 +79,8 @@ def default_results() -> Path:
     another project may have a folder `results` of its own.
     """
     package = Path(__file__).resolve().parents[1]
-    return Path("results" if package == Path.cwd() / "bench" else "bench-results")
+    try:
+        in_clone = package == Path.cwd() / "bench"
+    except OSError:  # the folder was deleted: what writes to it will say so
+        in_clone = False
+    return Path("results" if in_clone else "bench-results")
