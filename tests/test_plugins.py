@@ -582,5 +582,5 @@ def test_settings_that_a_config_refuses_are_one_line(theirs, tmp_path):
     )
     settings = "SETTINGS: ClassVar = {'digits': {'epochs': 3}}"
     theirs("net", "    def build", f"    {settings}\n\n    {refuses}\n    def build")
-    with pytest.raises(BadOption, match="SETTINGS for digits: not 3"):
+    with pytest.raises(BadOption, match="SETTINGS for digits: not three"):
         run(["theirs.net:Config"], results=tmp_path, **QUICK)

@@ -138,7 +138,7 @@ def check_no_samples(cells: Sequence[Cell], store: Store) -> None:
     Raises:
         BadOption: one does.
     """
-    names = {r.model for r in store.records() if r.role == "samples"}
+    names = {r.model for r in store.records() if r.role == "samples" and not r.doubt}
     for cell in cells:
         if cell.model in names:
             text = f"is the row of samples in {store.path}; choose another name, or take them out"
