@@ -16,9 +16,11 @@ from benchmarks.idx import write_random_mnist
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
+QUICK = ("machines", "metric", "parzen", "performance", "tables")
 BLOCK = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 SHIM = f"""#!{sys.executable}
 import sys
+from dataclasses import replace
 sys.path[:0] = [{str(ROOT / "tests")!r}]
 from conftest import tiny
 from genmodel_bench import models
@@ -26,7 +28,8 @@ from genmodel_bench.cli.main import main
 from genmodel_bench.execution import pool
 pool.usual_jobs = lambda device: 0  # in this process: another one would have to load torch
 for name, config in models.MODELS.items():
-    models.MODELS[name] = tiny(config)
+    small = tiny(config)
+    models.MODELS[name] = replace(small, batch_size=100) if hasattr(small, "batch_size") else small
     type(config).SETTINGS = {{}}
 if sys.argv[1:2] in (["run"], ["why"]) and "--samples" not in sys.argv:
     sys.argv += ["--samples", "150"]
@@ -57,8 +60,14 @@ def desk(tmp_path):
     return folder, typed, data
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def marked(page):
+    """A page as a parameter: those that take long have an environment of their own."""
+    return pytest.param(
+        page, marks=pytest.mark.slow if page.stem in QUICK else pytest.mark.docs, id=page.stem
+    )
+
+
+@pytest.mark.parametrize("page", map(marked, PAGES))
 def test_the_commands_of_a_page_run(page, desk):
     folder, typed, data = desk
     if "--dataset mnist" in page.read_text():
