@@ -62,12 +62,11 @@ def desk(tmp_path):
 
 def marked(page):
     """A page as a parameter: those that take long have an environment of their own."""
-    return pytest.param(
-        page, marks=pytest.mark.slow if page.stem in QUICK else pytest.mark.docs, id=page.stem
-    )
+    mark = pytest.mark.slow if page.stem in QUICK else pytest.mark.docs
+    return pytest.param(page, marks=mark, id=page.stem)
 
 
-@pytest.mark.parametrize("page", map(marked, PAGES))
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES])
 def test_the_commands_of_a_page_run(page, desk):
     folder, typed, data = desk
     if "--dataset mnist" in page.read_text():
