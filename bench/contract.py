@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from genmodel_bench.cells.catalogue import check_config
-from genmodel_bench.cells.catalogue import check_metric as check_form
+from genmodel_bench.cells.forms import check_config
+from genmodel_bench.cells.forms import check_metric as check_form
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.metrics.base import Metric, Score, Subject
 from genmodel_bench.metrics.column import declared

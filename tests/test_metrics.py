@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 import torch
 from genmodel_bench import contract
-from genmodel_bench.cells.catalogue import check_metric
+from genmodel_bench.cells.forms import check_metric
 from genmodel_bench.metrics import METRICS, Subject
 
 

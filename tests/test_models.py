@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 from conftest import tiny
 from genmodel_bench import contract
-from genmodel_bench.cells.catalogue import check_config
+from genmodel_bench.cells.forms import check_config
 from genmodel_bench.models import MODELS, settings_for
 
 

@@ -17,6 +17,7 @@ from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.cells.recorded import same_cell, stale_lines
 from genmodel_bench.commands.cite import cite
 from genmodel_bench.commands.new import new
+from genmodel_bench.commands.preview import preview
 from genmodel_bench.commands.score import score
 from genmodel_bench.commands.verify import verify
 from genmodel_bench.commands.vouch import vouch
@@ -439,6 +440,9 @@ def test_a_model_is_not_called_as_somebodys_samples_are(theirs, tmp_path):
     )
     with pytest.raises(BadOption, match="is the row of samples"):
         run(["ours=theirs.net:Config"], options=["ours.epochs=1"], results=tmp_path, **QUICK)
+    usual = {"dataset": "digits", "seeds": 1, "options": (), "protocol": Protocol(), "data": None}
+    with pytest.raises(BadOption, match="is the row of samples"):  # a dry run says so too
+        list(preview(["ours=theirs.net:Config"], results=tmp_path, **usual))
 
 
 def test_files_that_a_metric_names_count(theirs, tmp_path):

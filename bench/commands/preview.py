@@ -9,6 +9,7 @@ from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.commands.run import check_no_samples
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import sampled
 from genmodel_bench.execution.reuse import reusable
@@ -39,7 +40,7 @@ def preview(
     content, vouched = load(dataset, root=data), read_vouched(results)
     store = Store(results, content.name)
     records = store.records()
-    for cell in plan(
+    cells = plan(
         content,
         models,
         metrics,
@@ -48,7 +49,9 @@ def preview(
         options=options,
         protocol=protocol,
         vouched=vouched,
-    ):
+    )
+    check_no_samples(cells, records)
+    for cell in cells:
         if len(reusable(records, cell, metrics)) == len(metrics):
             yield cell, "finished"
         elif sampled(cell, content, store):

@@ -110,7 +110,7 @@ def run(
         )
         remember_code((cell.config for cell in cells), metrics.values())
         store = Store(where, content.name)
-        check_no_samples(cells, store)
+        check_no_samples(cells, store.records())
         store.prepare(content.digest, replace=replace_data)
         unmark(mark, store)
         keep_test_images(content, store)
@@ -132,14 +132,14 @@ def run(
     return frame(records)
 
 
-def check_no_samples(cells: Sequence[Cell], store: Store) -> None:
+def check_no_samples(cells: Sequence[Cell], records: Sequence[Record]) -> None:
     """Check that no cell bears the name of a row of somebody's samples.
 
     Raises:
         BadOption: one does.
     """
-    names = {r.model for r in store.records() if r.role == "samples" and not r.doubt}
+    names = {r.model for r in records if r.role == "samples" and not r.doubt}
     for cell in cells:
         if cell.model in names:
-            text = f"is the row of samples in {store.path}; choose another name, or take them out"
+            text = "is the row of samples in this table; choose another name, or take them out"
             raise BadOption(f"{cell.model}: {text} with `bench remove`")

@@ -159,7 +159,7 @@ def read(name: str, root: Path, files: str, make: Any, arguments: Mapping[str, A
                 ) from error
         try:
             return make(root, download=True, **arguments)
-        except Exception as error:
+        except Exception as error:  # of the network, the disk, or the files
             raise missing(name, root, files, error) from error
 
 
