@@ -45,6 +45,10 @@ class Column:
     examples: which array of the result holds the value of each test image, whose mean the
         score is: two rows are then compared image by image.
     curves: which curves of the score are drawn, by their names.
+    floor: which score of the result is what real images have instead of the samples;
+        tables show it in a row of its own.
+    promises: pairs (better, worse) of probes of `bench audit`, whose order the score has
+        to give. One that it does not give marks the column.
     """
 
     title: str
@@ -54,6 +58,8 @@ class Column:
     factor: float = 1.0
     examples: str = ""
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    floor: str = ""
+    promises: tuple[tuple[str, str], ...] = ()
 
 
 def declared(metric: object) -> Mapping[str, Column]:
