@@ -10,7 +10,7 @@ from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
 
-__all__ = ["METRICS", "Metric", "Reference", "Result", "Score", "Subject"]
+__all__ = ["METRICS", "STANDARD", "Metric", "Reference", "Result", "Score", "Subject"]
 
 METRICS: dict[str, Metric] = {
     "parzen": Parzen(),
@@ -18,3 +18,5 @@ METRICS: dict[str, Metric] = {
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
 }
+STANDARD = {name: METRICS[name] for name in ("parzen", "neighbours", "histogram", "mind-pixels")}
+"""Those that a run computes unless others are named. They need no labels."""

@@ -25,7 +25,7 @@ from genmodel_bench.execution.execute import cell_lock
 from genmodel_bench.execution.executor import QUIET
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Artefact, Notice
-from genmodel_bench.metrics import METRICS, Subject
+from genmodel_bench.metrics import STANDARD, Subject
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import checkpoint
@@ -36,7 +36,7 @@ TESTS = Path(__file__).parent
 NUMBERS = sum(
     len(metric(Subject(DIGITS.train[:150]), DIGITS).scores)
     for DIGITS in [load("digits")]
-    for metric in METRICS.values()
+    for metric in STANDARD.values()
 )
 """The number of rows of a cell."""
 STEPS = 44
@@ -226,7 +226,7 @@ def test_a_shared_training_is_made_once_and_what_is_there_is_not_made_again(
     assert (len(first), len(store.records())) == (3 * NUMBERS, 3 * NUMBERS)
     second = quick(["mean", "patient", "twin"], tmp_path, executor="ray", address="127.0.0.1:9")
     assert numbers(second) == numbers(first)  # no cluster was needed
-    fewer = {"neighbours": METRICS["neighbours"]}
+    fewer = {"neighbours": STANDARD["neighbours"]}
     forced = quick(
         ["patient", "twin"], tmp_path, executor="ray", address=cluster.address, force=True, metrics=fewer
     )

@@ -139,7 +139,8 @@ def test_a_run_keeps_what_a_metric_says_of_its_columns_for_who_does_not_have_it(
         device="cpu", figures=False,
     )  # fmt: skip
     (record,) = Store(tmp_path, "digits").records()
-    assert json.loads(record.column) == asdict(Column("light %", "mean pixel", "tone", factor=100))
+    said = asdict(Column("light %", "mean pixel", "tone", factor=100))
+    assert json.loads(record.column) == json.loads(json.dumps(said))
     report_of_today(tmp_path, figures=False)  # which knows no metric of this name
     assert "| light % |" in re.sub(" +", " ", (tmp_path / "digits" / "table1.md").read_text())
     assert f"{100 * record.value:.3f}" in (tmp_path / "digits" / "tone.tex").read_text()
@@ -465,3 +466,32 @@ def test_a_terminal_says_what_a_mark_means_where_it_shows_one():
     assert table.marks
     assert "† best of its column, or not told apart from it" in " ".join(shown_on(table, 300).split())
     assert "†" not in shown_on(table1(rows(seeds=(0, 1, 2))), 300)
+
+
+class Lit:
+    """A metric that says what real images have in place of the samples."""
+
+    min_samples, needs = 1, ()
+    columns: ClassVar = {"light": Column("light", "mean pixel", "tone", floor="light_floor")}
+
+
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_what_unseen_real_images_have_is_a_line_of_its_own_and_in_the_legend(with_reference):
+    def lit(model, quantity, value, **more):
+        usual = {"metric": "lit", "stderr": 0.25, "unit": "grey", "better": "lower", "n": 50, "samples": 100}
+        return Record("digits", model, seed=0, quantity=quantity, value=value, **{**usual, **more})
+
+    records = [lit("vae", "light", 0.7), lit("vae", "light_floor", 0.5), lit("dbn", "light", 0.6)]
+    records += [lit("dbn", "light_floor", 0.9, n=20)]  # of another N than most
+    records += [lit("data", "light", 0.5, role="reference")] * with_reference
+    records += [lit("data", "light_floor", 0.5, role="reference")] * with_reference
+    table = table1(records, declared=declared_by({"lit": Lit()}))
+    assert table.floors == {("digits", "light"): 0.5, ("digits", "light ±"): 0.25}
+    text = re.sub(" +", " ", to_markdown(table))
+    assert "| unseen real images | 0.500 | 0.250 |" in text
+    assert text.count("*reference rows*") == (2 if with_reference else 1)  # Table 1 has no floor
+    assert "mean pixel; unseen real images of the same number have 0.500 on digits." in text
+    assert r"\midrule" in to_latex(table, "tone").split("unseen real images")[0].split("dbn")[1]
+    assert r"unseen real images & 0.500 & 0.250 \\" in to_latex(table, "tone")
+    last = list(csv.DictReader(io.StringIO(to_csv(table))))[-1]
+    assert (last["role"], last["model"], last["digits: light"]) == ("floor", "unseen real images", "0.5")

@@ -20,7 +20,7 @@ from genmodel_bench.commands.verify import verify
 from genmodel_bench.execution.cluster.code import lay_out
 from genmodel_bench.execution.draws import fit_lock
 from genmodel_bench.execution.messages import Waiting
-from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics import STANDARD
 from genmodel_bench.models import settings_for
 from genmodel_bench.storage.store import Store
 
@@ -88,7 +88,7 @@ def of_every_cell(rows):
     for r in rows:
         found[r.model, r.seed].add((r.metric, r.quantity))
     assert len(set(map(frozenset, found.values()))) == 1
-    assert {metric for metric, _ in next(iter(found.values()))} == METRICS.keys()
+    assert {metric for metric, _ in next(iter(found.values()))} == STANDARD.keys()
     return found
 
 
@@ -120,7 +120,7 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path):
     assert time.monotonic() - start < 60
     scores = [{(r.metric, r.quantity) for r in Store(tmp_path / name, "digits").records()} for name in "ab"]
     assert scores[0] == scores[1]
-    assert {metric for metric, _ in scores[0]} == METRICS.keys()
+    assert {metric for metric, _ in scores[0]} == STANDARD.keys()
 
 
 def test_temporary_files_of_dead_processes_are_swept_away_and_others_stay(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from flat import run
 from genmodel_bench import BenchError
-from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics import STANDARD
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.atomic import NoRoom
 from genmodel_bench.storage.store import Store
@@ -76,7 +76,7 @@ def test_a_failure_is_a_row_and_never_a_value_and_the_others_go_on(tmp_path, mon
     monkeypatch.setitem(MODELS, "broken", BrokenConfig(how))
     records = quick(tmp_path, ["broken", "mean"])
     rows = records[records["model"] == "broken"]
-    assert list(rows["metric"]) == list(METRICS)
+    assert list(rows["metric"]) == list(STANDARD)
     assert rows["status"].str.startswith(status).all()
     assert rows["value"].isna().all()
     assert records[records["model"] == "mean"]["value"].notna().all()
@@ -93,7 +93,7 @@ def test_a_failure_is_tried_again(tmp_path, monkeypatch):
     quick(tmp_path, ["broken"])
     quick(tmp_path, ["broken"])
     assert len(trained) == 2
-    assert len(Store(tmp_path, "digits").records()) == len(METRICS)
+    assert len(Store(tmp_path, "digits").records()) == len(STANDARD)
 
 
 def test_divergence_is_a_status(tmp_path):
@@ -117,7 +117,7 @@ def test_what_ends_a_process_is_a_row_and_the_other_cells_go_on(tmp_path, monkey
     records = quick(tmp_path, [*names, "mean", "gaussian"], jobs=2, timeout=5.0)
     for how, status in statuses.items():
         rows = records[records["model"] == f"broken-{how}"]
-        assert list(rows["metric"]) == list(METRICS)
+        assert list(rows["metric"]) == list(STANDARD)
         assert rows["status"].str.startswith(status).all(), list(rows["status"])
         assert rows["value"].isna().all()
     assert records[records["model"].isin(["mean", "gaussian"])]["value"].notna().all()

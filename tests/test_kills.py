@@ -26,7 +26,7 @@ from genmodel_bench.data.registry import load
 from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.pool import in_turn
-from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics import STANDARD
 from genmodel_bench.models import MODELS, settings_for
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.store import Store
@@ -97,7 +97,7 @@ def child(results, name, begun, renames, kind, number):
     begun.set()
     harness.train.__kwdefaults__["every"] = 0.01  # a checkpoint every few steps
     store = Store(results, "digits")
-    context = Context(load("digits"), store, METRICS, torch.device("cpu"))
+    context = Context(load("digits"), store, STANDARD, torch.device("cpu"))
     Store(results, "digits").prepare()
     for _ in in_turn([cell_of(name)], context, Silent()):
         pass

@@ -10,7 +10,7 @@ from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.plan import check_builds
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
-from genmodel_bench.metrics import METRICS
+from genmodel_bench.metrics import METRICS, STANDARD
 from genmodel_bench.models import MODELS, settings_for, vae
 from test_run import quick
 
@@ -111,7 +111,9 @@ def test_what_only_memory_refuses_is_no_matter_of_options(digits):
 
 
 def test_metrics_are_chosen_by_name_in_the_order_of_the_registry():
-    assert metrics_named(()) == METRICS
+    assert metrics_named(()) == STANDARD
+    assert metrics_named(["all"]) == METRICS
+    assert list(metrics_named(["all"])) == list(METRICS)
     assert list(metrics_named([*reversed(METRICS)])) == list(METRICS)
     assert metrics_named(["parzen", "parzen"]) == {"parzen": METRICS["parzen"]}
     with pytest.raises(UnknownName, match="unknown metric 'parzn'; did you mean 'parzen'"):
@@ -123,7 +125,7 @@ def test_chosen_metrics_alone_are_computed_and_the_others_follow(tmp_path):
     assert set(first["metric"]) == {"parzen"}
     assert set(first["seed"]) == {4}
     second = quick(tmp_path, ["mean"], seeds=[4])
-    assert set(second["metric"]) == set(METRICS)
+    assert set(second["metric"]) == set(STANDARD)
     kept = second[second["metric"] == "parzen"]
     assert list(kept["created"]) == list(first["created"])
 
@@ -131,7 +133,7 @@ def test_chosen_metrics_alone_are_computed_and_the_others_follow(tmp_path):
 def test_tables_are_those_of_all_metrics_whichever_was_computed_last(tmp_path):
     quick(tmp_path, ["mean"])
     table = (tmp_path / "digits" / "table1.csv").read_bytes()
-    quick(tmp_path, ["mean"], metrics=metrics_named([list(METRICS)[-1]]))
+    quick(tmp_path, ["mean"], metrics=metrics_named([list(STANDARD)[-1]]))
     assert (tmp_path / "digits" / "table1.csv").read_bytes() == table
 
 

@@ -17,7 +17,7 @@ from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Notice
 from genmodel_bench.execution.reuse import lacking
-from genmodel_bench.metrics import METRICS, Result, Score
+from genmodel_bench.metrics import STANDARD, Result, Score
 from genmodel_bench.models import MODELS, settings_for, vae
 from genmodel_bench.report.tables.notes import STALE
 from genmodel_bench.report.tables.table import table1
@@ -80,7 +80,7 @@ def values(records):
 def test_the_same_cell_gives_the_same_bits_in_any_company(tmp_path):
     one = values(quick(tmp_path / "a", ["vae", "mean"]))
     other = values(
-        quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **METRICS})
+        quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **STANDARD})
     )
     assert one
     assert all(other[key] == value for key, value in one.items())
@@ -109,7 +109,7 @@ def test_a_finished_cell_is_reused_and_new_seeds_alone_are_trained(tmp_path, tra
 
 def test_a_new_metric_trains_nothing_and_moves_nothing(tmp_path, trained):
     first = quick(tmp_path)
-    second = quick(tmp_path, metrics={**METRICS, "brightness": Brightness()})
+    second = quick(tmp_path, metrics={**STANDARD, "brightness": Brightness()})
     assert trained == ["VAE"]
     assert values(second).items() >= values(first).items()
     assert ("vae", 0, "brightness", "brightness") in values(second)
@@ -149,7 +149,7 @@ def test_damaged_samples_are_drawn_again(tmp_path):
     first = quick(tmp_path)
     path, *_ = sorted((tmp_path / ".cache" / "samples").iterdir())
     path.write_bytes(path.read_bytes()[:100])
-    second = quick(tmp_path, metrics={**METRICS, "brightness": Brightness()})
+    second = quick(tmp_path, metrics={**STANDARD, "brightness": Brightness()})
     assert values(second).items() >= values(first).items()
     assert second["value"].notna().all()
 
@@ -188,7 +188,7 @@ def test_lines_that_other_code_made_are_named_and_marked_in_the_table(tmp_path):
     quick(
         tmp_path,
         ["mean"],
-        metrics={"brightness": Brightness(), "parzen": replace(METRICS["parzen"], valid_images=50)},
+        metrics={"brightness": Brightness(), "parzen": replace(STANDARD["parzen"], valid_images=50)},
         listener=Listening(),
     )
     stale = ["vae (hidden=(16,), epochs=2)"]
@@ -375,7 +375,7 @@ def test_what_applies_is_asked_of_a_model_whose_building_changes_no_random_numbe
     torch.manual_seed(3)
     data, needy = load("digits"), {"needy": replace(Brightness(), needs=(Density,))}
     context = Context(data, Store(tmp_path, "digits"), needy, torch.device("cpu"))
-    cell = plan(data, ["vae"], METRICS, seeds=1)[0]
+    cell = plan(data, ["vae"], STANDARD, seeds=1)[0]
     assert lacking(cell, context, ["needy"]) == {"needy": ["Density"]}
     assert torch.equal(torch.rand(2), expected)
 

@@ -9,7 +9,7 @@ from genmodel_bench.execution.checks import Checks, checks_of
 from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.draws import fitted as fitted_with
 from genmodel_bench.execution.execute import run_cell
-from genmodel_bench.metrics import METRICS, Subject
+from genmodel_bench.metrics import STANDARD, Subject
 from genmodel_bench.metrics.parzen import Parzen
 from genmodel_bench.models import settings_for
 from genmodel_bench.storage.store import Store
@@ -94,7 +94,7 @@ def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path
 
     real = vae.VAE.stages
     monkeypatch.setattr(vae.VAE, "stages", lambda self: [replace(stage, epochs=3) for stage in real(self)])
-    (row, *_) = run_cell(cell_of(few), Context(few, Store(tmp_path, "digits"), METRICS, CPU)).records
+    (row, *_) = run_cell(cell_of(few), Context(few, Store(tmp_path, "digits"), STANDARD, CPU)).records
     assert row.status == "failed: Config.epochs is 4, but the last stage has 3 epochs; expected the same"
 
 
@@ -126,7 +126,7 @@ def test_both_checkpoints_come_from_one_training(few, tmp_path):
             steps.append(news)
 
     for taken in ("best", "last"):
-        outcome = run_cell(cell_of(few, taken=taken), Context(few, store, METRICS, CPU), tell=tell)
+        outcome = run_cell(cell_of(few, taken=taken), Context(few, store, STANDARD, CPU), tell=tell)
         assert {r.checkpoint for r in outcome.records} == {taken}
         assert all(r.ok and r.draws == 2 for r in outcome.records)
     assert len(steps) == 4 * (200 // 20)
@@ -173,7 +173,7 @@ def test_models_of_one_family_share_a_training(few, tmp_path):
     rows = {}
     for name, chain in (("deep-gsn", "independent"), ("deep-gsn-chain", "consecutive")):
         cell = cell_of(few, name=name, hidden=(16, 12), chain=chain)
-        rows[name] = run_cell(cell, Context(few, store, METRICS, CPU), tell=tell).records
+        rows[name] = run_cell(cell, Context(few, store, STANDARD, CPU), tell=tell).records
     assert len(trained) == 4 * (200 // 20)
     values = [next(r.value for r in found if r.metric == "parzen") for found in rows.values()]
     assert values[0] != values[1]

@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 from genmodel_bench.cells.forms import check_config, check_metric
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.inputs.objects import Kind, installed, is_spec, named_object
-from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.metrics import METRICS, STANDARD, Metric
 from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.looks import is_blank, looked_like
 from genmodel_bench.storage.record import Record, as_json
 
 T = TypeVar("T")
+ALL = "all"
+"""In place of the name of a metric: all of this project."""
 
 
 def models_named(names: Iterable[str] | Mapping[str, Config]) -> dict[str, Config]:
@@ -39,18 +41,20 @@ def models_named(names: Iterable[str] | Mapping[str, Config]) -> dict[str, Confi
 
 
 def metrics_named(names: Iterable[str] | Mapping[str, Metric] = ()) -> dict[str, Metric]:
-    """Return metrics by name, all of this project where no names are given.
+    """Return metrics by name, the standard ones where no names are given.
 
-    Of names, this project's come first, in the order of its tables.
+    "all" stands for all of this project, which come first, in the order of its tables.
 
     Raises:
         UnknownName, BenchError, BadOption: as for models.
     """
     if isinstance(names, Mapping) and not names:
-        raise BadOption("metrics: got none, expected some; leave it out for all of this project")
-    found = _named("metrics", names, METRICS, check_metric) or METRICS
+        raise BadOption("metrics: got none, expected some; leave it out for the standard ones")
     if isinstance(names, Mapping):
-        return found
+        return _named("metrics", names, METRICS, check_metric)
+    listed = [names] if isinstance(names, str) else list(names)
+    listed = [n for name in listed or STANDARD for n in (METRICS if name == ALL else [name])]
+    found = _named("metrics", listed, METRICS, check_metric)
     return {name: found[name] for name in [*(n for n in METRICS if n in found), *found] if name in found}
 
 

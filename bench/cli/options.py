@@ -157,8 +157,8 @@ Metrics = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="Compute this metric, may be repeated: of `bench list metrics` (default: all), or your own as "
-        "mylab.scores:Metric.",
+        help="Compute this metric, may be repeated: of `bench list metrics`, all for all, or your own "
+        "as mylab.scores:Metric (default: parzen, neighbours, histogram, mind-pixels).",
     ),
 ]
 

@@ -13,7 +13,7 @@ from genmodel_bench.commands.run import check_no_samples
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.artefacts import sampled
 from genmodel_bench.execution.reuse import reusable
-from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.metrics import STANDARD, Metric
 from genmodel_bench.models import Config
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.store import Store
@@ -29,7 +29,7 @@ def preview(
     protocol: Protocol,
     data: Path | None,
     results: Path,
-    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = STANDARD,
 ) -> Iterator[tuple[Cell, str]]:
     """Yield each cell of a run and its state, such as "finished" or "to be trained".
 

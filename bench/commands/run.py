@@ -20,7 +20,7 @@ from genmodel_bench.execution.artefacts import keep_test_images, new_mark, unmar
 from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener
-from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.metrics import METRICS, STANDARD, Metric
 from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.ingredients import read_vouched
 from genmodel_bench.storage.names import results_at
@@ -47,7 +47,7 @@ def run(
     replace_data: bool = False,
     tensorboard: bool = False,
     figures: bool = True,
-    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = STANDARD,
     listener: Listener | None = None,
 ) -> pd.DataFrame:
     """Train, sample and score models on a data set, and write its table.
@@ -71,7 +71,8 @@ def run(
         such rows are an error.
     tensorboard: log training for TensorBoard, in `results/.cache/tensorboard`.
     figures: draw the figures and write the page too, not only the tables.
-    metrics: those that are computed: names like those of models, or metrics by name.
+    metrics: those that are computed: names like those of models, ["all"] for all of this
+        project, or metrics by name.
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the records of the cells; scores are in the units of their metric. A model

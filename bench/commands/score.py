@@ -25,7 +25,7 @@ from genmodel_bench.execution.given import (
     score_given,
 )
 from genmodel_bench.execution.listener import Listener
-from genmodel_bench.metrics import METRICS, Metric
+from genmodel_bench.metrics import METRICS, STANDARD, Metric
 from genmodel_bench.storage.beside import stand_beside, standing_beside
 from genmodel_bench.storage.ingredients import metric_recipe_of, read_vouched, recipe_of
 from genmodel_bench.storage.names import in_home, results_at
@@ -48,7 +48,7 @@ def score(
     beside: str | None = None,
     replace: bool = False,
     replace_data: bool = False,
-    metrics: Sequence[str] | Mapping[str, Metric] = METRICS,
+    metrics: Sequence[str] | Mapping[str, Metric] = STANDARD,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Score a user's samples, and add them to the table of a data set as the row `name`.

@@ -51,6 +51,8 @@ class Column:
     factor: what the score is multiplied by.
     examples: the array that holds the score of each test image, if one does.
     curves: how curves of the score are drawn, by name.
+    floor: the score that unseen real images have in place of the samples, if it is known.
+    promises: pairs (better, worse) of probes whose order the score has to give.
     """
 
     title: str
@@ -64,6 +66,8 @@ class Column:
     factor: float = 1.0
     examples: str = ""
     curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    floor: Quantity | None = None
+    promises: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_score(self) -> bool:
@@ -208,13 +212,15 @@ def column_of(quantity: Quantity, record: Record, said: Mapping[str, Any]) -> Co
         factor=float(said.get("factor", 1.0)),
         examples=str(said.get("examples", "")),
         curves=said.get("curves", {}),
+        floor=(quantity[0], str(said["floor"])) if said.get("floor") else None,
+        promises=tuple((str(better), str(worse)) for better, worse in said.get("promises", ())),
     )
 
 
 def error_of(column: Column) -> Column:
     """Return the column of a score's standard error."""
     says = f"standard error of {column.title}, over what it is measured on and over training seeds"
-    return replace(column, title=f"{column.title} ±", says=says, error=True, curves={})
+    return replace(column, title=f"{column.title} ±", says=says, error=True, curves={}, promises=())
 
 
 def number(value: Any, decimals: int) -> str:

@@ -27,6 +27,8 @@ MARKED = (
     f"{MARK} best of its column, or not told apart from it: all pairs of models with three seeds or more "
     "are compared, with what is uncertain in test images and training, at 5 % (Holm)"
 )
+FLOOR = "unseen real images"
+"""The line of what real images have that are in neither set: the floor of a score."""
 DIRECTIONS = "↑ higher is better, ↓ lower is better"
 LATEX_BEGINS = (
     r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}"
@@ -50,6 +52,16 @@ def to_csv(table: Table) -> str:
     flat.columns = pd.Index([inert(f"{dataset}: {column}") for dataset, column in flat.columns])
     flat["notes"] = ["; ".join(table.notes.get(key, [])) for key in flat.index]
     flat = flat.reset_index(level=[0, 1, 2])
+    if table.floors:
+        flat.loc["floor"] = pd.Series(
+            {
+                "role": "floor",
+                "model": FLOOR,
+                "variant": "",
+                "notes": "",
+                **{inert(f"{d}: {title}"): v for (d, title), v in table.floors.items()},
+            }
+        )
     for name in ("model", "variant", "notes"):
         flat[name] = [inert(text) for text in flat[name]]
     return str(flat.to_csv(index=False, lineterminator="\n"))
@@ -79,7 +91,14 @@ def to_markdown(table: Table) -> str:
 
 def legend(table: Table, columns: Sequence[Column]) -> list[tuple[str, str]]:
     """Return what the terms of some columns mean: title and clause of each."""
-    return [(column.title, column.says) for column in columns if not column.error]
+    return [(c.title, c.says + floor_in_words(table, c)) for c in columns if not c.error]
+
+
+def floor_in_words(table: Table, column: Column) -> str:
+    """Return what unseen real images have in a column, as the end of its clause."""
+    found = [(d, table.floors[d, column.title]) for d in table.datasets if (d, column.title) in table.floors]
+    said = [f"{number(value, column.decimals)} on {dataset}" for dataset, value in found]
+    return f"; {FLOOR} of the same number have {', '.join(said)}" if said else ""
 
 
 def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
@@ -93,9 +112,18 @@ def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
 
 def pipe_table(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
     """Return some columns as a pipe table, with reference rows set apart."""
-    shown = printed(table, columns, escape_markdown, lambda mark: f" <sup>{mark}</sup>", digits=digits)
+    floor = has_floor(table, columns)
+    shown = printed(
+        table,
+        columns,
+        escape_markdown,
+        lambda mark: f" <sup>{mark}</sup>",
+        digits=digits,
+        with_floor=floor,
+    )
     width = shown.shape[1]
     i = first_reference(table)
+    i = len(shown) - 1 if i is None and floor else i
     if i is not None:
         rule = pd.DataFrame([["*reference rows*", *[""] * (width - 1)]], columns=shown.columns)
         shown = pd.concat([shown.iloc[:i], rule, shown.iloc[i:]])
@@ -119,7 +147,16 @@ def to_latex(table: Table, view: str = TABLE1) -> str:
 
 def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
     """Return some columns as a LaTeX tabular; several data sets have a heading each."""
-    shown = printed(table, columns, escape_latex, lambda mark: f"$^{{{mark}}}$", digits=digits, latex=True)
+    floor = has_floor(table, columns)
+    shown = printed(
+        table,
+        columns,
+        escape_latex,
+        lambda mark: f"$^{{{mark}}}$",
+        digits=digits,
+        latex=True,
+        with_floor=floor,
+    )
     titles = list(shown.columns)[1:]
     lines = [rf"\begin{{tabular}}{{l{'r' * len(titles)}}}", r"\toprule"]
     if len(table.datasets) > 1:
@@ -136,6 +173,7 @@ def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) 
         lines += [" & ".join(["", *groups]) + r" \\", "".join(rules)]
     lines += [" & ".join(["model", *titles]) + r" \\", r"\midrule"]
     first = first_reference(table)
+    first = len(shown) - 1 if first is None and floor else first
     for i, row in enumerate(shown.itertuples(index=False)):
         lines += [r"\midrule"] * bool(i and i == first)
         # behind the \\ of the line above, [ and * would be an argument of it
@@ -152,17 +190,21 @@ def printed(
     *,
     digits: int | None = None,
     latex: bool = False,
+    with_floor: bool = False,
 ) -> pd.DataFrame:
     """Return columns of the table as text, after names with the letters of their notes.
 
     Columns that are empty throughout are left out. `digits` replaces the decimals of the
     columns that have any.
+
+    with_floor: a last line has what unseen real images have.
     """
     several = len(table.datasets) > 1
     names = []
     for key in table.numbers.index:
         marks = ",".join(marks_of(table, key))
         names.append(escape(name_of(key)) + (superscript(marks) if marks else ""))
+    names += [FLOOR] * with_floor
     shown = {"model": names}
     for dataset in table.datasets:
         for column in columns:
@@ -183,8 +225,16 @@ def printed(
                 text + mark if (dataset, column.title, key) in table.marks else text
                 for text, key in zip(texts, table.numbers.index, strict=True)
             ]
+            if with_floor:
+                texts.append(escape(number(table.floors.get((dataset, column.title)), decimals)))
             shown[f"{escape(dataset)}: {escape(title)}" if several else escape(title)] = texts
     return pd.DataFrame(shown)
+
+
+def has_floor(table: Table, columns: Sequence[Column]) -> bool:
+    """Return whether it is known what unseen real images have in one of the columns."""
+    shown = {column.title for column in columns}
+    return any(title in shown for _, title in table.floors)
 
 
 def lettered(table: Table) -> list[str]:

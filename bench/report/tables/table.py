@@ -49,12 +49,14 @@ class Table:
     columns: in order, those that no row of a data set has a number in as well.
     marks: (data set, title, row) of the rows that are not told apart from the best of a
         column.
+    floors: by (data set, title), what unseen real images have in place of samples.
     """
 
     numbers: pd.DataFrame
     columns: tuple[Column, ...] = ()
     notes: dict[Key, list[str]] = field(default_factory=dict)
     marks: frozenset[tuple[str, str, Key]] = frozenset()
+    floors: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def datasets(self) -> list[str]:
@@ -162,7 +164,23 @@ def table1(
         values = numbers[dataset, title]
         for key, note in [*above_real_data(values, dataset), *other_sample_sizes(values, dataset)]:
             notes[key].append(note)
-    return Table(in_order(numbers, columns), columns, notes, frozenset(marks))
+    floors = {
+        (dataset, column.title): value
+        for dataset in datasets
+        for column in columns
+        if (value := floor_of(column, [r for r in records if r.dataset == dataset])) is not None
+    }
+    return Table(in_order(numbers, columns), columns, notes, frozenset(marks), floors)
+
+
+def floor_of(column: Column, records: Sequence[Record]) -> float | None:
+    """Return what unseen real images have in a column, at the N of most rows."""
+    found = values_of([r for r in records if not r.doubt], *column.floor) if column.floor else []
+    if not found:
+        return None
+    usual = statistics.mode(r.n for r in found)
+    value = mean(r.stderr if column.error else r.value for r in found if r.n == usual)
+    return None if value is None else value * column.factor
 
 
 def ranked(
