@@ -18,7 +18,7 @@ from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.keeping import merge, remove
 from genmodel_bench.cli.making import new, run, score
 from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
-from genmodel_bench.cli.trusting import check, verify, vouch, why
+from genmodel_bench.cli.trusting import audit, check, verify, vouch, why
 from genmodel_bench.errors import BenchError, DataNotice, printable
 from genmodel_bench.storage.system import check_system
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 MAKING, READING = (run, score, new), (report, compare, claims, table, cite, theory, list_)
-for command in (*MAKING, *READING, check, why, verify, vouch, remove, merge):
+for command in (*MAKING, *READING, audit, check, why, verify, vouch, remove, merge):
     app.command(name=command.__name__.rstrip("_"))(command)
 UsageError = typer.BadParameter.__bases__[0]
 """What typer raises of an option that it cannot read; it has no public name there."""

@@ -19,7 +19,9 @@ from genmodel_bench.cli.options import (
     Device,
     Draws,
     Exactness,
+    Figures,
     Like,
+    Metrics,
     Precision,
     Results,
     Samples,
@@ -28,7 +30,7 @@ from genmodel_bench.cli.options import (
     protocol_of,
     split,
 )
-from genmodel_bench.errors import BadOption, BenchError
+from genmodel_bench.errors import BadOption, BenchError, printable
 
 
 def check(
@@ -195,3 +197,54 @@ def vouch(
 
     if not print_findings(findings_of(results, evidence=evidence, within=within, data=data, device=device)):
         raise typer.Exit(1)
+
+
+def audit(
+    dataset: DatasetName = "digits",
+    metric: Metrics = None,
+    sizes: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,…", help="Numbers of samples (default: three, up to the number of test images)."
+        ),
+    ] = "",
+    data: Data = None,
+    device: Device = "auto",
+    figures: Figures = True,
+    results: Results = RESULTS,
+) -> None:
+    """Audit the metrics: do they put images whose order is known into this order?
+
+    Real images, copies, prototypes, blurred, noisy and shifted images, missing classes.
+    The answer is in audit.csv, audit.md and a figure of the results folder. The exit code
+    is 1 if a metric fails.
+    """
+    say_loading()
+    from genmodel_bench.cli.terminal import progress
+    from genmodel_bench.commands.audit import audit as scored
+    from genmodel_bench.storage.audited import read_audit
+
+    with progress() as listener:
+        folder = scored(
+            dataset,
+            metrics=metric or ["all"],
+            sizes=sizes_in(sizes),
+            data=data,
+            results=results,
+            device=device,
+            figures=figures,
+            listener=listener,
+        )
+    failed = [r for r in read_audit(folder) if r.status != "ok" and not r.status.startswith("n/a")]
+    for r in failed:
+        typer.echo(f"{r.metric} on {r.probe}, N = {r.size:,}: {printable(r.status)}")
+    typer.echo(str(folder / "audit.md"))
+    raise typer.Exit(1 if failed else 0)
+
+
+def sizes_in(text: str) -> list[int]:
+    """Return the numbers in a list separated by commas. Raises BadOption."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise BadOption(f"--sizes: got {text!r}, expected numbers like 500,2000") from None

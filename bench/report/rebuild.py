@@ -6,11 +6,13 @@ A pure function of the results folder: nothing is trained or scored.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genmodel_bench.errors import BadRecords
+from genmodel_bench.report.audit import broken_promises, judged
 from genmodel_bench.report.examples import Examples, examples_of, keep_examples
+from genmodel_bench.report.figures.audit import audit_of
 from genmodel_bench.report.figures.charts import charts_of
 from genmodel_bench.report.figures.figure import Figure, sweep
 from genmodel_bench.report.figures.learning import learning_of
@@ -21,10 +23,12 @@ from genmodel_bench.report.figures.theory import draw as draw_theory
 from genmodel_bench.report.page.compare import comparison
 from genmodel_bench.report.page.index import index
 from genmodel_bench.report.page.page import page
+from genmodel_bench.report.tables.audit import audit_as_markdown
 from genmodel_bench.report.tables.columns import Declared, columns_of
 from genmodel_bench.report.tables.render import LATEX_BEGINS, printed_views, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import Table, table1
 from genmodel_bench.storage.atomic import remove, write_atomically
+from genmodel_bench.storage.audited import read_audit
 from genmodel_bench.storage.beside import with_beside
 from genmodel_bench.storage.names import file_name, results_at
 from genmodel_bench.storage.record import Record
@@ -106,13 +110,15 @@ def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> li
     outdated: set[tuple[str, str]] = set()
     examples: dict[str, Examples] = {}
     pages: dict[str, Table] = {}
+    broken: dict[tuple[str, str], str] = {}
     for store in stores_of(results):
         own = store.records()
         records = with_beside(store, own)
         everything += records
         outdated |= {(store.dataset, name) for name in today.stale(own)}
         table, examples[store.dataset] = tabulated(store, records, today, stale=outdated)
-        written += write_table(store.folder, table)
+        broken |= {} if store.dataset == ALONE else table.broken
+        written += [*write_table(store.folder, table), *write_audit_table(store)]
         digest = next((r.dataset_digest for r in sure(own)), "")  # rows of another are doubted
         written += keep_examples(store, digest, examples[store.dataset], table.keys)
         if figures and records:
@@ -126,6 +132,7 @@ def rebuild(results: Path, *, figures: bool, today: Today = NOTHING_KNOWN) -> li
     if paper or len({r.dataset for r in together}) > 1:
         beside = ["tfd"] if paper else []
         table = table1(together, beside=beside, stale=outdated, declared=today.declared, examples=examples)
+        table = replace(table, broken=broken)
         written += write_table(results, table)
     if damaged:
         raise damaged
@@ -138,7 +145,9 @@ def tabulated(
     """Return the table of a data set's records, and the values by image behind it."""
     examples = examples_of(store, records, columns_of(records, today.declared))
     known = {store.dataset: examples}
-    return table1(records, stale=stale, declared=today.declared, examples=known), examples
+    table = table1(records, stale=stale, declared=today.declared, examples=known)
+    broken = broken_promises(store.folder, table.columns)
+    return replace(table, broken={(store.dataset, title): text for title, text in broken.items()}), examples
 
 
 def illustrate(
@@ -160,6 +169,7 @@ def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Pat
     lines = lines_of(records, table.keys)
     place = folder / "figures"
     figures = [*summary_of(table, place), *charts_of(lines, table.columns, place)]
+    figures += audit_of(" and ".join(table.datasets), judged(read_audit(folder)), place)
     for line in (line for line in lines if not line.records[0].shipped):
         figures += [*pictures_of(line, place, cache), *learning_of(line, place, cache)]
     sweep(place, figures)
@@ -179,6 +189,16 @@ def write_index(results: Path, pages: Mapping[str, Table]) -> list[Path]:
 def files_of(figures: Iterable[Figure]) -> list[Path]:
     """Return the files of figures, two for each: PNG and PDF."""
     return [figure.path.with_suffix(suffix) for figure in figures for suffix in (".png", ".pdf")]
+
+
+def write_audit_table(store: Store) -> list[Path]:
+    """Write what an audit of a data set found, if there was one; return the file."""
+    path, found = store.folder / "audit.md", judged(read_audit(store.folder))
+    if not found:
+        remove(path)
+        return []
+    write_atomically(path, audit_as_markdown(store.dataset, found).encode())
+    return [path]
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:

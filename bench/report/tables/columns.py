@@ -21,6 +21,7 @@ VIEWS = {
     TABLE1: "Table 1",
     "likelihood": "Likelihood",
     "quality": "Sample quality",
+    "features": "Sample quality in other features",
     "memorisation": "Memorisation",
     UNCERTAINTY: "Where the uncertainty comes from",
     COST: "Whose weights were sampled, and what it took",

@@ -27,6 +27,8 @@ MARKED = (
     f"{MARK} best of its column, or not told apart from it: all pairs of models with three seeds or more "
     "are compared, with what is uncertain in test images and training, at 5 % (Holm)"
 )
+BROKEN = "‡"
+"""Stands in the heading of a score that breaks a promise."""
 FLOOR = "unseen real images"
 """The line of what real images have that are in neither set: the floor of a score."""
 DIRECTIONS = "↑ higher is better, ↓ lower is better"
@@ -107,6 +109,11 @@ def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
     said += [DIRECTIONS] if any(column.directed for column in columns) else []
     shown = {column.title for column in columns}
     said += [MARKED] if any(title in shown for _, title, _ in table.marks) else []
+    said += [
+        f"{BROKEN} {title} breaks a promise on {dataset} (`bench audit`): {text}"
+        for (dataset, title), text in table.broken.items()
+        if title in shown
+    ]
     return " ".join(f"{text}." for text in said)
 
 
@@ -211,7 +218,8 @@ def printed(
             values = table.numbers[dataset, column.title]
             if not values.notna().any():
                 continue
-            title = " ".join(part for part in (column.title, column.arrow) if part)
+            broken = BROKEN if (dataset, column.title) in table.broken else ""
+            title = " ".join(part for part in (column.title, column.arrow, broken) if part)
             decimals = column.decimals if digits is None or not column.decimals else digits
             texts = [escape(number(value, decimals)) for value in values]
             if column == TOTAL:
@@ -270,7 +278,7 @@ LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--", "≥": r"$\geq$", "²": r"$^2$",
     "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "’": "'", "½": r"$\frac{1}{2}$",
-    "×": r"$\times$",
+    "×": r"$\times$", "‡": r"$^\ddagger$",
 }  # fmt: skip
 
 

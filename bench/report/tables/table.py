@@ -50,6 +50,7 @@ class Table:
     marks: (data set, title, row) of the rows that are not told apart from the best of a
         column.
     floors: by (data set, title), what unseen real images have in place of samples.
+    broken: by (data set, title), the promises that a score breaks in `bench audit`.
     """
 
     numbers: pd.DataFrame
@@ -57,6 +58,7 @@ class Table:
     notes: dict[Key, list[str]] = field(default_factory=dict)
     marks: frozenset[tuple[str, str, Key]] = frozenset()
     floors: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    broken: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def datasets(self) -> list[str]:
