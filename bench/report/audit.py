@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genmodel_bench.report.tables.columns import Column
+from genmodel_bench.report.tables.columns import VIEWS, Column
 from genmodel_bench.storage.audited import Audited, read_audit
 
 SURE = 2.0
@@ -77,12 +77,17 @@ class Judged:
 
 
 def judged(rows: Sequence[Audited]) -> list[Judged]:
-    """Return what the audit says of each score that has a column and a direction."""
+    """Return what the audit says of each score that has a column and a direction.
+
+    They are in the order of the tables that show them.
+    """
     by_score: dict[tuple[str, str], list[Audited]] = {}
     for r in rows:
         if r.status == "ok" and r.better in ("higher", "lower") and r.column != "{}":
             by_score.setdefault((r.metric, r.quantity), []).append(r)
-    return [judge(name, found) for name, found in by_score.items()]
+    views = list(VIEWS)
+    found = [judge(name, of) for name, of in by_score.items()]
+    return sorted(found, key=lambda j: views.index(j.view) if j.view in views else len(views))
 
 
 def judge(name: tuple[str, str], rows: Sequence[Audited]) -> Judged:
