@@ -17,9 +17,9 @@ none of order 1/N: at N = 300 and k = 64, −0.1 is left of 7.4. Where N/4 ≤ k
 Standard error: from the influence of each point on the number (the infinitesimal
 jackknife), not a bootstrap, whose repeated rows shrink covariances. Near the floor it is
 about 1.5 times too large. The error of `fd_infinity` counts what extrapolation adds.
-Reference implementation: `fid_features_to_metric` of torch-fidelity 0.4.0 and
-`_compute_fid` of torchmetrics 1.9.0, agreed within 1e-9 relative.
-Cost: see the end.
+Reference implementation: `fid_statistics_to_metric` of torch-fidelity 0.4.0 and
+`_compute_fid` of torchmetrics 1.9.0, agreed within 1e-12 relative on 2,000 × 64.
+Cost: 1 s on one thread for five draws of 10,000 × 64 on MNIST.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ class Gaussian:
             of (S½ T S½)½ in the coordinates `z`, in which A is u diag(sigma) uᵀ.
         """
         z = (self.points.double() - self.mean) @ (self.axes / self.scale.square())  # unit covariance
-        values = z @ (2 * self.axes.T @ shift) + z.square() @ self.scale.square() - (z @ u).square() @ sigma
+        values: Tensor = (
+            z @ (2 * self.axes.T @ shift) + z.square() @ self.scale.square() - (z @ u).square() @ sigma
+        )
         return values - values.mean()
 
 

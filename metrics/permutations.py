@@ -41,12 +41,11 @@ def kernel_test(x: Tensor, y: Tensor, h: float, *, permutations: int = 500) -> t
     if not h > 0:
         raise ValueError(f"kernel_test: got h = {h}, expected a bandwidth above 0; give median_distance(y)")
     kernel = kernels(torch.cat([x, y]), h)  # (n + m, n + m), with a diagonal of zeros
-    sizes = [len(x), len(y)]
-    (xx, xy), (yx, yy) = (
-        [part.sum(1, dtype=torch.float64) for part in half.split(sizes, 1)] for half in kernel.split(sizes)
-    )
-    found = mmd(xx / (len(x) - 1), yy / (len(y) - 1), xy / len(y), yx / len(x))
-    values = divided(kernel, signs(len(x), len(y), permutations, kernel))
+    n, m = len(x), len(y)
+    parts = (kernel[:n, :n], kernel[n:, n:], kernel[:n, n:], kernel[n:, :n])
+    xx, yy, xy, yx = (part.sum(1, dtype=torch.float64) for part in parts)
+    found = mmd(xx / (n - 1), yy / (m - 1), xy / m, yx / n)
+    values = divided(kernel, signs(n, m, permutations, kernel))
     p = float((values >= values[0]).double().mean())
     return found, Estimate(p, math.sqrt(p * (1 - p) / permutations))
 
