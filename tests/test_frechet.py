@@ -66,6 +66,18 @@ def test_fewer_points_than_features_cost_no_digits(n):
     assert frechet_distance(point, point + 1) == 30
 
 
+def test_sets_of_different_few_points_agree_with_the_singular_values_of_their_products():
+    # tr (S½ T S½)½ is the sum of the singular values of X Yᵀ, without any covariance
+    x, y = normal(10, 40), normal(12, 40, 0.3, 2)
+    a, b = (x - x.mean(0)) / 9**0.5, (y - y.mean(0)) / 11**0.5
+    spread = a.square().sum() + b.square().sum()
+    shift = (x.mean(0) - y.mean(0)).square().sum()
+    expected = shift + spread - 2 * torch.linalg.svdvals(a @ b.T).sum()
+    assert frechet_distance(x, y) == pytest.approx(float(expected), rel=1e-12)  # float64
+    _, of_x, of_y = between(Gaussian(x), Gaussian(y))
+    assert max(float(of_x.abs().max()), float(of_y.abs().max())) < 10 * float(spread)
+
+
 def test_it_is_symmetric_and_float32_points_are_summed_in_float64():
     x, y = (normal(500, 8) + 100).float(), (normal(400, 8, 0.2, 1.5) + 100).float()
     assert frechet_distance(x, y) == pytest.approx(frechet_distance(y, x), rel=1e-10)  # float64
