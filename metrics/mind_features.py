@@ -25,9 +25,9 @@ import torch
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.column import Column
 from genmodel_bench.metrics.comparison import Estimate, Quantity, compared
-from genmodel_bench.metrics.frechet import PROMISES
 from genmodel_bench.metrics.mind import directions, mind
 from genmodel_bench.metrics.mind_pixels import MindPixels
+from genmodel_bench.metrics.orders import DISTANCE
 from torch import Tensor
 
 
@@ -56,7 +56,7 @@ class Mind:
                 "images, times 3 × features",
                 table="quality" if own else "features",
                 floor="mind_floor",
-                promises=PROMISES,
+                promises=DISTANCE,
             )
         }
 

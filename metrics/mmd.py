@@ -38,8 +38,8 @@ from genmodel_bench.metrics.comparison import Estimate, Quantity, compared
 from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.evidence import remembered
 from genmodel_bench.metrics.features import features
-from genmodel_bench.metrics.frechet import PROMISES
 from genmodel_bench.metrics.mind import shuffled
+from genmodel_bench.metrics.orders import DISTANCE
 from genmodel_bench.metrics.permutations import kernel_test, median_distance
 from torch import Tensor
 
@@ -89,7 +89,7 @@ class Mmd:
                 table,
                 factor=1000,
                 floor="mmd2_floor",
-                promises=PROMISES,
+                promises=DISTANCE,
             ),
             "p": Column(
                 f"MMD p{more}",

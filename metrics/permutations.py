@@ -36,6 +36,14 @@ def kernel_test(x: Tensor, y: Tensor, h: float, *, permutations: int = 500) -> t
 
     Raises:
         ValueError: the sets are of another form, or hold NaN or infinity; h ≤ 0.
+
+    Example:
+        >>> import torch
+        >>> from genmodel_bench.metrics.permutations import kernel_test
+        >>> x, y = torch.arange(20.0)[:, None], torch.arange(10.0, 30.0)[:, None]
+        >>> mmd2, p = kernel_test(x, y, 6.0, permutations=999)
+        >>> round(mmd2.value, 3), p.value
+        (0.221, 0.001)
     """
     check_points("kernel_test", x, y, least=3)
     if not h > 0:

@@ -1,10 +1,11 @@
+import doctest
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from genmodel_bench.data.dataset import Fold
-from genmodel_bench.metrics import Subject
+from genmodel_bench.metrics import Subject, frechet
 from genmodel_bench.metrics.frechet import Frechet, frechet_distance, intercept
 from genmodel_bench.metrics.gaussian import Gaussian, between
 from scipy.linalg import sqrtm
@@ -190,3 +191,8 @@ def test_copies_gain_and_too_few_images_are_said(few):
     folds = tuple(Fold(few.valid, few.test[i : i + 10]) for i in (0, 10, 20))
     of_folds = Frechet("pca")(Subject(few.train), replace(few, folds=folds)).scores["fd"]
     assert (of_folds.stderr_over, of_folds.n, of_folds.settings["N"]) == ("folds", 3, 10)
+
+
+def test_the_example_in_the_help_is_true():
+    found = doctest.testmod(frechet)
+    assert found.attempted and not found.failed

@@ -1,3 +1,5 @@
+import doctest
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,8 @@ def test_score_is_of_features_beside_floor_and_gain(few):
     assert scores["kd"].value == pytest.approx(expected, rel=1e-9)  # float64
     assert scores["kd"].settings == {"N": 40, "folds": 0, "features": "pixels"}
     assert abs(scores["kd_floor"].value) < 4 * scores["kd_floor"].stderr < scores["kd"].value
+
+
+def test_the_example_in_the_help_is_true():
+    found = doctest.testmod(kernel)
+    assert found.attempted and not found.failed

@@ -1,9 +1,10 @@
+import doctest
 import math
 
 import numpy as np
 import pytest
 import torch
-from genmodel_bench.metrics import Subject
+from genmodel_bench.metrics import Subject, permutations
 from genmodel_bench.metrics import mmd as module
 from genmodel_bench.metrics.mmd import Mmd
 from genmodel_bench.metrics.permutations import (
@@ -130,3 +131,8 @@ def test_noise_is_told_from_digits_and_digits_are_not(few):
 def test_what_cannot_be_tested_is_refused(h, y, text):
     with pytest.raises(ValueError, match=f"kernel_test: .*{text}"):
         kernel_test(torch.zeros(5, 3), y, h)
+
+
+def test_the_example_in_the_help_is_true():
+    found = doctest.testmod(permutations)
+    assert found.attempted and not found.failed
