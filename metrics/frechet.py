@@ -78,7 +78,10 @@ def intercept(inverse: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Frechet:
-    """The squared Fréchet distance of features, at N and extrapolated."""
+    """The squared Fréchet distance of features, at N and extrapolated.
+
+    features: their name (`metrics/features.py`).
+    """
 
     features: str = "classifier"
     min_samples: int = 8
@@ -137,9 +140,8 @@ class Frechet:
         weights = intercept(torch.tensor(inverse, dtype=torch.float64))
 
         def estimate(w: Tensor, warning: str = "") -> Estimate:
-            influence = torch.tensordot(
-                w.to(added[0]), torch.stack(added), 1
-            )  # (sizes,) (sizes, 2, N) -> (2, N)
+            # (sizes,) · (sizes, 2, N) -> (2, N)
+            influence = torch.tensordot(w.to(added[0]), torch.stack(added), 1)
             error = math.sqrt(float(influence.var(1).sum()) / n)
             return Estimate(float(w @ torch.tensor(values, dtype=w.dtype)), error, warning)
 

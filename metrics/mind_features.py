@@ -35,6 +35,7 @@ from torch import Tensor
 class Mind:
     """The sliced Wasserstein distance of features.
 
+    features: their name (`metrics/features.py`).
     slices: about how many directions; they are whole orthonormal bases, at least one.
     """
 

@@ -1,11 +1,13 @@
 import doctest
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from genmodel_bench.metrics import Subject, permutations
 from genmodel_bench.metrics import mmd as module
+from genmodel_bench.metrics.features import NotApplicable
 from genmodel_bench.metrics.mmd import Mmd
 from genmodel_bench.metrics.permutations import (
     MULTIPLES,
@@ -102,13 +104,22 @@ def test_bandwidth_is_the_median_distance_of_training_images_alone(few):
     assert Mmd("pixels", bandwidth=2.0)(Subject(few.valid), few).scores["p"].settings["bandwidth"] == 2.0
 
 
-def test_first_points_alone_are_used_of_each_draw(few, monkeypatch):
+def test_some_points_alone_are_used_from_all_over_each_draw(few, monkeypatch):
     monkeypatch.setattr(module, "POINTS", 30)
-    draws = [torch.rand(40, *few.shape), few.valid]
-    scores = Mmd("pixels")(Subject(draws[0], None, draws[1:]), few).scores
-    assert scores["mmd2"].settings["N"] == 30
-    again = Mmd("pixels")(Subject(draws[0][:30], None, [few.valid[:30]]), few).scores
-    assert scores == again
+    ends = [torch.full((50, *few.shape), value) for value in (0.0, 1.0)]
+    found = [
+        Mmd("pixels")(Subject(torch.cat(each), None, [torch.cat(each)]), few).scores["mmd2"]
+        for each in (ends, ends[::-1])
+    ]
+    assert [score.settings["N"] for score in found] == [30, 30]
+    # 30 of 50 zeros and 50 ones: 15 ± 2.3 of each, so that the two orders are alike
+    assert found[0].value == pytest.approx(found[1].value, abs=4 * found[0].stderr)
+
+
+def test_training_images_that_are_all_one_have_no_bandwidth(few):
+    one = replace(few, train=few.train[:1].expand(few.train.shape))
+    with pytest.raises(NotApplicable, match="median distance between training images is 0"):
+        Mmd("pixels")(Subject(few.valid), one)
 
 
 def test_noise_is_told_from_digits_and_digits_are_not(few):
