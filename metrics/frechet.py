@@ -145,5 +145,5 @@ class Frechet:
             error = math.sqrt(float(influence.var(1).sum()) / n)
             return Estimate(float(w @ torch.tensor(values, dtype=w.dtype)), error, warning)
 
-        few = f"{least} images a part are not more than {k} features" if least <= k else ""
+        few = f"fd_infinity: got {least} images a part, expected more than {k} features" if least <= k else ""
         return {"fd": estimate(torch.eye(len(PARTS)).double()[0]), "fd_infinity": estimate(weights, few)}

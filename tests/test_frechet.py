@@ -187,7 +187,9 @@ def test_copies_gain_and_too_few_images_are_said(few):
     scores = Frechet("pca")(Subject(few.train), replace(few, test=few.train[:100])).scores
     assert scores["fd"].value < 0.3 * scores["fd_floor"].value
     assert scores["fd"].warning == ""
-    assert scores["fd_infinity"].warning == "25 images a part are not more than 64 features"
+    assert (
+        scores["fd_infinity"].warning == "fd_infinity: got 25 images a part, expected more than 64 features"
+    )
     folds = tuple(Fold(few.valid, few.test[i : i + 10]) for i in (0, 10, 20))
     of_folds = Frechet("pca")(Subject(few.train), replace(few, folds=folds)).scores["fd"]
     assert (of_folds.stderr_over, of_folds.n, of_folds.settings["N"]) == ("folds", 3, 10)

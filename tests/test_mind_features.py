@@ -37,23 +37,23 @@ def test_directions_are_the_same_for_all_rows_and_take_nothing_from_the_seed(few
 
 
 @pytest.mark.parametrize(
-    "metric", [Frechet("pca"), Kernel("pca"), Mmd("pca"), Mind("pca")], ids=lambda m: type(m).__name__
+    "metric",
+    [Frechet("pca"), Kernel("pca"), Mmd("pca", permutations=9), Mind("pca")],
+    ids=lambda m: type(m).__name__,
 )
 def test_orders_that_columns_promise_hold_for_digits(metric, digits):
     three = digits.train[digits.labels["train"] == 3]
     blurred = torch.nn.functional.avg_pool2d(digits.valid, 3, 1, 1)
     probes = {
         "real": digits.valid,
-        "copies": digits.train[:300],
         "blurred": blurred,
-        "noisy": (digits.valid + 0.1 * torch.randn_like(digits.valid)).clamp(0, 1),
         "shifted": digits.valid.roll(1, -1),
         "nine classes": digits.train[digits.labels["train"] != 3][:300],
         "one class": three.repeat(3, 1, 1, 1)[:300],
         "mean image": digits.train.mean(0).expand(300, *digits.shape),
     }
+    found = {probe: metric(Subject(x), digits).scores for probe, x in probes.items()}
     for name, column in metric.columns.items():
-        value = {probe: metric(Subject(x), digits).scores[name].value for probe, x in probes.items()}
-        print(name, value)
+        value = {probe: scores[name].value for probe, scores in found.items()}
         for better, worse in column.promises:
             assert value[better] < value[worse], f"{name}: {better} {value[better]}, {worse} {value[worse]}"
