@@ -5,8 +5,12 @@ here.
 """
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.metrics.frechet import Frechet
 from genmodel_bench.metrics.histogram import Histogram
+from genmodel_bench.metrics.kernel import Kernel
+from genmodel_bench.metrics.mind_features import Mind
 from genmodel_bench.metrics.mind_pixels import MindPixels
+from genmodel_bench.metrics.mmd import Mmd
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
 
@@ -17,6 +21,14 @@ METRICS: dict[str, Metric] = {
     "neighbours": Neighbours(),
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
+    "frechet": Frechet(),
+    "frechet-random": Frechet("random"),
+    "frechet-pca": Frechet("pca"),
+    "kernel": Kernel(),
+    "kernel-random": Kernel("random"),
+    "kernel-pca": Kernel("pca"),
+    "mmd": Mmd(),
+    "mind": Mind(),
 }
 STANDARD = {name: METRICS[name] for name in ("parzen", "neighbours", "histogram", "mind-pixels")}
 """Those that a run computes unless others are named. They need no labels."""

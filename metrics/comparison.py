@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.evidence import remembered
 from genmodel_bench.metrics.features import features
 from genmodel_bench.metrics.mind import shuffled
@@ -31,19 +32,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its standard error."""
+    """A value, its standard error, and the reason not to trust it, if there is one."""
 
     value: float
     stderr: float
+    warning: str = ""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is said of a score: unit, better direction, and what its error is over."""
+    """What is said of a score: unit, better direction, and what its error is over.
+
+    count: how many of the latter there are; None: N.
+    """
 
     unit: str
     better: Literal["higher", "lower", "neither"]
     over: str = "samples and test examples"
+    count: int | None = None
 
 
 class Comparison(Protocol):
@@ -64,6 +70,8 @@ class Comparison(Protocol):
         """Return each quantity of two sets that are prepared: samples and real images."""
 
 
+@torch.no_grad()
+@full_precision()
 def compared(metric: Comparison, subject: Subject, reference: Reference, **settings: Any) -> Result:
     """Return the scores of samples by the protocol of this module.
 
@@ -99,7 +107,7 @@ def compared(metric: Comparison, subject: Subject, reference: Reference, **setti
     known = {"N": folds[0].n, "folds": len(reference.folds), **extract.about, **settings}
     scores: dict[str, Score] = {}
     for name, of in metric.quantities.items():
-        gain = Quantity(of.unit, "neither", of.over)
+        gain = replace(of, better="neither")
         gains = [
             [minus(b[name], a[name], of.better) for a, b in zip(f.test, f.train, strict=True)] for f in folds
         ]
@@ -125,13 +133,13 @@ def minus(a: Estimate, b: Estimate, better: str) -> Estimate:
     Both are of the same samples: the error is an upper bound.
     """
     sign = -1 if better == "lower" else 1
-    return Estimate(sign * (a.value - b.value), math.hypot(a.stderr, b.stderr))
+    return Estimate(sign * (a.value - b.value), math.hypot(a.stderr, b.stderr), a.warning or b.warning)
 
 
 def score(found: Sequence[Sequence[Estimate]], of: Quantity, settings: Mapping[str, Any]) -> Score:
     """Return the score of estimates, [fold][draw]; one fold is all there is, or none."""
     values = torch.tensor([[e.value for e in fold] for fold in found], dtype=torch.float64)
-    over, count = of.over, settings["N"]
+    over, count = of.over, of.count or settings["N"]
     error = math.fsum(e.stderr for e in found[0]) / len(found[0])
     if settings["folds"]:
         over, count = "folds", len(found)
@@ -143,6 +151,7 @@ def score(found: Sequence[Sequence[Estimate]], of: Quantity, settings: Mapping[s
         count,
         of.unit,
         of.better,
+        next((e.warning for fold in found for e in fold if e.warning), ""),
         draw_sd=float(values.mean(0).std()) if values.shape[1] > 1 else None,
         settings=settings,
     )
