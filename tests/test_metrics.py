@@ -1,16 +1,12 @@
 """Promises of all registered metrics: a new entry is tested before its own tests."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
 from genmodel_bench import contract
 from genmodel_bench.cells.forms import check_metric
-from genmodel_bench.metrics import METRICS as REGISTERED
-from genmodel_bench.metrics import Subject
-
-# until there are features of a classifier
-METRICS = {n: replace(m, features="pca") if hasattr(m, "features") else m for n, m in REGISTERED.items()}
+from genmodel_bench.metrics import METRICS, Subject
 
 
 @pytest.mark.parametrize("name", METRICS)
