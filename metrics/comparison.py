@@ -1,14 +1,17 @@
 """Which images does a metric of samples compare, and what do its values together say?
 
-One protocol for all of them. N is the number of test images, or of samples or training
-images where there are fewer. The first N samples of each draw are compared with N test
-images and, as a second set, with N training images. For a score `q`:
+One protocol for all of them. N is the number of test images, or of samples, or half of
+the training images, whichever is least. N samples of each draw, in a random order that is
+always the same, are compared with N test images and with N training images. For a score
+`q`:
 
-    q          against the test images
-    q_gain     by how much it is better against training images than against test images:
-               what a model gains by copying; near 0 for images of which neither was seen
-    q_floor    N training images, none of the second set where there are 2N, against the
-               same test images: what unseen real images have at this N
+    q               against the test images
+    q_gain          by how much it is better against training images than against test
+                    images: what a model gains by copying
+    q_floor         N other training images in place of the samples: what real images
+                    that are in neither set have at this N
+    q_gain_floor    the gain of these: near 0 where test and training images have the same
+                    distribution, which those of MNIST have not
 
 Values are means over draws. Where the held-out images are published as folds, each is
 compared by itself, and the folds are averaged.
@@ -19,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
@@ -81,50 +85,66 @@ def compared(metric: Comparison, subject: Subject, reference: Reference, **setti
         NotApplicable: the data lack what the features need.
     """
     extract = features(metric.features, reference)
-    splits = [split.test for split in reference.folds or [reference]]
-    draws = (subject.samples, *subject.redraws)
-    folds = []
-    for i, test in enumerate(splits):
-        n = min(len(test), len(reference.train), len(subject.samples))
-        prepared = [metric.prepare(extract.of(x[:n])) for x in draws]
-
-        def make(n: int = n, test: Tensor = test) -> tuple[Any, Any, Mapping[str, Estimate]]:
-            order = shuffled(len(reference.train), reference.train)
-            held = metric.prepare(extract.of(test[shuffled(len(test), test)[:n]]))
-            first, second = order[:n], order[n : 2 * n] if 2 * n <= len(order) else order[:n]
-            floor = metric.estimate(metric.prepare(extract.of(reference.train[first])), held)
-            return held, metric.prepare(extract.of(reference.train[second])), floor
-
-        held, seen, floor = remembered(reference, f"{metric!r} {extract.about} {n} {i}", make)
-        folds.append(
-            Fold(
-                n,
-                [metric.estimate(x, held) for x in prepared],
-                [metric.estimate(x, seen) for x in prepared],
-                floor,
-            )
-        )
+    sets, folds = (subject.samples, *subject.redraws), []
+    for i, split in enumerate(reference.folds or [reference]):
+        n = min(len(split.test), len(reference.train) // 2, len(subject.samples))
+        make = partial(real_sets, metric, extract.of, reference.train, split.test, n)
+        real = remembered(reference, f"{metric!r} {extract.about} {n} {i}", make)
+        draws = [metric.prepare(extract.of(chosen(x, n))) for x in sets]
+        test, train = ([metric.estimate(x, y) for x in draws] for y in (real.test, real.train))
+        folds.append(Fold(n, test, train, real.against_test, real.against_train))
     known = {"N": folds[0].n, "folds": len(reference.folds), **extract.about, **settings}
     scores: dict[str, Score] = {}
     for name, of in metric.quantities.items():
-        gain = replace(of, better="neither")
-        gains = [
-            [minus(b[name], a[name], of.better) for a, b in zip(f.test, f.train, strict=True)] for f in folds
-        ]
+        other = replace(of, better="neither")
+        pairs = [zip(f.test, f.train, strict=True) for f in folds]
+        gains = [[minus(b[name], a[name], of.better) for a, b in fold] for fold in pairs]
+        floors = [minus(f.unseen_train[name], f.unseen_test[name], of.better) for f in folds]
         scores[name] = score([[e[name] for e in f.test] for f in folds], of, known)
-        scores[f"{name}_gain"] = score(gains, gain, known)
-        scores[f"{name}_floor"] = score([[f.floor[name]] for f in folds], gain, known)
+        scores[f"{name}_gain"] = score(gains, other, known)
+        scores[f"{name}_floor"] = score([[f.unseen_test[name]] for f in folds], other, known)
+        scores[f"{name}_gain_floor"] = score([[floor] for floor in floors], other, known)
     return Result(scores)
+
+
+def chosen(x: Tensor, n: int, part: int = 0) -> Tensor:
+    """Return n rows of x, or the n after `part` times as many: always the same ones.
+
+    They are in a random order: samples may come sorted, or one class after the other.
+    """
+    return x[shuffled(len(x), x)[part * n : (part + 1) * n]]
+
+
+@dataclass(frozen=True)
+class Real:
+    """N test and N training images, prepared, and other training images against both."""
+
+    test: Any
+    train: Any
+    against_test: Mapping[str, Estimate]
+    against_train: Mapping[str, Estimate]
+
+
+def real_sets(
+    metric: Comparison, extract: Callable[[Tensor], Tensor], train: Tensor, test: Tensor, n: int
+) -> Real:
+    """Return what is made of n test images and of 2n training images."""
+    held, seen, unseen = (
+        metric.prepare(extract(images))
+        for images in (chosen(test, n), chosen(train, n), chosen(train, n, part=1))
+    )
+    return Real(held, seen, metric.estimate(unseen, held), metric.estimate(unseen, seen))
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Estimates at n images a set: of each draw against test and training images."""
+    """Estimates at n images a set: of each draw, and of training images of no set."""
 
     n: int
     test: Sequence[Mapping[str, Estimate]]
     train: Sequence[Mapping[str, Estimate]]
-    floor: Mapping[str, Estimate]
+    unseen_test: Mapping[str, Estimate]
+    unseen_train: Mapping[str, Estimate]
 
 
 def minus(a: Estimate, b: Estimate, better: str) -> Estimate:

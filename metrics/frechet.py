@@ -107,8 +107,14 @@ class Frechet:
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """The column of `fd`."""
+        """The column of `fd`; in the classifier's features that of its gain, too."""
         own = self.features == "classifier"
+        gain = Column(
+            "FD gain",
+            "by how much FD is less against as many training images than against test images: copies gain",
+            table="memorisation",
+            floor="fd_gain_floor",
+        )
         return {
             "fd": Column(
                 "FD" if own else f"FD {self.features}",
@@ -116,7 +122,8 @@ class Frechet:
                 table="quality" if own else "features",
                 floor="fd_floor",
                 promises=DISTANCE,
-            )
+            ),
+            **({"fd_gain": gain} if own else {}),
         }
 
     def __call__(self, subject: Subject, reference: Reference) -> Result:
