@@ -175,7 +175,9 @@ def test_scores_are_of_features_at_the_least_n_beside_floor_and_gain(few):
     samples = torch.rand(100, *few.shape)
     metric = Frechet("pixels")
     scores = metric(Subject(samples, None, [samples**2]), few).scores
-    assert list(scores) == [f"{name}{of}" for name in ("fd", "fd_infinity") for of in ("", "_gain", "_floor")]
+    assert list(scores) == [
+        f"{name}{of}" for name in ("fd", "fd_infinity") for of in ("", "_gain", "_floor", "_gain_floor")
+    ]
     values = [frechet_distance(draw[:40].flatten(1), few.test.flatten(1)) for draw in (samples, samples**2)]
     assert scores["fd"].value == pytest.approx(np.mean(values), rel=1e-6)  # float32 features
     assert scores["fd"].draw_sd == pytest.approx(np.std(values, ddof=1), rel=1e-6)
@@ -184,7 +186,7 @@ def test_scores_are_of_features_at_the_least_n_beside_floor_and_gain(few):
 
 
 def test_copies_gain_and_too_few_images_are_said(few):
-    scores = Frechet("pca")(Subject(few.train), replace(few, test=few.train[:100])).scores
+    scores = Frechet("pca")(Subject(few.train[:100]), replace(few, test=few.train[:100])).scores
     assert scores["fd"].value < 0.3 * scores["fd_floor"].value
     assert scores["fd"].warning == ""
     assert (

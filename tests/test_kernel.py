@@ -99,7 +99,7 @@ def test_sets_of_another_form_are_refused():
 def test_score_is_of_features_beside_floor_and_gain(few):
     samples = torch.rand(100, *few.shape)
     scores = Kernel("pixels")(Subject(samples), few).scores
-    assert list(scores) == ["kd", "kd_gain", "kd_floor"]
+    assert list(scores) == ["kd", "kd_gain", "kd_floor", "kd_gain_floor"]
     expected = by_scikit_learn(samples[:40].flatten(1), few.test.flatten(1))
     assert scores["kd"].value == pytest.approx(expected, rel=1e-9)  # float64
     assert scores["kd"].settings == {"N": 40, "folds": 0, "features": "pixels"}
