@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from genmodel_bench.metrics import Subject, kernel
+from genmodel_bench.metrics.comparison import chosen
 from genmodel_bench.metrics.kernel import Kernel, across, kernel_distance, mmd, within
 from sklearn.metrics.pairwise import polynomial_kernel
 
@@ -100,7 +101,7 @@ def test_score_is_of_features_beside_floor_and_gain(few):
     samples = torch.rand(100, *few.shape)
     scores = Kernel("pixels")(Subject(samples), few).scores
     assert list(scores) == ["kd", "kd_gain", "kd_floor", "kd_gain_floor"]
-    expected = by_scikit_learn(samples[:40].flatten(1), few.test.flatten(1))
+    expected = by_scikit_learn(chosen(samples, 40).flatten(1), few.test.flatten(1))
     assert scores["kd"].value == pytest.approx(expected, rel=1e-9)  # float64
     assert scores["kd"].settings == {"N": 40, "folds": 0, "features": "pixels"}
     assert abs(scores["kd_floor"].value) < 4 * scores["kd_floor"].stderr < scores["kd"].value
