@@ -34,6 +34,7 @@ LARGEST = 64
 SEEN, EPOCHS = 150_000, 30
 """A training ends after so many images, or epochs if sooner, but not before the first."""
 BATCH, RATE = 100, 3e-3
+"""Of fewer than 400 images a quarter is in a batch."""
 
 
 class LeNet(nn.Module):
@@ -116,7 +117,7 @@ def trained(
 
 def fit(net: LeNet, train: Tensor, targets: Tensor) -> None:
     """Train a network on images (n, c, h, w) and their classes (n,), counted from 0."""
-    batch = min(BATCH, len(train))
+    batch = min(BATCH, -(-len(train) // 4))
     steps = len(train) // batch * max(1, min(EPOCHS, SEEN // len(train)))
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)

@@ -14,8 +14,9 @@ MOST = 4096
 def principal_components(x: Tensor, k: int = COMPONENTS) -> tuple[Tensor, Tensor]:
     """Return the mean, (d,), and the k axes of largest variance, (d, k), float32.
 
-    x: (n, d). Where d is more than 4,096, the first 4,096 of them count. There are no more axes
-        than n − 1 or d. The sign of an axis is such that its largest entry is positive.
+    x: (n, d). Where d is more than 4,096, the first 4,096 of them count. There are no
+        more axes than n − 1 or d. The sign of an axis is such that its largest entry is
+        positive.
     """
     x = x[:MOST] if x.shape[1] > MOST else x
     wide = x.shape[1] > len(x)  # then the smaller matrix is that of products of images
