@@ -259,7 +259,7 @@ def test_dinov2_is_made_by_the_code_and_the_weights_at_hand(weights, few):
     found = features("dinov2", few)
     assert torch.equal(torch.get_rng_state(), before)
     image = torch.full((1, 1, 8, 8), 0.5)
-    # of three equal channels, standardised as those of ImageNet; means of 50,176 in float32
+    # three equal channels, standardised as those of ImageNet; means of 50,176 in float32
     expected = [(0.5 - m) / s for m, s in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225)) for _ in range(2)]
     torch.testing.assert_close(found.of(image), torch.tensor([expected]), atol=1e-4, rtol=0)
     assert found.about["dimensions"] == 6
