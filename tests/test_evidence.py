@@ -1,4 +1,5 @@
 import multiprocessing
+import time
 
 import pytest
 import torch
@@ -101,6 +102,7 @@ def count(few, results, path):
     def make():
         with path.open("a") as file:
             file.write("made\n")
+        time.sleep(0.5)  # the others come meanwhile
         return {"x": torch.ones(1)}
 
     assert stored(Evidence(few, Store(results, few.name)), "key", make)["x"] == 1
