@@ -3,7 +3,8 @@
 inception: Inception v3 as of the published FID, by torch-fidelity's implementation:
     8-bit images, resized to 299 × 299 as TensorFlow 1 does, 2,048 features.
 dinov2: DINOv2 ViT-L/14, by its authors' code: images resized to 224 × 224 (bicubic) and
-    standardised as those of ImageNet, the class token's 1,024 features, as dgm-eval does.
+    standardised as those of ImageNet, the class token's 1,024 features. As dgm-eval does,
+    except that resized images are not rounded to 8 bits.
 module:Extractor: a torch.nn.Module, a class of which one is made without arguments, or
     any function: (n, c, h, w), float32 in [0, 1], on the data's device -> (n, k). What is
     no torch.nn.Module names the files that it reads in INPUTS, a tuple of paths from the
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from genmodel_bench.metrics.classifier import alone, digest_of
+from genmodel_bench.metrics.lenet import alone, digest_of
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 

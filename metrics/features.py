@@ -8,8 +8,8 @@ inception           Inception v3 as of the published FID, where its weights are 
 dinov2              DINOv2 ViT-L/14, where its weights are at hand
 module:Extractor    anybody's (`metrics/extractors.py`)
 
-A rank that hinges on one of them says little. Distances in any of the first four are of
-this project alone: none is a FID.
+A rank that hinges on one of them says little. Distances in the first four are of this
+project alone: none is a FID.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.metrics.classifier import DIMENSIONS, digest_of, image_shape, learned, restored, untrained
+from genmodel_bench.metrics.classifier import learned
 from genmodel_bench.metrics.components import principal_components
 from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.evidence import Memory, remembered
 from genmodel_bench.metrics.extractors import extractor
+from genmodel_bench.metrics.lenet import DIMENSIONS, digest_of, image_shape, restored, untrained
 from torch import Tensor
 
 PIXELS = 2**18

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from genmodel_bench.metrics import classifier, extractors
-from genmodel_bench.metrics.classifier import LeNet, digest_of, trained
+from genmodel_bench.metrics.classifier import trained
 from genmodel_bench.metrics.components import principal_components
 from genmodel_bench.metrics.features import NATIVE, NotApplicable, features
+from genmodel_bench.metrics.lenet import LeNet, digest_of
 from sklearn.decomposition import PCA
 from torch import nn
 
