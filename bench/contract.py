@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from genmodel_bench.cells.forms import check_config
 from genmodel_bench.cells.forms import check_metric as check_form
-from genmodel_bench.data.dataset import Dataset, assemble
-from genmodel_bench.metrics.base import Metric, Score, Subject
+from genmodel_bench.data.dataset import assemble
+from genmodel_bench.execution.evidence import Evidence
+from genmodel_bench.metrics.base import Metric, Reference, Score, Subject
 from genmodel_bench.metrics.column import declared
 from genmodel_bench.models import Config, Model, Shape
 from genmodel_bench.training import loop
@@ -144,12 +145,13 @@ def check_metric(metric: Metric, shape: Shape = (1, 8, 8)) -> None:
     n = max(150, metric.min_samples)
     x = images(n + 280, shape)
     splits = [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
-    data, samples = assemble("noise", x[:280], None, splits), x[280:]
+    data = Evidence(assemble("noise", x[:280], torch.arange(280) % 10, splits))
+    samples = x[280:]
     for law in METRIC_LAWS:
         law(metric, samples, data)
 
 
-def check_scores(metric: Metric, samples: Tensor, data: Dataset) -> None:
+def check_scores(metric: Metric, samples: Tensor, data: Reference) -> None:
     """Check that scores are finite and say what they are."""
     scores = metric(Subject(samples), data).scores
     assert scores, "the metric returned no scores"
@@ -164,7 +166,7 @@ def check_scores(metric: Metric, samples: Tensor, data: Dataset) -> None:
         assert score.better in ways, f"{name}: better is {score.better!r}, expected one of {ways}"
 
 
-def check_columns(metric: Metric, samples: Tensor, data: Dataset) -> None:
+def check_columns(metric: Metric, samples: Tensor, data: Reference) -> None:
     """Check that what columns are declared of is in the result."""
     result, columns = metric(Subject(samples), data), declared(metric)
     assert columns.keys() <= result.scores.keys(), "a column is declared of a score that is not returned"
@@ -182,7 +184,7 @@ def check_columns(metric: Metric, samples: Tensor, data: Dataset) -> None:
             assert close, f"{name} is not the mean of {column.examples}"
 
 
-def check_leaves_inputs(metric: Metric, samples: Tensor, data: Dataset) -> None:
+def check_leaves_inputs(metric: Metric, samples: Tensor, data: Reference) -> None:
     """Check that a metric does not change its inputs."""
     inputs = (samples, data.train, data.valid, data.test)
     before = [tensor.clone() for tensor in inputs]
@@ -191,7 +193,7 @@ def check_leaves_inputs(metric: Metric, samples: Tensor, data: Dataset) -> None:
     assert same, "the metric changed its inputs in place"
 
 
-def check_takes_no_gradient(metric: Metric, samples: Tensor, data: Dataset) -> None:
+def check_takes_no_gradient(metric: Metric, samples: Tensor, data: Reference) -> None:
     """Check that no array of the result requires a gradient."""
     arrays = dict(metric(Subject(samples.clone().requires_grad_()), data).arrays)
     arrays.pop("shown_samples", None)  # a view of the input itself
@@ -199,7 +201,7 @@ def check_takes_no_gradient(metric: Metric, samples: Tensor, data: Dataset) -> N
         assert not values.requires_grad, f"{name} requires a gradient; put @torch.no_grad() on __call__"
 
 
-def check_scores_repeat(metric: Metric, samples: Tensor, data: Dataset) -> None:
+def check_scores_repeat(metric: Metric, samples: Tensor, data: Reference) -> None:
     """Check that one seed gives one score."""
     found = []
     for _ in range(2):
@@ -208,7 +210,7 @@ def check_scores_repeat(metric: Metric, samples: Tensor, data: Dataset) -> None:
     assert found[0] == found[1], "one seed gave two scores: draw with torch's default generator"
 
 
-METRIC_LAWS: tuple[Callable[[Metric, Tensor, Dataset], None], ...] = (
+METRIC_LAWS: tuple[Callable[[Metric, Tensor, Reference], None], ...] = (
     check_scores,
     check_columns,
     check_leaves_inputs,

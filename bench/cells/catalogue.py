@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from genmodel_bench.cells.cell import features_ingredients
 from genmodel_bench.cells.forms import check_config, check_metric
 from genmodel_bench.errors import BadOption, BenchError, UnknownName
 from genmodel_bench.inputs.objects import Kind, installed, is_spec, named_object
@@ -181,6 +182,7 @@ def metric_of(record: Record, metrics: Mapping[str, Metric] = METRICS) -> Metric
         made_with = json.loads(record.ingredients).get("score", {})
         names = [f.name for f in fields(base) if f"metric's {f.name}" in made_with]
         found: Metric = with_values(base, {name: made_with[f"metric's {name}"] for name in names})
+        features_ingredients(getattr(found, "features", ""))
     except (BenchError, KeyError, TypeError, ValueError):
         return None
     return found

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from genmodel_bench.cells.protocol import USUAL, Protocol
 from genmodel_bench.errors import BenchError
+from genmodel_bench.inputs.objects import is_spec
 from genmodel_bench.storage.digest import content_digest, file_digest
 from genmodel_bench.storage.ingredients import (
     Ingredients,
@@ -278,6 +279,7 @@ def remember_code(configs: Iterable[Config], metrics: Iterable[Metric]) -> None:
         code_of("model", type(config).__module__)
     for metric in metrics:
         code_of("metric", type(metric).__module__)
+        features_ingredients(getattr(metric, "features", ""))
     for role, modules in ROLES.items():
         code_of(role, *modules)
 
@@ -286,10 +288,11 @@ def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -
     """Return what makes two scores of a metric comparable, by name.
 
     This is the data set, the number of draws, the metric's name, settings and code, the
-    files in its INPUTS, and what the metric needs of a model.
+    files in its INPUTS, what the metric needs of a model, and the code and weights of
+    features from outside.
 
     Raises:
-        BenchError: a file in INPUTS cannot be read.
+        BenchError: a file in INPUTS cannot be read, or the features cannot be made.
     """
     own: Any = metric  # a frozen dataclass, which a Protocol cannot express
     settings = {f"metric's {f.name}": getattr(metric, f.name) for f in fields(own) if f.name != "needs"}
@@ -302,8 +305,28 @@ def metric_ingredients(name: str, metric: Metric, *, dataset: str, draws: int) -
         **settings,
         **({"metric's needs": asked} if asked else {}),
         **{f"content of {path}": content for path, content in input_digests(metric).items()},
+        **features_ingredients(getattr(metric, "features", "")),
         **code,
     }
+
+
+def features_ingredients(name: object) -> Ingredients:
+    """Return the code and the weights of features from outside, as ingredients.
+
+    name: of the features; those that are of this project are in the metric's code.
+
+    Raises:
+        BenchError: they cannot be made, or their weights are not at hand.
+    """
+    from genmodel_bench.metrics.extractors import URLS, weights_digest  # which imports torch
+
+    if not isinstance(name, str) or not (name in URLS or is_spec(name)):
+        return {}
+    try:
+        weights = {"weights of the features": weights_digest(name)}
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+    return weights | (code_of("features", name.partition(":")[0]) if is_spec(name) else {})
 
 
 def members(protocol: type) -> set[str]:

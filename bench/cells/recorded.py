@@ -106,6 +106,8 @@ def with_code_of_today(record: Record) -> str:
     modules = {name: (spec.partition(":")[0],) for name, spec in specs.items()} | ROLES
     parts = json.loads(record.ingredients)
     for ingredients in parts.values():
+        if CODE + "features" in ingredients:
+            modules["features"] = (str(ingredients["metric's features"]).partition(":")[0],)
         for name in [name for name in ingredients if name.startswith(CODE)]:
             role = name.removeprefix(CODE)
             try:

@@ -20,6 +20,7 @@ from genmodel_bench.cli.options import (
     Device,
     Draws,
     Exactness,
+    Features,
     Figures,
     Like,
     Metrics,
@@ -57,6 +58,7 @@ def run(
     checkpoint: Checkpoint = Taken.last,
     options: Changes = None,
     metric: Metrics = None,
+    features: Features = None,
     device: Device = "auto",
     deterministic: Deterministic = False,
     precision: Precision = Exactness.float32,
@@ -119,6 +121,7 @@ def run(
         "like": like,
         "seeds": chosen,
         "metrics": metric or (),
+        "features": features or (),
         "options": options or (),
         "protocol": protocol_of(samples, draws, checkpoint, deterministic, precision),
         "data": data,
@@ -197,6 +200,7 @@ def score(
     ] = False,
     replace_data: ReplaceData = False,
     metric: Metrics = None,
+    features: Features = None,
 ) -> None:
     """Score your own samples and put them in the table.
 
@@ -224,6 +228,7 @@ def score(
             replace=replace,
             replace_data=replace_data,
             metrics=metric or (),
+            features=features or (),
             listener=listener,
         )
     failed = any(

@@ -161,6 +161,15 @@ Metrics = Annotated[
         "as mylab.scores:Metric (default: parzen, neighbours, histogram, mind-pixels).",
     ),
 ]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        metavar="NAME|module:Extractor",
+        help="Compute the metrics that have features in these as well, as METRIC-NAME; may be repeated: "
+        "inception, dinov2, classifier, random, pca, pixels, or your own as [NAME=]mylab.nets:Extractor.",
+    ),
+]
 
 
 def protocol_of(

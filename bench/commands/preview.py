@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.featured import with_features
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.commands.run import check_no_samples
@@ -30,13 +31,14 @@ def preview(
     data: Path | None,
     results: Path,
     metrics: Sequence[str] | Mapping[str, Metric] = STANDARD,
+    features: Sequence[str] = (),
 ) -> Iterator[tuple[Cell, str]]:
     """Yield each cell of a run and its state, such as "finished" or "to be trained".
 
     Raises:
         BenchError: as `run` does, for names, options or data that do not exist.
     """
-    metrics = metrics_named(metrics)
+    metrics = with_features(metrics_named(metrics), features)
     content, vouched = load(dataset, root=data), read_vouched(results)
     store = Store(results, content.name)
     records = store.records()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from genmodel_bench.cells.catalogue import metrics_named
 from genmodel_bench.cells.cell import Cell, remember_code
+from genmodel_bench.cells.featured import with_features
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.commands.display import heard
@@ -48,6 +49,7 @@ def run(
     tensorboard: bool = False,
     figures: bool = True,
     metrics: Sequence[str] | Mapping[str, Metric] = STANDARD,
+    features: Sequence[str] = (),
     listener: Listener | None = None,
 ) -> pd.DataFrame:
     """Train, sample and score models on a data set, and write its table.
@@ -73,6 +75,9 @@ def run(
     figures: draw the figures and write the page too, not only the tables.
     metrics: those that are computed: names like those of models, ["all"] for all of this
         project, or metrics by name.
+    features: those of the metrics that have features are computed in these as well, each
+        as METRIC-NAME: "inception", "dinov2", "classifier", "random", "pca", "pixels",
+        "mylab.nets:Extractor" or "NAME=mylab.nets:Extractor".
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the records of the cells; scores are in the units of their metric. A model
@@ -93,7 +98,7 @@ def run(
         {'ok'}
     """
     executor.check(device=device, tensorboard=tensorboard)
-    metrics = metrics_named(metrics)
+    metrics = with_features(metrics_named(metrics), features)
     where, mark = results_at(results), new_mark() if force else ""
     source = partial(load, dataset, root=data)
     with heard(listener) as listener:

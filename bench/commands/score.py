@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from genmodel_bench.cells.catalogue import metrics_named
+from genmodel_bench.cells.featured import with_features
 from genmodel_bench.commands.display import heard
 from genmodel_bench.commands.naming import check_looks, checked_name, default_name
 from genmodel_bench.commands.report import report
@@ -49,6 +50,7 @@ def score(
     replace: bool = False,
     replace_data: bool = False,
     metrics: Sequence[str] | Mapping[str, Metric] = STANDARD,
+    features: Sequence[str] = (),
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Score a user's samples, and add them to the table of a data set as the row `name`.
@@ -71,6 +73,8 @@ def score(
     metrics: those that are computed: names as `bench score --metric` takes them, or
         metrics by name. Scores of the very same samples that are stored and up to date
         are not computed again.
+    features: those of the metrics that have features are computed in these as well, each
+        as METRIC-NAME, as `run` does.
     listener: is notified of what is done; by default a display in IPython or a notebook.
 
     Returns the scores as plain values: {"name", "dataset", "n", "seeds", "draws",
@@ -86,7 +90,7 @@ def score(
         BenchError: the data set is missing, or stored rows are damaged or made from other
             data.
     """
-    where, metrics = resolve_device(device), metrics_named(metrics)
+    where, metrics = resolve_device(device), with_features(metrics_named(metrics), features)
     given = list(samples) if isinstance(samples, (list, tuple)) else [samples]
     given = [in_home(each) if isinstance(each, (str, Path)) else each for each in given]
     name = checked_name(default_name(given) if name is None else name)

@@ -98,7 +98,12 @@ def verify(
     if cells and not within_reach:
         yield Finding("cells", True, f"none made again: none of today's code was trained within {within:g} s")
     yield from drawn_again(
-        random.Random(seed).sample(within_reach, len(within_reach)), records, cells, data=data, device=where
+        random.Random(seed).sample(within_reach, len(within_reach)),
+        records,
+        cells,
+        results=results,
+        data=data,
+        device=where,
     )
 
 
@@ -171,6 +176,7 @@ def drawn_again(
     records: Sequence[Record],
     count: int,
     *,
+    results: Path,
     data: Path | str | None,
     device: torch.device,
 ) -> Iterator[Finding]:
@@ -192,13 +198,18 @@ def drawn_again(
             continue
         count -= 1
         made = [r for r in sure(records) if r.cell == cell.id and r.value is not None]
-        yield made_again(cell, made, content, device=device)
+        features = Store(results, cell.dataset)
+        yield made_again(cell, made, content, features, device=device)
 
 
-def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, device: torch.device) -> Finding:
+def made_again(
+    cell: Cell, records: Sequence[Record], content: Dataset, features: Store, *, device: torch.device
+) -> Finding:
     """Train, sample and score a cell again; return whether its stored rows are the same.
 
     It is made in a folder that is deleted afterwards.
+
+    features: where those of the real images are kept.
     """
     name = " ".join(f"{cell.dataset} {cell.model} {cell.variant} seed {cell.seed}".split())
     if content.digest != cell.dataset_digest:
@@ -208,9 +219,8 @@ def made_again(cell: Cell, records: Sequence[Record], content: Dataset, *, devic
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         torch.set_num_threads(records[0].threads or before)
         try:
-            outcome = run_cell(
-                cell, Context(content.to(device), Store(Path(folder), cell.dataset), metrics, device)
-            )
+            store = Store(Path(folder), cell.dataset)
+            outcome = run_cell(cell, Context(content.to(device), store, metrics, device, features=features))
         finally:
             torch.set_num_threads(before)
     now = {(r.metric, r.quantity): r for r in outcome.records}

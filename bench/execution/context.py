@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from genmodel_bench.cells.cell import Cell
 from genmodel_bench.data.dataset import Dataset
+from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.store import Store
@@ -26,6 +28,7 @@ class Context:
     tensorboard: write training for TensorBoard while it runs.
     stores: store rows and make visuals. Without, there are only outcomes, and the models
         and samples that they are made of.
+    features: where what is made of the real images is kept, if not in `store`.
     """
 
     data: Dataset
@@ -36,6 +39,12 @@ class Context:
     run: str = ""
     tensorboard: bool = False
     stores: bool = True
+    features: Store | None = None
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Return the data as metrics are given them: with a memory."""
+        return Evidence(self.data, self.features or self.store)
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,14 @@ def _run_cell(cell: Cell, context: Context, tell: Tell, writer: TensorBoardWrite
     for name, row in blanks.items():
         row = replace(row, **asdict(fit), curves=curves)
         records += score_records(
-            row, name, metrics[name], subject, data, base_seed=cell.seed, of=cell.family, store=store
+            row,
+            name,
+            metrics[name],
+            subject,
+            context.evidence,
+            base_seed=cell.seed,
+            of=cell.family,
+            store=store,
         )
     return Outcome(records, reused=False)
 

@@ -14,6 +14,7 @@ from genmodel_bench.cells.catalogue import sources_of
 from genmodel_bench.cells.cell import metric_ingredients
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadSamples
+from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.execution.listener import Listener, Silent
 from genmodel_bench.execution.measure import subject_of
 from genmodel_bench.execution.plausible import doubt_of_copies, doubt_of_values, held_out_copies
@@ -174,6 +175,7 @@ def score_given(
 ) -> list[Record]:
     """Return the rows of samples, of every seed and metric; the data are on `where`."""
     vouched, n = read_vouched(store.results), len(given.sets[0])
+    evidence = Evidence(content, store, listener.notice)
     records: list[Record] = []
     for i, seed in enumerate(given.seeds):
         draws, subject = given.draws(seed), subject_of(given.draws(seed), None, where)
@@ -216,7 +218,7 @@ def score_given(
                 key,
                 metric,
                 subject,
-                content,
+                evidence,
                 base_seed=seed or 0,
                 of=given.name,
                 store=store,

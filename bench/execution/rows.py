@@ -9,11 +9,12 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import printable
 from genmodel_bench.execution import measure
+from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.metrics.base import Metric, Subject
 from genmodel_bench.metrics.column import declared
+from genmodel_bench.metrics.features import NotApplicable
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.record import Record, as_json
 from genmodel_bench.storage.store import Store
@@ -25,7 +26,7 @@ def score_records(
     name: str,
     metric: Metric,
     subject: Subject,
-    data: Dataset,
+    data: Evidence,
     *,
     base_seed: int,
     of: str,
@@ -45,6 +46,8 @@ def score_records(
     start = time.perf_counter()
     try:
         result = measure.measured(name, metric, subject, data, base_seed=base_seed, dataset=data.name, of=of)
+    except NotApplicable as error:
+        return [replace(row, status=f"n/a: {one_line(error)}")]
     except Exception as error:  # noqa: BLE001  # any error of a metric becomes a row's status
         return [replace(row, status=failure(error))]
     row = replace(row, score_seconds=time.perf_counter() - start)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from filelock import Timeout
 from genmodel_bench.cells.cell import Cell
+from genmodel_bench.cells.featured import features_of
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.errors import BadOption, BenchError
 from genmodel_bench.execution.artefacts import forget
@@ -33,6 +34,7 @@ from genmodel_bench.execution.listener import Listener
 from genmodel_bench.execution.messages import Artefact, Begun, Message, Notice, Outcome, Told, Trouble
 from genmodel_bench.execution.rows import one_line
 from genmodel_bench.execution.ticking import Ticking
+from genmodel_bench.inputs.objects import is_spec
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -101,7 +103,8 @@ class Cluster:
         if not waiting:
             return
         kinds = [type(cell.config) for cell in waiting] + [type(m) for m in self.setup.metrics.values()]
-        modules = sorted({kind.__module__ for kind in kinds})
+        theirs = {f.partition(":")[0] for m in self.setup.metrics.values() if is_spec(f := features_of(m))}
+        modules = sorted({kind.__module__ for kind in kinds} | theirs)
         with ctrl_c_noted() as heed, connected(self.address, self.cpus, modules):
             try:
                 self.prepare()

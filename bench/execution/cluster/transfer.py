@@ -18,7 +18,7 @@ from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.store import Store
 
 Files = dict[str, bytes]
-KINDS = ("fits", "checks", "samples", "scores", "visuals")
+KINDS = ("fits", "checks", "samples", "scores", "visuals", "features")
 """The folders of artefacts that a cell reads and writes."""
 PASSING = (".tmp", ".lock")
 """Suffixes of other files there."""
@@ -29,8 +29,12 @@ Mark = tuple[int, int, int]
 
 
 def pack(cell: Cell, store: Store) -> Files:
-    """Return a cell's artefacts by path: checkpoints, weights, checks, draws, visuals."""
-    found = [*shared_by_fit(cell, store), *made_of_cell(cell, store)]
+    """Return a cell's artefacts by path: checkpoints, weights, checks, draws, visuals.
+
+    And what was made of real images, that all rows have the same.
+    """
+    features = (store.cache / "features").glob("*.safetensors")
+    found = [*shared_by_fit(cell, store), *made_of_cell(cell, store), *features]
     return {path.relative_to(store.cache).as_posix(): path.read_bytes() for path in found}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -88,3 +90,32 @@ def other_sample_sizes(values: pd.Series[Any], dataset: str) -> list[tuple[Key, 
         "the log-likelihood grows with the number of samples"
     )
     return [(key, note) for key in scored if key[3] != usual]
+
+
+def network_of(rows: Iterable[Record], metric: str) -> str:
+    """Return the digest of the network whose features a metric's scores are of, or "".
+
+    Of several networks, the digests of all.
+    """
+    texts = {r.metric_settings for r in rows if r.metric == metric and not r.doubt}
+    settings = [json.loads(text) for text in texts if '"weights"' in text]
+    return ", ".join(sorted({str(each.get("weights", "")) for each in settings if "features" in each}))
+
+
+def other_networks(groups: Mapping[Key, Sequence[Record]], dataset: str) -> list[tuple[Key, str]]:
+    """Return a note for each row that has features of another network than most.
+
+    Two machines do not train a classifier to the same bits, and distances in the features
+    of two classifiers do not compare.
+
+    groups: the rows of one data set.
+    """
+    metrics = dict.fromkeys(r.metric for rows in groups.values() for r in rows)
+    found = []
+    for metric in metrics:
+        networks = {key: network for key, rows in groups.items() if (network := network_of(rows, metric))}
+        if len(set(networks.values())) > 1:
+            usual = statistics.mode(networks.values())
+            note = f"{dataset}: {metric}: not comparable with rows of features {usual}, for it is in those of"
+            found += [(key, f"{note} {network}") for key, network in networks.items() if network != usual]
+    return found

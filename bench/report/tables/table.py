@@ -32,6 +32,8 @@ from genmodel_bench.report.tables.notes import (
     STALE,
     above_real_data,
     left_out,
+    network_of,
+    other_networks,
     other_sample_sizes,
     shipped_with,
     with_seeds,
@@ -139,8 +141,10 @@ def table1(
     keys = list(dict.fromkeys(key for _, key in cells))
     marks: set[tuple[str, str, Key]] = set()
     for dataset in datasets:
+        own = {key: rows for (of, key), rows in groups.items() if of == dataset}
+        for key, note in other_networks(own, dataset):
+            notes[key].append(note)
         for column in (c for c in columns if c.directed):
-            own = {key: rows for (of, key), rows in groups.items() if of == dataset}
             best, seen = ranked(column, own, examples.get(dataset, Examples()))
             marks |= {(dataset, column.title, key) for key in best}
             for key in seen if column.of == HEADLINE else ():
@@ -190,13 +194,14 @@ def ranked(
 ) -> tuple[list[Key], dict[Key, float]]:
     """Return the models that share the best place of a column, and what was detectable.
 
-    Only rows of one number of samples compare: those of most rows do.
+    Only rows of one number of samples, and of features of one network, compare: those of
+    most rows do.
     """
     assert column.of is not None
     models = {key: rows for key, rows in groups.items() if key[0] == "model"}
-    sizes = [key[3] for key in models]
-    usual = statistics.mode(sizes) if sizes else 0
-    names = {str(i): key for i, key in enumerate(models) if key[3] == usual}
+    kinds = {key: (key[3], network_of(rows, column.of[0])) for key, rows in models.items()}
+    usual = statistics.mode(kinds.values()) if kinds else None
+    names = {str(i): key for i, key in enumerate(models) if kinds[key] == usual}
     rows = [
         found
         for name, key in names.items()
