@@ -5,7 +5,9 @@ here.
 """
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.metrics.birthday import Birthday
 from genmodel_bench.metrics.histogram import Histogram
+from genmodel_bench.metrics.memorisation import Memorisation
 from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
@@ -17,4 +19,6 @@ METRICS: dict[str, Metric] = {
     "neighbours": Neighbours(),
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
+    "memorisation": Memorisation(),
+    "birthday": Birthday(),
 }
