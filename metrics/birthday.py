@@ -41,7 +41,7 @@ from genmodel_bench.metrics.evidence import remembered
 from genmodel_bench.metrics.features import features
 from genmodel_bench.metrics.mind import shuffled
 from genmodel_bench.metrics.nearness import nearest_others
-from genmodel_bench.metrics.nulls import Tested, exchanged, scores_of
+from genmodel_bench.metrics.nulls import Statistic, exchanged, scores_of
 from genmodel_bench.metrics.support import Support, near_duplicates, support
 from torch import Tensor
 
@@ -92,7 +92,7 @@ class Birthday:
         extract = features(self.features, reference)
         draws = (subject.samples, *subject.redraws)[: self.draws]
         tests = [split.test for split in reference.folds or [reference]]
-        found: list[list[tuple[Support, Tested]]] = []
+        found: list[list[tuple[Support, Statistic]]] = []
         for i, test in enumerate(tests):
             n = min(len(draws[0]), len(test), len(reference.train))
 
@@ -104,28 +104,29 @@ class Birthday:
                 return held, threshold, near_duplicates(held, held, threshold)[0] - 1
 
             held, threshold, degrees = remembered(reference, f"{self!r} {extract.about} {n} {i}", make)
-            found.append([self.tested(extract.of(x[:n]), held, threshold, degrees) for x in draws])
+            found.append([self.statistic(extract.of(x[:n]), held, threshold, degrees) for x in draws])
         n = min(len(draws[0]), len(tests[0]), len(reference.train))
         known = {"N": n, "folds": len(reference.folds), "near": self.near, **extract.about}
         about = Quantity("log10 images", "higher", "samples")
         supports = [[each for each, _ in fold] for fold in found]
+        tested = [[each for _, each in fold] for fold in found]
         estimates = [[Estimate(each.estimate, each.stderr) for each in fold] for fold in supports]
         sizes = [[Estimate(each.birthday, each.birthday_error) for each in fold] for fold in supports]
         return Result(
             {
-                **scores_of("support", [[tested for _, tested in fold] for fold in found], about, known),
+                **scores_of("support", tested, about, known),
                 "estimate": score(estimates, about, known),
                 "birthday": score(sizes, Quantity("samples", "higher", "samples"), known),
             }
         )
 
-    def tested(
+    def statistic(
         self, x: Tensor, held: Tensor, threshold: float, held_degrees: Tensor
-    ) -> tuple[Support, Tested]:
+    ) -> tuple[Support, Statistic]:
         """Return the support of samples, (N, k), against as many held-out images."""
         degrees = near_duplicates(x, x, threshold)[0] - 1  # each is within reach of itself
         across, back = near_duplicates(x, held, threshold)
         pooled = torch.cat([degrees + across, held_degrees + back]).double()
         p = exchanged(pooled, len(x), self.permutations).p
         ours, floor = support(degrees), support(held_degrees)
-        return ours, Tested(ours.low, ours.stderr, p, floor.low, floor.stderr)
+        return ours, Statistic(ours.low, ours.stderr, p, floor.low, floor.stderr)

@@ -20,14 +20,14 @@ from __future__ import annotations
 import math
 
 import torch
-from genmodel_bench.metrics.nulls import Tested, exchanged
+from genmodel_bench.metrics.nulls import Statistic, exchanged
 from scipy.stats import betabinom, hypergeom
 from torch import Tensor
 
 
 def nearer_train(
     to_train: tuple[Tensor, Tensor], to_held: tuple[Tensor, Tensor], m: int, n: int, permutations: int
-) -> Tested:
+) -> Statistic:
     """Return P(ρ < 1), ρ(y) = d(y, T) / d(y, H): 1/2 without copying, 1 for copies.
 
     to_train, to_held: the distances of samples to the nearest of T and of H, (N,) each,
@@ -46,14 +46,14 @@ def nearer_train(
     a = found.total / count  # share of samples whose nearest image is one of T
     value = a * n / (a * n + (1 - a) * m)
     stderr = found.stderr / count * (m + n) ** 2 / (4 * m * n)  # the slope where a = m / (m + n)
-    return Tested(value, stderr, found.p, 0.5, stderr)
+    return Statistic(value, stderr, found.p, 0.5, stderr)
 
 
 FEWEST = 20
 """A cell with fewer samples, or held-out images, is left out of C_T, as in the paper."""
 
 
-def c_t(ours: Tensor, held: Tensor, our_cells: Tensor, held_cells: Tensor) -> Tested:
+def c_t(ours: Tensor, held: Tensor, our_cells: Tensor, held_cells: Tensor) -> Statistic:
     """Return C_T: the Z of `mann_whitney` in each cell, weighted by its held-out images.
 
     ours, held: distances to the nearest of T, (N,) and (n,); cells: which cell each image
@@ -74,7 +74,7 @@ def c_t(ours: Tensor, held: Tensor, our_cells: Tensor, held_cells: Tensor) -> Te
     total = sum(weight for weight, _ in found)
     value = math.fsum(weight * z for weight, z in found) / total
     stderr = math.sqrt(sum(weight**2 for weight, _ in found)) / total
-    return Tested(value, stderr, normal_cdf(value / stderr), 0.0, stderr)
+    return Statistic(value, stderr, normal_cdf(value / stderr), 0.0, stderr)
 
 
 def mann_whitney(x: Tensor, y: Tensor) -> float:
@@ -89,7 +89,7 @@ def mann_whitney(x: Tensor, y: Tensor) -> float:
     return (u - (pairs / 2 - 0.5)) / math.sqrt(pairs * (len(x) + len(y) + 1) / 12)
 
 
-def authenticity(ours: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor], own: Tensor) -> Tested:
+def authenticity(ours: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor], own: Tensor) -> Statistic:
     """Return the share of samples that are farther from their x* than x* is from T.
 
     ours, held: distances to the nearest image x* of T, and which one it is: (N,), (n,).
@@ -105,10 +105,10 @@ def authenticity(ours: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor], own: 
     (x, y), (count, size) = ((int((d > own[i]).sum()) for d, i in (ours, held)), (len(ours[0]), len(held[0])))
     p = float(hypergeom.cdf(x, count + size, x + y, count))
     value, floor = x / count, y / size
-    return Tested(value, share_error(value, count), p, floor, share_error(floor, size))
+    return Statistic(value, share_error(value, count), p, floor, share_error(floor, size))
 
 
-def near_copies(ours: Tensor, held: Tensor, near: float) -> Tested:
+def near_copies(ours: Tensor, held: Tensor, near: float) -> Statistic:
     """Return the share of samples nearer to T than a share `near` of held-out images is.
 
     ours, held: distances to the nearest of T, (N,) and (n,).
@@ -119,11 +119,11 @@ def near_copies(ours: Tensor, held: Tensor, near: float) -> Tested:
     count, size = len(ours), len(held)
     k = max(1, int(near * size))
     below = int((ours < held.kthvalue(k).values).sum())
-    null = betabinom(count, k, size + 1 - k)
-    p = float(null.pmf(range(below, count + 1)).sum())  # of a far tail, 1 − cdf is 0
+    null = count, k, size + 1 - k
+    p = float(betabinom.pmf(range(below, count + 1), *null).sum())  # 1 − cdf is 0 in far tails
     value, floor = below / count, k / (size + 1)
     stderr = math.hypot(share_error(value, count), share_error(floor, size))  # and of the threshold
-    return Tested(value, stderr, min(1.0, p), floor, float(null.std()) / count)
+    return Statistic(value, stderr, min(1.0, p), floor, float(betabinom.std(*null)) / count)
 
 
 def share_error(p: float, n: int) -> float:

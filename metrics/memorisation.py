@@ -20,7 +20,7 @@ What looks like copying and is none: smooth samples, such as conditional means, 
 everything (`nearer_train` alone does not mind); so are samples of the training images'
 own kind, where the test images are of another (on MNIST, of other writers).
 Bias: samples unlike the data have high `c_t` and `authenticity`, which hides copies.
-Standard errors: of `nearer_train` and `c_t`, those of their null; of shares, over samples.
+Standard errors: of `nearer_train` and `c_t` those of their null, of shares over samples.
 Cost on MNIST, N = 10,000: a row takes three matrix products of N × 50,000 × 784, of which
 the shifts take two; the first row eight more, of real images among themselves.
 Reference implementations: `scipy.stats.mannwhitneyu` and the loops of its tests.
@@ -41,13 +41,13 @@ from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.nearness import (
     centres,
+    held_to_train,
     shifted_to_train,
-    test_to_train,
     train_features,
     train_to_train,
 )
 from genmodel_bench.metrics.neighbours import nearest_shifted
-from genmodel_bench.metrics.nulls import Tested, scores_of
+from genmodel_bench.metrics.nulls import Statistic, scores_of
 from genmodel_bench.metrics.papers import THEIS_2016
 from torch import Tensor
 
@@ -145,24 +145,30 @@ class Memorisation:
         extract = features(self.features, reference)
         draws = (subject.samples, *subject.redraws)[: self.draws]
         tests = [split.test for split in reference.folds or [reference]]
-        found = [[self.tested(x, test, i, reference, extract) for x in draws] for i, test in enumerate(tests)]
-        sizes = {"N": min(len(draws[0]), len(tests[0])), "folds": len(tests) if reference.folds else 0}
-        known = {**sizes, "train": len(reference.train), "test": len(tests[0]), **extract.about}
+        found = [
+            [self.statistics(x, test, i, reference, extract) for x in draws] for i, test in enumerate(tests)
+        ]
+        n = min(len(draws[0]), len(tests[0]))
+        sizes = {"N": n, "folds": len(reference.folds), "train": len(reference.train), "test": len(tests[0])}
+        known = {name: {**sizes, **extract.about} for name in QUANTITIES}
+        known["c_t"]["cells"] = self.cells_of(tests[0])
+        few = min(self.shifted, n)
+        known["shifted_copies"] = {**sizes, "N": few, "near": self.near, "features": "pixels"}
         scores: dict[str, Score] = {}
         for name, of in QUANTITIES.items():
-            each = [[tested[name] for tested in fold] for fold in found]
-            scores |= scores_of(name, each, of, known)
+            each = [[statistic[name] for statistic in fold] for fold in found]
+            scores |= scores_of(name, each, of, known[name])
         return Result(scores)
 
-    def tested(
+    def statistics(
         self, samples: Tensor, test: Tensor, fold: int, reference: Reference, extract: Features
-    ) -> dict[str, Tested]:
+    ) -> dict[str, Statistic]:
         """Return the four statistics of one draw, (N, c, h, w), and one fold."""
         x = extract.of(samples[: len(test)])  # (N, c, h, w) -> (N, k)
         ours = nearest(x, train_features(reference, extract))
-        held = test_to_train(reference, extract, test, fold)
+        held = held_to_train(reference, extract, test, fold)
         pca = features("pca", reference)
-        middles = centres(reference, max(1, min(self.cells, len(test) // 100)))
+        middles = centres(reference, self.cells_of(test))
         cells, held_cells = (nearest(pca.of(y), middles)[1] for y in (samples[: len(test)], test))
         shifted, _ = nearest_shifted(samples[: min(self.shifted, len(test))], reference.train.flatten(1))
         held_shifted = shifted_to_train(reference, test[: self.shifted], fold)
@@ -173,3 +179,7 @@ class Memorisation:
             "authenticity": authenticity(ours, held, train_to_train(reference, extract)),
             "shifted_copies": near_copies(shifted, held_shifted, self.near),
         }
+
+    def cells_of(self, test: Tensor) -> int:
+        """Return how many cells there are for test images, (n, c, h, w)."""
+        return max(1, min(self.cells, len(test) // 100))

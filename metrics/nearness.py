@@ -48,7 +48,7 @@ def train_to_train(reference: Reference, extract: Features) -> Tensor:
     return stored(reference, f"train to train {extract.about}", make)["distance"]
 
 
-def test_to_train(reference: Reference, extract: Features, test: Tensor, fold: int) -> tuple[Tensor, Tensor]:
+def held_to_train(reference: Reference, extract: Features, test: Tensor, fold: int) -> tuple[Tensor, Tensor]:
     """Return the distances of test images to training images, and to which, (n,) each."""
 
     def make() -> Mapping[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Tested:
+class Statistic:
     """A statistic, its standard error and its null.
 
     p: the probability under the null of a value that speaks at least as much of copying.
@@ -50,8 +50,8 @@ def exchanged(weights: Tensor, m: int, permutations: int) -> Exchange:
     """
     size, total = len(weights), float(weights[:m].sum())
     variance = float((weights - weights.mean()).square().sum()) * m * (size - m) / (size * (size - 1))
-    orders = (torch.randperm(size, device=weights.device)[:m] for _ in range(permutations))
-    as_large = sum(float(weights[order].sum()) >= total for order in orders)
+    sums = [weights[torch.randperm(size, device=weights.device)[:m]].sum() for _ in range(permutations)]
+    as_large = int((torch.stack(sums) >= total).sum())
     return Exchange(total, math.sqrt(variance), (1 + as_large) / (1 + permutations))
 
 
@@ -64,7 +64,7 @@ def of_all(ps: Sequence[float]) -> float:
 
 
 def scores_of(
-    name: str, found: Sequence[Sequence[Tested]], of: Quantity, settings: Mapping[str, Any]
+    name: str, found: Sequence[Sequence[Statistic]], of: Quantity, settings: Mapping[str, Any]
 ) -> dict[str, Score]:
     """Return the scores `name`, `name_p` and `name_floor` of tests, [fold][draw].
 

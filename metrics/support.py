@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from genmodel_bench.metrics.distances import squared_distance_blocks
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 from torch import Tensor
 
 
@@ -38,15 +38,15 @@ class Support:
 def support(degrees: Tensor) -> Support:
     """Return the support of N samples, of which each has `degrees` near-duplicates: (N,).
 
-    The number of pairs K is a U-statistic, whose variance is about Σ degree² − K − 4 K²/N:
-    K, that of a Poisson number, where images are as probable as one another. Bounds are
-    those of a Poisson number of clumps of pairs, whose size is the variance over K.
+    The number of pairs K is a U-statistic with a variance of about
+    Σ degree² − K − 4 K² / N: K, as of a Poisson number, if all images are as probable as
+    one another. Bounds are those of a Poisson number of clumps of variance / K pairs.
     """
     n, k = len(degrees), float(degrees.double().sum()) / 2
     variance = float(degrees.double().square().sum()) - k - 4 * k**2 / n
     clump = max(1.0, variance / k) if k else 1.0
     # the mean for which K or fewer have probability 5 %, and 1/2
-    most, middle = (clump * float(chi2.ppf(q, 2 * k / clump + 2)) / 2 for q in (0.95, 0.5))
+    most, middle = (clump * float(gammaincinv(k / clump + 1, q)) for q in (0.95, 0.5))
     low, estimate = (max(0.0, math.log10(n * (n - 1) / 2 / count)) for count in (most, middle))
     return Support(low, estimate, math.sqrt(clump / middle) / math.log(10))
 
