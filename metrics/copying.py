@@ -65,7 +65,7 @@ def c_t(ours: Tensor, held: Tensor, our_cells: Tensor, held_cells: Tensor) -> St
     Differs from the authors' code: the nearest image is that of T, not of T in the cell.
     """
     found = []  # (weight, Z)
-    for cell in held_cells.unique():
+    for cell in range(int(held_cells.max()) + 1):
         x, y = ours[our_cells == cell], held[held_cells == cell]
         if min(len(x), len(y)) >= FEWEST:
             found.append((len(y), mann_whitney(x, y)))
