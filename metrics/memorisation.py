@@ -40,7 +40,7 @@ from genmodel_bench.metrics.copying import authenticity, c_t, near_copies, neare
 from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.nearness import (
-    centres,
+    cells_of,
     held_to_train,
     shifted_to_train,
     train_features,
@@ -151,7 +151,7 @@ class Memorisation:
         n = min(len(draws[0]), len(tests[0]))
         sizes = {"N": n, "folds": len(reference.folds), "train": len(reference.train), "test": len(tests[0])}
         known = {name: {**sizes, **extract.about} for name in QUANTITIES}
-        known["c_t"]["cells"] = self.cells_of(tests[0])
+        known["c_t"]["cells"] = self.cells_for(tests[0])
         few = min(self.shifted, n)
         known["shifted_copies"] = {**sizes, "N": few, "near": self.near, "features": "pixels"}
         scores: dict[str, Score] = {}
@@ -167,9 +167,7 @@ class Memorisation:
         x = extract.of(samples[: len(test)])  # (N, c, h, w) -> (N, k)
         ours = nearest(x, train_features(reference, extract))
         held = held_to_train(reference, extract, test, fold)
-        pca = features("pca", reference)
-        middles = centres(reference, self.cells_of(test))
-        cells, held_cells = (nearest(pca.of(y), middles)[1] for y in (samples[: len(test)], test))
+        cells, held_cells = cells_of((samples[: len(test)], test), reference, self.cells_for(test))
         shifted, _ = nearest_shifted(samples[: min(self.shifted, len(test))], reference.train.flatten(1))
         held_shifted = shifted_to_train(reference, test[: self.shifted], fold)
         m, n = len(reference.train), len(test)
@@ -180,6 +178,6 @@ class Memorisation:
             "shifted_copies": near_copies(shifted, held_shifted, self.near),
         }
 
-    def cells_of(self, test: Tensor) -> int:
+    def cells_for(self, test: Tensor) -> int:
         """Return how many cells there are for test images, (n, c, h, w)."""
         return max(1, min(self.cells, len(test) // 100))

@@ -6,11 +6,11 @@ keeps it (`metrics/evidence.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.metrics.distances import nearest, squared_distance_blocks
+from genmodel_bench.metrics.distances import full_precision, nearest, squared_distance_blocks
 from genmodel_bench.metrics.evidence import remembered, stored
 from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.neighbours import nearest_shifted
@@ -78,3 +78,10 @@ def centres(reference: Reference, cells: int) -> Tensor:
         return {"centres": torch.from_numpy(found.cluster_centers_).to(codes)}
 
     return stored(reference, f"{cells} k-means centres of pca", make)["centres"]
+
+
+def cells_of(sets: Sequence[Tensor], reference: Reference, cells: int) -> list[Tensor]:
+    """Return the number of the nearest centre for images, (n, c, h, w) -> (n,) each."""
+    with full_precision():
+        middles, pca = centres(reference, cells), features("pca", reference)
+        return [nearest(pca.of(images), middles)[1] for images in sets]

@@ -6,6 +6,7 @@ import torch
 from genmodel_bench.metrics import distances
 from genmodel_bench.metrics.features import features
 from genmodel_bench.metrics.nearness import (
+    cells_of,
     centres,
     held_to_train,
     nearest_others,
@@ -74,7 +75,8 @@ def test_shifted_distances_are_kept_by_their_number(few):
 def test_centres_are_those_of_k_means_of_the_principal_components(few):
     codes = features("pca", few).of(few.train)
     middles = centres(few, 4)
-    cell = torch.cdist(codes, middles).argmin(1)
+    (cell,) = cells_of([few.train], few, 4)
+    assert torch.equal(cell, torch.cdist(codes, middles).argmin(1))
     means = torch.stack([codes[cell == k].mean(0) for k in range(4)])
     torch.testing.assert_close(middles, means, rtol=1e-3, atol=1e-3)  # the last step of k-means
     torch.testing.assert_close(centres(few, 4), middles)
