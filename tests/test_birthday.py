@@ -50,7 +50,7 @@ def test_copies_of_one_image_have_a_support_of_one(few):
 
 @pytest.mark.slow
 def test_p_of_held_out_images_is_uniform_over_splits(few):
-    metric, found = Birthday(near=0.3, permutations=99), []
+    metric, found = Birthday(near=0.3, permutations=39), []
     for seed in range(200):
         torch.manual_seed(seed)
         reference = replace(few, train=images(100), test=images(100))
@@ -61,13 +61,13 @@ def test_p_of_held_out_images_is_uniform_over_splits(few):
 @pytest.mark.slow
 def test_duplicates_in_five_per_cent_are_found_among_10_000(few):
     found = []
-    for seed in range(10):
+    for seed in range(5):
         torch.manual_seed(seed)
         samples = images(10_000, 16)
         samples[:250] = samples[250:500]  # 500 of them are twice there
         reference = replace(few, train=images(10_000, 16), test=images(10_000, 16))
         found.append(scored(samples, reference, permutations=99)["support_p"].value <= 0.05)
-    assert sum(found) >= 8
+    assert sum(found) >= 4
 
 
 def test_score_is_the_mean_over_the_draws_that_are_scored(few):

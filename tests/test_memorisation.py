@@ -50,29 +50,27 @@ def test_copies_moved_by_a_pixel_are_found_under_shifts_alone(few):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_p_of_held_out_images_is_uniform_over_splits(name, few):
-    metric, found = Memorisation(permutations=39, near=0.05), []
+def test_p_of_held_out_images_is_uniform_over_splits(few):
+    metric, found = Memorisation(permutations=39, near=0.3), []
     for seed in range(200):
         torch.manual_seed(seed)
-        reference = replace(few, train=images(150), test=images(150))
-        found.append(metric(Subject(images(150)), reference).scores[f"{name}_p"].value)
-    assert kstest(found, "uniform").pvalue > 0.01
+        reference = replace(few, train=images(100), test=images(100))
+        scores = metric(Subject(images(100)), reference).scores
+        found.append([scores[f"{name}_p"].value for name in NAMES])
+    for name, ps in zip(NAMES, zip(*found, strict=True), strict=True):
+        assert kstest(ps, "uniform").pvalue > 0.01, name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("move", [False, True])
-def test_five_per_cent_of_copies_are_found_among_10_000(move, few):
-    metric, found = Memorisation(permutations=99), []
-    for seed in range(5):
+def test_five_per_cent_of_moved_copies_are_found_among_10_000(few):
+    found = []
+    for seed in range(3):
         torch.manual_seed(seed)
         reference = replace(few, train=images(10_000), test=images(10_000))
-        copies = reference.train[:500]
-        samples = torch.cat([moved(copies) if move else copies, images(9500)])[torch.randperm(10_000)]
-        scores = metric(Subject(samples), reference).scores
-        found.append([scores[f"{name}_p"].value <= 0.05 for name in NAMES])
-    power = torch.tensor(found).double().mean(0)
-    assert bool((power[-1:] if move else power).min() >= 0.8)
+        samples = torch.cat([moved(reference.train[:500]), images(9500)])[torch.randperm(10_000)]
+        scores = Memorisation(permutations=9)(Subject(samples), reference).scores
+        found.append(scores["shifted_copies_p"].value <= 0.05)
+    assert sum(found) >= 0.8 * len(found)
 
 
 def test_scores_are_those_of_the_draws_that_are_scored(few):
