@@ -36,7 +36,8 @@ def nearer_train(
     Where T and H have different sizes, the odds are divided by m / n: with P = Q the
     nearest of all m + n images is one of T with probability m / (m + n). Ties count half.
     Samples with one nearest image in common all change sides when it does: the error and
-    p, both of the null, count that.
+    p, both of the null, count that. The null is that T and H are alike: samples drawn as
+    H, where T is of other sources, are below 1/2.
     """
     (d_train, i_train), (d_held, i_held) = to_train, to_held
     share = (d_train < d_held).double() + 0.5 * (d_train == d_held).double()  # (N,)
