@@ -5,9 +5,11 @@ here.
 """
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.metrics.birthday import Birthday
 from genmodel_bench.metrics.frechet import Frechet
 from genmodel_bench.metrics.histogram import Histogram
 from genmodel_bench.metrics.kernel import Kernel
+from genmodel_bench.metrics.memorisation import Memorisation
 from genmodel_bench.metrics.mind_features import Mind
 from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.mmd import Mmd
@@ -29,6 +31,8 @@ METRICS: dict[str, Metric] = {
     "kernel-pca": Kernel("pca"),
     "mmd": Mmd(),
     "mind": Mind(),
+    "memorisation": Memorisation(),
+    "birthday": Birthday(),
 }
 STANDARD = {name: METRICS[name] for name in ("parzen", "neighbours", "histogram", "mind-pixels")}
 """Those that a run computes unless others are named. They need no labels."""

@@ -53,7 +53,7 @@ def test_samples_are_compared_with_test_images_and_with_training_images(data):
     assert found["apart"].stderr == 0.5
     assert found["apart_gain"].stderr == pytest.approx(0.5 * 2**0.5)
     assert [s.better for s in found.values()] == ["lower", *["neither"] * 3, "higher", *["neither"] * 3]
-    assert found["apart"].settings == {"N": 100, "folds": 0, "features": "pixels"}
+    assert found["apart"].settings == {"N": 100, "folds": 0, "features": "pixels", "dimensions": 1}
 
 
 def test_a_gain_is_positive_where_the_score_is_better_against_training_images(data):

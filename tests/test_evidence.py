@@ -88,16 +88,6 @@ def test_a_damaged_file_is_made_again(damage, few, tmp_path):
     assert sealed.load(path, path.stem)[0]["x"] == 1
 
 
-def test_what_comes_with_the_package_is_taken_from_there(few, tmp_path, monkeypatch):
-    calls, memory = [], Evidence(few, Store(tmp_path / "a", few.name))
-    stored(memory, "key", made(calls))
-    (tmp_path / "shipped" / "digits").mkdir(parents=True)
-    (tmp_path / "a" / ".cache" / "features").rename(tmp_path / "shipped" / "digits" / "features")
-    monkeypatch.setattr(evidence, "shipped_folder", lambda: tmp_path / "shipped")
-    assert stored(Evidence(few, Store(tmp_path / "b", few.name)), "key", made(calls))["x"] == 1
-    assert len(calls) == 1
-
-
 def count(few, results, path):
     def make():
         with path.open("a") as file:

@@ -185,7 +185,7 @@ def test_scores_are_of_features_at_the_least_n_beside_floor_and_gain(few):
     assert scores["fd"].value == pytest.approx(np.mean(values), rel=1e-6)  # float32 features
     assert scores["fd"].draw_sd == pytest.approx(np.std(values, ddof=1), rel=1e-6)
     assert (scores["fd"].better, scores["fd_gain"].better) == ("lower", "neither")
-    assert scores["fd"].settings == {"N": 40, "folds": 0, "features": "pixels"}
+    assert scores["fd"].settings == {"N": 40, "folds": 0, "features": "pixels", "dimensions": 64}
 
 
 def test_copies_gain_and_too_few_images_are_said(few):

@@ -103,7 +103,7 @@ def test_score_is_of_features_beside_floor_and_gain(few):
     assert list(scores) == ["kd", "kd_gain", "kd_floor", "kd_gain_floor"]
     expected = by_scikit_learn(chosen(samples, 40).flatten(1), few.test.flatten(1))
     assert scores["kd"].value == pytest.approx(expected, rel=1e-9)  # float64
-    assert scores["kd"].settings == {"N": 40, "folds": 0, "features": "pixels"}
+    assert scores["kd"].settings == {"N": 40, "folds": 0, "features": "pixels", "dimensions": 64}
     assert abs(scores["kd_floor"].value) < 4 * scores["kd_floor"].stderr < scores["kd"].value
 
 

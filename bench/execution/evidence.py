@@ -10,10 +10,8 @@ from typing import Any
 
 from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.storage import sealed
-from genmodel_bench.storage.beside import shipped_folder
 from genmodel_bench.storage.code import code_digests
 from genmodel_bench.storage.digest import content_digest
-from genmodel_bench.storage.names import folder_name
 from genmodel_bench.storage.store import Store
 from genmodel_bench.storage.waiting import Say, held, in_silence
 from torch import Tensor
@@ -28,8 +26,7 @@ class Evidence:
     What is remembered is kept in this process, the latest used up to one GiB; what is
     stored is kept under `store`, in .cache/features. Its key is the digest of the data,
     of the key, and of the code that makes it. Where several processes need it, one makes
-    it and the others wait. What comes with this package, as DATASET/features of its
-    results, is taken from there, so that a user's rows compare with those of the package.
+    it and the others wait.
 
     store: None to keep nothing on disk.
     say: is told for whom this process waits, if it does.
@@ -62,9 +59,8 @@ class Evidence:
             return make()
         digest = content_digest("features", self.digest, key, code_digests(make.__module__))
         path = self.store.artefact("features", f"{digest}.safetensors")
-        shipped = shipped_folder() / folder_name(self.name) / "features" / path.name
         with held(path.with_suffix(".lock"), f"makes the {key}", self.say):
-            found = intact(path, digest) or intact(shipped, digest)
+            found = intact(path, digest)
             if not found:
                 sealed.save(path, digest, make(), key)
                 found = sealed.load(path, digest)[0]

@@ -22,16 +22,12 @@ NONE = "none"
 """What is typed where no rows are to stand beside."""
 
 
-def shipped_folder() -> Path:
-    """Return the folder of what comes with this package."""
-    package = Path(__file__).resolve().parents[1]
-    # In any other place, a folder `results` beside the package is somebody else's.
-    return package.parent / "results" if package.name == "bench" else package / "shipped"
-
-
 def shipped_stores() -> dict[str, Store]:
     """Return the data sets whose records come with this package."""
-    return {store.dataset: store for store in stores_of(shipped_folder())}
+    package = Path(__file__).resolve().parents[1]
+    # In any other place, a folder `results` beside the package is somebody else's.
+    folder = package.parent / "results" if package.name == "bench" else package / "shipped"
+    return {store.dataset: store for store in stores_of(folder)}
 
 
 def path_of(store: Store) -> Path:
