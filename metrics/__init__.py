@@ -5,10 +5,12 @@ here.
 """
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
+from genmodel_bench.metrics.fld import FLD
 from genmodel_bench.metrics.histogram import Histogram
 from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
+from genmodel_bench.metrics.parzen_audit import ParzenAudit
 
 __all__ = ["METRICS", "Metric", "Reference", "Result", "Score", "Subject"]
 
@@ -17,4 +19,6 @@ METRICS: dict[str, Metric] = {
     "neighbours": Neighbours(),
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
+    "fld-pca": FLD(features="pca"),
+    "parzen-audit": ParzenAudit(),
 }

@@ -128,10 +128,20 @@ def minus(a: Estimate, b: Estimate, better: str) -> Estimate:
     return Estimate(sign * (a.value - b.value), math.hypot(a.stderr, b.stderr))
 
 
-def score(found: Sequence[Sequence[Estimate]], of: Quantity, settings: Mapping[str, Any]) -> Score:
-    """Return the score of estimates, [fold][draw]; one fold is all there is, or none."""
+def mean_of(values: Tensor) -> Estimate:
+    """Return the mean of values, (n,), with its standard error."""
+    return Estimate(float(values.mean()), float(values.std(correction=0)) / math.sqrt(len(values)))
+
+
+def score(
+    found: Sequence[Sequence[Estimate]], of: Quantity, settings: Mapping[str, Any], n: int | None = None
+) -> Score:
+    """Return the score of estimates, [fold][draw]; one fold is all there is, or none.
+
+    n: without folds, how many there are of what the error is over (default: N).
+    """
     values = torch.tensor([[e.value for e in fold] for fold in found], dtype=torch.float64)
-    over, count = of.over, settings["N"]
+    over, count = of.over, n or settings["N"]
     error = math.fsum(e.stderr for e in found[0]) / len(found[0])
     if settings["folds"]:
         over, count = "folds", len(found)

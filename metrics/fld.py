@@ -1,39 +1,36 @@
 """How likely are test images, in features, under Gaussians around the samples?
 
-    FLD = 100 (nll − nll of real images) / k,      nll = −mean of log 1/N Σ_j N(x; s_j, v_j · 1)
+    FLD = 100 (nll − nll of real images) / k
+    nll = −mean over x of log 1/N Σ_j N(x; s_j, v_j · 1)
 
-over the test images, of k features that have mean 0 and variance 1 over these. The v_j
-are fitted to training images (`metrics/mixture.py`). N is the number of test images, or
-of samples or a third of the training images where there are fewer. The real images are N
-training images as centres, fitted to the same training images as the samples: those that
-are in neither of the sets of real images, `fit_images` of them at most. A draw counts as
-any other; where the held-out images are published as folds, each is scored by itself.
+as in `metrics/divergence.py`. N is the number of test images, or of samples or a third of
+the training images where there are fewer: the first N of each draw are the centres s. The
+v are fitted to `fit_images` training images at most, which are in neither of two further
+sets of N that stand for unseen ones. Numbers are means over draws; where the held-out
+images are published as folds, each is scored by itself, and the folds are averaged.
 
-    fld         of the first N samples; lower is better, 0 for unseen real images
-    fld_floor   of N more training images: 0 but for which images they are
-    gap         100 (nll of the images that v was fitted to − nll of the test images) / k:
-                far below gap_floor where samples are copies of training images
-    gap_floor   of the N more training images; below 0, as v was fitted to the first
+    fld         lower is better; 0 for unseen real images, the first set
+    fld_floor   of the second set: how far unseen real images are from 0
+    gap         100 (nll of the images that v was fitted to − nll of test images) / k: far
+                below gap_floor where samples are copies of training images
+    gap_floor   of the second set; below 0, since v is fitted to these images
 
-What it measures: whether there is a sample near each test image, and how near; Parzen
-with a width for each sample, in features.
-What it misses: samples that are near no image cost little; a copied image counts where it
-is among the `fit_images`: of a larger training set, a part of the copies.
-Bias: nll falls as N grows; only scores of one N compare. Copies give no small number but
-an unbounded one: FLD is then in the thousands, and has a warning. Samples that are
-smoother than images can be below 0, as k-means centroids are.
-Standard error: over test images, with samples and variances held fixed: `draw_sd` is the
-rest. Of the gap, over test and fitted images.
-Cost: 6 s on one thread for a draw of 10,000 samples, 10,000 + 10,000 images, 64 features.
-Source: Jiralerspong et al. (2023), arXiv 2302.04440, and the authors' marcojira/fld.
-Differs from the release: see `metrics/mixture.py`; it fits the samples to all training
-images, and the real ones to those that are not centres. Features that do not vary over
-the test images are left out, which there divide by 0.
+What it measures: whether there is a sample near each test image, and how near. It is
+Parzen with a width for each sample, in features.
+What it misses: samples that are near no image cost little; of copies of a training set
+larger than `fit_images`, only that part is seen.
+Bias: nll falls as N grows: only scores of one N compare. Samples that are smoother than
+images can be below 0: k-means centroids are, in principal components. Where nearly all
+samples are copies of fitted images, FLD is in the thousands, and has a warning.
+Standard error: over test images, of the gap over fitted images as well, with samples and
+variances held fixed; `draw_sd` is the rest.
+Cost: 6 s on one thread for a draw of 10,000 samples, with 10,000 fitted and test images
+and 64 features; the real images as much again for each set, once for all rows.
+Source and reference implementation: see `metrics/divergence.py`, `metrics/mixture.py`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -41,69 +38,23 @@ from typing import ClassVar
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.column import Column
-from genmodel_bench.metrics.comparison import Estimate, Quantity, score
+from genmodel_bench.metrics.comparison import Quantity, score
+from genmodel_bench.metrics.distances import full_precision
+from genmodel_bench.metrics.divergence import Nll, Scale, feature_likelihood_divergence, nll
 from genmodel_bench.metrics.evidence import remembered
-from genmodel_bench.metrics.features import features
+from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.mind import shuffled
-from genmodel_bench.metrics.mixture import fitted_variances, log_probs
 from torch import Tensor
+
+__all__ = ["FLD", "feature_likelihood_divergence"]
 
 COPIED = 1000.0
 """A larger FLD has a warning, as in the authors' release."""
 
-
-@dataclass(frozen=True)
-class Nll:
-    """−log p / k of points, float64: of those that were fitted, (m,), and of test points."""
-
-    fitted: Tensor
-    test: Tensor
-
-    @property
-    def gap(self) -> Estimate:
-        """Return by how much fitted points are less likely than test points, times 100."""
-        variance = sum(float(x.var()) / len(x) for x in (self.fitted, self.test))
-        return Estimate(100 * float(self.fitted.mean() - self.test.mean()), 100 * math.sqrt(variance))
-
-    def above(self, real: Nll) -> Tensor:
-        """Return what each test point adds to FLD."""
-        return 100 * (self.test - real.test)
-
-
-@torch.no_grad()
-def nll(centres: Tensor, fitted: Tensor, test: Tensor) -> Nll:
-    """Return −log p / k under Gaussians around centres, (n, k), whose widths are fitted."""
-    variances = fitted_variances(fitted, centres)
-    found = [-log_probs(x, centres, variances) / x.shape[1] for x in (fitted, test)]
-    return Nll(*found)
-
-
-@torch.no_grad()
-def feature_likelihood_divergence(samples: Tensor, train: Tensor, test: Tensor) -> tuple[float, float]:
-    """Return FLD and its gap of samples, (n, k), against train, (m, k), and test, (l, k).
-
-    As many training points as there are samples, half of them at most, are the centres of
-    the baseline; the variances of both are fitted to the others.
-    """
-    scale = Scale(test)
-    size = min(len(samples), len(train) // 2)
-    samples, train, test = scale(samples), scale(train)[shuffled(len(train), train)], scale(test)
-    ours, real = (nll(centres, train[size:], test) for centres in (samples, train[:size]))
-    return float(ours.above(real).mean()), ours.gap.value
-
-
-class Scale:
-    """Moves features to mean 0 and variance 1 over `test`, (n, k), and leaves out constant ones."""
-
-    def __init__(self, test: Tensor) -> None:
-        std, mean = torch.std_mean(test, 0)
-        self.kept = std > 1e-6 * std.max()  # rounding of float32 makes constant ones vary
-        if not self.kept.any():
-            raise ValueError("fld: no feature varies over the test images; give other images or features")
-        self.mean, self.std = mean[self.kept], std[self.kept]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return (x[:, self.kept] - self.mean) / self.std
+QUANTITIES = {
+    "fld": Quantity("nats per 100 features", "lower", "test examples"),
+    "gap": Quantity("nats per 100 features", "higher", "fitted and test examples"),
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +81,7 @@ class FLD:
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        """The divergence with the likelihoods, the gap with the scores of memorisation."""
+        """The divergence is with the likelihoods, the gap with memorisation."""
         native = self.features == "classifier"
         name = "FLD" if native else f"FLD {self.features}"
         return {
@@ -155,6 +106,7 @@ class FLD:
         }
 
     @torch.no_grad()
+    @full_precision()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score `subject` against the test images of `reference`, or of each fold.
 
@@ -163,54 +115,63 @@ class FLD:
             ValueError: no feature varies over the test images.
         """
         extract = features(self.features, reference)
-        train, splits = reference.train, [split.test for split in reference.folds or [reference]]
-        sizes = [min(len(test), len(subject.samples), len(train) // 3) for test in splits]
-        order = shuffled(len(train), train)
-        ours, floors, baselines, fitted_to = [], [], [], 0
-        for i, (test, n) in enumerate(zip(splits, sizes, strict=True)):
+        draws, splits = (subject.samples, *subject.redraws), reference.folds or [reference]
+        ours, reals = [], []
+        for i, split in enumerate(splits):
+            n = min(len(split.test), len(subject.samples), len(reference.train) // 3)
 
-            def make(test: Tensor = test, n: int = n) -> tuple[Scale, Tensor, Tensor, Nll, Nll]:
-                images = extract.of(test)
-                scale = Scale(images)
-                parts = order[: 2 * n + self.fit_images].split([n, n, min(self.fit_images, len(order) - 2 * n)])
-                real, more, fitted = (scale(extract.of(train[part])) for part in parts)
-                held = scale(images)
-                return scale, fitted, held, nll(real, fitted, held), nll(more, fitted, held)
+            def make(n: int = n, test: Tensor = split.test) -> Real:
+                return self.real(n, test, reference.train, extract)
 
-            key = f"{self!r} {extract.about} {n} {i}"
-            scale, fitted, held, real, more = remembered(reference, key, make)
-            draws = (subject.samples, *subject.redraws)
-            ours.append([nll(scale(extract.of(x[:n])), fitted, held) for x in draws])
-            floors.append([more])
-            baselines.append(real)
-            fitted_to = len(fitted)
-        known = {
-            "N": sizes[0],
+            real = remembered(reference, f"{self!r} {extract.about} {n} {i}", make)
+            reals.append(real)
+            ours.append([nll(real.scale(extract.of(x[:n])), real.fitted, real.test) for x in draws])
+        settings = {
+            "N": reals[0].n,
             "folds": len(reference.folds),
-            "fit_images": fitted_to,
-            "baseline": baselines[0].test.mean().item(),
+            "fit_images": len(reals[0].fitted),
+            "zero": float(reals[0].zero.test.mean()),
             **extract.about,
         }
         scores = {}
-        for name, found, better in (("", ours, True), ("_floor", floors, False)):
-            above = [
-                [mean_of(of.above(real)) for of in draws]
-                for draws, real in zip(found, baselines, strict=True)
+        for suffix, found in (("", ours), ("_floor", [[real.floor] for real in reals])):
+            values = [
+                [each.against(real.zero) for each in fold] for fold, real in zip(found, reals, strict=True)
             ]
-            gaps = [[of.gap for of in draws] for draws in found]
-            unit, over = "nats per 100 features", "test examples"
-            scores[f"fld{name}"] = score(above, Quantity(unit, "lower" if better else "neither", over), known)
-            over = "fitted and test examples"
-            scores[f"gap{name}"] = score(gaps, Quantity(unit, "higher" if better else "neither", over), known)
+            for name, of in QUANTITIES.items():
+                said = replace(of, better="neither") if suffix else of
+                estimates = [[value[name] for value in fold] for fold in values]
+                scores[name + suffix] = score(estimates, said, settings, len(splits[0].test))
         if scores["fld"].value > COPIED:
-            scores["fld"] = replace(scores["fld"], warning="the samples are copies of training images, or far off")
+            scores["fld"] = replace(scores["fld"], warning="the samples are copies, or unlike any image")
         by_image = [
-            torch.stack([of.above(real) for of in draws]).mean(0)
-            for draws, real in zip(ours, baselines, strict=True)
+            torch.stack([each.above(real.zero) for each in fold]).mean(0)
+            for fold, real in zip(ours, reals, strict=True)
         ]
         return Result(scores, {"fld": torch.cat(by_image)})
 
+    def real(self, n: int, test: Tensor, train: Tensor, extract: Features) -> Real:
+        """Return what is made of real images, (m, c, h, w), with n of them as centres."""
+        held, order = extract.of(test), shuffled(len(train), train)
+        scale = Scale(held)
+        parts = order[:n], order[n : 2 * n], order[2 * n :][: self.fit_images]
+        first, second, fitted = (scale(extract.of(train[part])) for part in parts)
+        held = scale(held)
+        return Real(n, scale, fitted, held, nll(first, fitted, held), nll(second, fitted, held))
 
-def mean_of(values: Tensor) -> Estimate:
-    """Return the mean of values, (n,), and its standard error."""
-    return Estimate(float(values.mean()), float(values.std(correction=0)) / math.sqrt(len(values)))
+
+@dataclass(frozen=True)
+class Real:
+    """What is made of the real images of a split, for all rows.
+
+    n: how many centres there are. scale: of features. fitted, test: features of the
+    images that variances are fitted to, and of test images. zero, floor: of two sets of n
+    unseen images.
+    """
+
+    n: int
+    scale: Scale
+    fitted: Tensor
+    test: Tensor
+    zero: Nll
+    floor: Nll

@@ -52,6 +52,7 @@ A centre whose share of all points is about e⁻⁸⁰ of one point keeps its va
 
 
 @torch.no_grad()
+@full_precision()
 def fitted_variances(x: Tensor, centres: Tensor) -> Tensor:
     """Return the variance of the Gaussian around each centre, (n,), float64.
 
@@ -95,6 +96,7 @@ def fitted_variances(x: Tensor, centres: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+@full_precision()
 def log_probs(x: Tensor, centres: Tensor, variances: Tensor) -> Tensor:
     """Return log p(x), (m,), float64, in nats, without the term of the mean.
 
@@ -134,6 +136,5 @@ def distance_blocks(x: Tensor, centres: Tensor) -> Iterator[tuple[slice, Tensor]
     buffer = torch.empty(step, len(s), dtype=x.dtype, device=x.device)
     for i in range(0, len(x), step):
         xi = x[i : i + step] - middle
-        with full_precision():
-            distances = torch.addmm(s2, xi, s.T, alpha=-2, out=buffer[: len(xi)])
+        distances = torch.addmm(s2, xi, s.T, alpha=-2, out=buffer[: len(xi)])
         yield slice(i, i + len(xi)), distances.add_(squared_norms(xi).to(x.dtype)[:, None]).clamp_min_(0)
