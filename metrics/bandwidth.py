@@ -82,5 +82,6 @@ def peak(u: Tensor, y: Tensor) -> Tensor:
     k = y.argmax(1).clamp(1, len(u) - 2)
     left, middle, right = (y.gather(1, (k + i)[:, None])[:, 0] for i in (-1, 0, 1))
     bend = left - 2 * middle + right
-    offset = torch.where(bend < 0, (left - right) / (2 * bend.clamp_max(-1e-300)), 0).clamp(-1, 1)
+    vertex = (left - right) / (2 * bend.clamp_max(-1e-300))
+    offset = torch.where(bend < 0, vertex, (right - left).sign()).clamp(-1, 1)
     return u[k] + offset * (u[1] - u[0])

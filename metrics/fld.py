@@ -19,9 +19,10 @@ What it measures: whether there is a sample near each test image, and how near. 
 Parzen with a width for each sample, in features.
 What it misses: samples that are near no image cost little; of copies of a training set
 larger than `fit_images`, only that part is seen.
-Bias: nll falls as N grows: only scores of one N compare. Samples that are smoother than
-images can be below 0: k-means centroids are, in principal components. Where nearly all
-samples are copies of fitted images, FLD is in the thousands, and has a warning.
+Bias: nll falls as N grows: only scores of one N compare. Samples nearer to the mean than
+images are can be below 0: k-means centroids are, in principal components, and of data
+that are one Gaussian so is a single point. Where nearly all samples are copies of fitted
+images, FLD is in the thousands, and has a warning.
 Standard error: over test images, of the gap over fitted images as well, with samples and
 variances held fixed; `draw_sd` is the rest.
 Cost: 6 s on one thread for a draw of 10,000 samples, with 10,000 fitted and test images
