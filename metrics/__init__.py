@@ -7,6 +7,7 @@ here.
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
 from genmodel_bench.metrics.birthday import Birthday
 from genmodel_bench.metrics.frechet import Frechet
+from genmodel_bench.metrics.fld import FLD
 from genmodel_bench.metrics.histogram import Histogram
 from genmodel_bench.metrics.kernel import Kernel
 from genmodel_bench.metrics.memorisation import Memorisation
@@ -15,6 +16,7 @@ from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.mmd import Mmd
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
+from genmodel_bench.metrics.parzen_audit import ParzenAudit
 
 __all__ = ["METRICS", "STANDARD", "Metric", "Reference", "Result", "Score", "Subject"]
 
@@ -33,6 +35,9 @@ METRICS: dict[str, Metric] = {
     "mind": Mind(),
     "memorisation": Memorisation(),
     "birthday": Birthday(),
+    "fld": FLD(),
+    "fld-pca": FLD(features="pca"),
+    "parzen-audit": ParzenAudit(),
 }
 STANDARD = {name: METRICS[name] for name in ("parzen", "neighbours", "histogram", "mind-pixels")}
 """Those that a run computes unless others are named. They need no labels."""

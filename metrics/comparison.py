@@ -156,6 +156,11 @@ def minus(a: Estimate, b: Estimate, better: str) -> Estimate:
     return Estimate(sign * (a.value - b.value), math.hypot(a.stderr, b.stderr), a.warning or b.warning)
 
 
+def mean_of(values: Tensor) -> Estimate:
+    """Return the mean of values, (n,), with its standard error."""
+    return Estimate(float(values.mean()), float(values.std(correction=0)) / math.sqrt(len(values)))
+
+
 def score(found: Sequence[Sequence[Estimate]], of: Quantity, settings: Mapping[str, Any]) -> Score:
     """Return the score of estimates, [fold][draw]; one fold is all there is, or none."""
     values = torch.tensor([[e.value for e in fold] for fold in found], dtype=torch.float64)

@@ -15,7 +15,13 @@ def test_images_that_are_all_one_have_three_times_its_squared_distance_to_test_i
     assert scores["mind"].value == pytest.approx(float(by_image.mean()), rel=1e-5)
     assert scores["mind"].stderr == pytest.approx(float(by_image.std(correction=0)) / 40**0.5, rel=1e-4)
     assert list(scores) == ["mind", "mind_gain", "mind_floor"]
-    assert scores["mind"].settings == {"N": 40, "folds": 0, "features": "pixels", "dimensions": 64, "slices": 256}
+    assert scores["mind"].settings == {
+        "N": 40,
+        "folds": 0,
+        "features": "pixels",
+        "dimensions": 64,
+        "slices": 256,
+    }
 
 
 def test_two_gaussians_near_the_closed_form():
