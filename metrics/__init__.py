@@ -6,8 +6,8 @@ here.
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
 from genmodel_bench.metrics.birthday import Birthday
-from genmodel_bench.metrics.frechet import Frechet
 from genmodel_bench.metrics.fld import FLD
+from genmodel_bench.metrics.frechet import Frechet
 from genmodel_bench.metrics.histogram import Histogram
 from genmodel_bench.metrics.kernel import Kernel
 from genmodel_bench.metrics.memorisation import Memorisation
