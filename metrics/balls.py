@@ -9,7 +9,7 @@ Everything is counted in the whole sets and again without each tenth of both, th
 made anew, for the error of what is made of the counts.
 
 Cost: `k_nearest` for each set and `pairs_within` for each two sets, see
-`metrics/nearby.py`; more where a large part of all pairs is in balls, up to 100 ns a pair.
+`metrics/nearby.py`; and 100 ns for each pair of images within a ball.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Counts:
 def balls(x: Tensor, k: int) -> Balls:
     """Return the balls of x: (n, d), n > k ≥ 1; else it raises ValueError."""
     kept = min(len(x) - 1, k + k // 4 + 4)  # of these, nearly always k outside a tenth
-    distances, index = k_nearest(x, max(k, kept))
+    distances, index = k_nearest(x, max(k, kept) if k > 0 else k)
     block = torch.arange(len(x), device=x.device) % BLOCKS
     radii = [distances[:, k - 1]]
     for b in range(BLOCKS):

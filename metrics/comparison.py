@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.evidence import remembered
-from genmodel_bench.metrics.features import features
+from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.mind import shuffled
 from torch import Tensor
 
@@ -64,15 +64,23 @@ class Comparison(Protocol):
         """Return each quantity of two sets that are prepared: samples and real images."""
 
 
-def compared(metric: Comparison, subject: Subject, reference: Reference, **settings: Any) -> Result:
+def compared(
+    metric: Comparison,
+    subject: Subject,
+    reference: Reference,
+    *,
+    extract: Features | None = None,
+    **settings: Any,
+) -> Result:
     """Return the scores of samples by the protocol of this module.
 
+    extract: what `prepare` is given instead of the features by the metric's name.
     settings: what two scores must share besides N and features, as k.
 
     Raises:
         NotApplicable: the data lack what the features need.
     """
-    extract = features(metric.features, reference)
+    extract = extract or features(metric.features, reference)
     splits = [split.test for split in reference.folds or [reference]]
     draws = (subject.samples, *subject.redraws)
     folds = []

@@ -23,7 +23,7 @@ however many copies are in it, and a density of 1 + 1/k, more with copies: each 
 its centre and its k neighbours. With d < r, as in the package `prdc`, an image with k
 copies has an empty ball. Without ties both are the same.
 Standard error: over both sets; a jackknife that leaves out a tenth of both and makes the
-balls anew. Within a fifth of the spread over fresh sets.
+balls anew: 0.9 to 2 times the spread over fresh sets (N = 500 to 2,000, d = 4 to 64).
 Reference implementation: the package `prdc` 0.2, the same numbers unless distances tie;
 `torch-fidelity` 0.4.0 has the same precision and recall.
 Source: Kynkäänniemi et al. (2019), eq. 1 and 2; Naeem et al. (2020), eq. 3 to 5.
@@ -80,11 +80,11 @@ def measured(samples: Balls, real: Balls, k: int) -> Mapping[str, Estimate]:
     }
 
 
-SAYS = {
-    "coverage": "share of test images whose {k} nearest test images are further away than some sample",
-    "precision": "share of samples as near to a test image as its {k} nearest test images",
-    "recall": "share of test images as near to a sample as its {k} nearest samples",
-    "density": "how many test images a sample is so near to, over {k}; 1 for unseen real images",
+PROMISES = {
+    "coverage": (("real", "noisy"), ("real", "nine classes"), ("real", "one class"), ("real", "mean image")),
+    "precision": (("real", "noisy"),),
+    "recall": (("real", "one class"), ("real", "mean image")),
+    "density": (),
 }
 
 
@@ -128,18 +128,23 @@ class PRDC:
     @property
     def columns(self) -> Mapping[str, Column]:
         """All four in the classifier's features, coverage alone in others."""
-        native = self.features == "classifier"
-        shown = SAYS if native else {"coverage": SAYS["coverage"]}
-        title = "" if native else f" {self.features}"
+        near = f"its {self.k} nearest"
+        says = {
+            "coverage": f"share of test images that have a sample as near as {near} test images",
+            "precision": f"share of samples as near to a test image as {near} test images are",
+            "recall": f"share of test images as near to a sample as {near} samples are",
+            "density": f"test images that a sample is so near to, over {self.k}; 1 for unseen real images",
+        }
+        if self.features != "classifier":
+            title, promises = f"coverage {self.features}", PROMISES["coverage"]
+            return {
+                "coverage": Column(
+                    title, says["coverage"], "features", 3, floor="coverage_floor", promises=promises
+                )
+            }
         return {
-            name: Column(
-                name + title,
-                says.format(k=self.k),
-                table="quality" if native else "features",
-                floor=f"{name}_floor",
-                promises=PROMISES.get(name, ()),
-            )
-            for name, says in shown.items()
+            name: Column(name, text, floor=f"{name}_floor", promises=PROMISES[name])
+            for name, text in says.items()
         }
 
     def prepare(self, x: Tensor) -> Balls:
@@ -159,11 +164,3 @@ class PRDC:
             ValueError: there are no more than k test images.
         """
         return compared(self, subject, reference, k=self.k)
-
-
-PROMISES = {
-    "coverage": (("real", "noisy"), ("real", "one class"), ("real", "mean image"), ("real", "nine classes")),
-    "precision": (("real", "noisy"),),
-    "recall": (("real", "one class"), ("real", "mean image")),
-}
-"""What the audit has to find. Density promises nothing: the blurred are denser."""

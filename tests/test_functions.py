@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from genmodel_bench.functions import (
-    as_tensors,
     histogram_of,
     mind_of,
     nearest,
@@ -12,6 +11,7 @@ from genmodel_bench.functions import (
     parzen_log_prob,
     parzen_log_probs,
 )
+from genmodel_bench.metrics.arrays import as_tensors
 from genmodel_bench.metrics.mind import directions
 
 
