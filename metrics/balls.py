@@ -82,7 +82,8 @@ def counts(samples: Balls, real: Balls) -> Counts:
     missing = torch.ones(len(real.x), dtype=torch.bool, device=real.x.device)
     largest = [of.radii.amax(1) for of in (real, samples)]
     for *found, error in pairs_within(real.x, samples.x, *largest, open_x=missing):
-        for i, j, d2 in zip(*(part.split(PAIRS) for part in found), strict=True):
+        for first in range(0, len(found[0]), PAIRS):
+            i, j, d2 = (each[first : first + PAIRS] for each in found)
             of_real, of_sample, d2 = real.radii[i], samples.radii[j], d2[:, None]  # (p, 1 + BLOCKS)
             near = torch.minimum((of_real - d2).abs(), (of_sample - d2).abs()).amin(1) <= error
             d2[near, 0] = squared_distances(real.x, i[near], samples.x, j[near])

@@ -52,12 +52,13 @@ def told_apart(samples: Tensor, real: Tensor, *, nets: int = 1, seed: int = 0) -
     generator = Generator().manual_seed(seed)
     place = places(x, generator).to(x.device)
     validation, held_out = (place >= 0.4) & (place < 0.5), place >= 0.5
-    parts = [(x[part], y[part].to(x.dtype)) for part in (place < 0.4, validation)]
+    fitted, checked = ((x[part], y[part].to(x.dtype)) for part in (place < 0.4, validation))
     with full_precision(), torch.enable_grad():
         if x.ndim == 4:
-            logits = torch.stack([by_net(x, *parts, generator) for _ in range(nets)]).mean(0).double()
+            found = [by_net(x, fitted, checked, generator) for _ in range(nets)]
+            logits = torch.stack(found).mean(0).double()
         else:
-            logits = by_line(x, parts[0]).double()
+            logits = by_line(x, fitted).double()
     logits = logits * best_scale(logits[validation], y[validation].double())[0]
     return Verdict(logits[held_out & ~y], logits[held_out & y])
 
@@ -68,12 +69,12 @@ def as_levels(x: Tensor, real: Tensor) -> Tensor:
     Real images of 8 bits have 256 of them; numbers in between would give every sample
     away. Where `real` has more than 256 levels, x is as it was.
     """
-    if len(real[:100].unique()) > LEVELS:
-        return x
-    levels = real.unique()
-    if len(levels) > LEVELS:
-        return x
-    return levels[torch.bucketize(x, (levels[1:] + levels[:-1]) / 2)]
+    for part in (real[:100], real):  # most that have more show it at once
+        levels: Tensor = torch.unique_consecutive(part.flatten().sort().values)
+        if len(levels) > LEVELS:
+            return x
+    rounded: Tensor = levels[torch.bucketize(x, (levels[1:] + levels[:-1]) / 2)]
+    return rounded
 
 
 def places(x: Tensor, generator: Generator) -> Tensor:
@@ -81,7 +82,8 @@ def places(x: Tensor, generator: Generator) -> Tensor:
 
     Rows of which there are more than a hundredth of all have one each.
     """
-    rows, known = (x.flatten(1) + 0.0).cpu().numpy(), {}  # −0.0 + 0.0 is 0.0
+    known: dict[bytes, int] = {}
+    rows = (x.flatten(1) + 0.0).cpu().numpy()  # −0.0 + 0.0 is 0.0
     group = torch.tensor([known.setdefault(row.tobytes(), len(known)) for row in rows])
     often = group.bincount()[group] > max(4, len(x) // 100)
     group[often] = len(known) + torch.arange(int(often.sum()))
@@ -113,10 +115,10 @@ def by_line(x: Tensor, training: tuple[Tensor, Tensor]) -> Tensor:
         optimiser.zero_grad()
         value = binary_cross_entropy_with_logits(seen @ w[1:] + w[0], y)
         value = value + w[1:].square().sum() / len(seen)  # where classes are apart w has no bound
-        value.backward()
+        torch.autograd.backward(value)
         return value
 
-    optimiser.step(loss)
+    optimiser.step(loss)  # type: ignore[no-untyped-call]  # torch has no types for it
     return (x @ w[1:] + w[0]).detach()
 
 
@@ -132,9 +134,10 @@ def by_net(
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=epochs * batches, pct_start=0.1)
     least, kept = torch.inf, weights
     for epoch in range(1, epochs + 1):
-        for batch in torch.randperm(len(seen), generator=generator).to(x.device).split(BATCH):
+        order = torch.randperm(len(seen), generator=generator).to(x.device)
+        for batch in (order[i : i + BATCH] for i in range(0, len(order), BATCH)):
             optimiser.zero_grad()
-            binary_cross_entropy_with_logits(net(seen[batch], weights), y[batch]).backward()
+            torch.autograd.backward(binary_cross_entropy_with_logits(net(seen[batch], weights), y[batch]))
             optimiser.step()
             rates.step()
         if epoch % (epochs // EPOCHS) == 0:
@@ -143,7 +146,7 @@ def by_net(
             if loss < least:
                 least, kept = loss, [w.detach().clone() for w in weights]
     with torch.no_grad():
-        return torch.cat([net(part, kept) for part in x.split(1000)])
+        return torch.cat([net(x[i : i + 1000], kept) for i in range(0, len(x), 1000)])
 
 
 def fresh(x: Tensor, generator: Generator) -> list[Tensor]:
