@@ -23,6 +23,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.evidence import remembered
 from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.mind import shuffled
@@ -64,6 +65,7 @@ class Comparison(Protocol):
         """Return each quantity of two sets that are prepared: samples and real images."""
 
 
+@full_precision()
 def compared(
     metric: Comparison,
     subject: Subject,

@@ -21,7 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, leaky_
 LEVELS = 256
 """The most grey levels that real images have if samples are rounded to them."""
 
-BATCH, EPOCHS, STEPS = 100, 8, 300
+BATCH, EPOCHS, STEPS = 100, 8, 100
 """The images of a step; how often all are used; how many steps there are at least."""
 
 RATE = 3e-3
