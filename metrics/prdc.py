@@ -82,7 +82,7 @@ def measured(samples: Balls, real: Balls, k: int) -> Mapping[str, Estimate]:
 
 
 PROMISES = {
-    "coverage": (("real", "nine classes"), ("real", "one class"), ("real", "mean image")),
+    "coverage": (("real", "one class"), ("real", "mean image")),
     "precision": (),
     "recall": (("real", "one class"), ("real", "mean image")),
     "density": (),
