@@ -1,6 +1,7 @@
-"""How do others compute log p under a Parzen window?
+"""How do others compute log p under a Parzen window, and precision and coverage?
 
-One function each: x: (n, d), s: (N, d), float32 -> (n,), nats.
+One function each: x: (n, d), s: (N, d), float32 -> (n,), nats; at the end samples and
+real images, (n, d), float32 -> {name: value}.
 
 SciPy's `gaussian_kde` is not among them: its windows have the samples' covariance (times
 a factor), not a given σ in all directions, and at N = 10,000, d = 784 that covariance is
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import torch
@@ -91,3 +94,19 @@ def kernel_density(s: Tensor, sigma: float) -> Any:
 def score_density(density: Any, x: Tensor) -> Tensor:
     """Return the log density of x under a KernelDensity."""
     return torch.from_numpy(density.score_samples(x.cpu().numpy()))
+
+
+def prdc_package(samples: Tensor, real: Tensor, k: int) -> dict[str, float]:
+    """Call the package `prdc` of Naeem et al., which makes whole matrices."""
+    from prdc import compute_prdc
+
+    with redirect_stdout(StringIO()):
+        found = compute_prdc(real.cpu().numpy(), samples.cpu().numpy(), k)
+    return {name: float(value) for name, value in found.items()}
+
+
+def torch_fidelity(samples: Tensor, real: Tensor, k: int) -> dict[str, float]:
+    """Call torch-fidelity: precision and recall, 10,000 rows at a time as it does."""
+    from torch_fidelity.metric_prc import calculate_precision_recall_part
+
+    return dict(zip(("precision", "recall"), calculate_precision_recall_part(samples, real, k), strict=True))

@@ -1,4 +1,4 @@
-"""How far are the Parzen window and the nearest neighbour from one matrix product?
+"""How far are the Parzen window and neighbours from one matrix product?
 
 In time, next to a product of their size, and in nats, from float64.
 """
@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from genmodel_bench.metrics import precision_recall_density_coverage
 from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.metrics.parzen import PAPER_SIGMAS, parzen_log_prob, parzen_log_probs
 from torch.nn.functional import interpolate
@@ -56,6 +57,14 @@ def test_selection_of_sigma(compare, mnist, place, images, floor):
 def test_nearest_neighbour(compare, images, floor):
     title = Title(SECTION, "`nearest`", FLOOR, size_of(*images))
     compare(title, lambda: nearest(*images), floor, budget=20)
+
+
+def test_precision_and_coverage(compare, images, floor):
+    """Two products at least: one of both sets, and half a one of each with itself."""
+    title = Title(SECTION, "`precision_recall_density_coverage`", FLOOR, size_of(*images))
+    note = "needs two products"
+    found = lambda: precision_recall_density_coverage(*images, 5)  # noqa: E731
+    compare(title, found, floor, budget=40, target=3.6, note=note)
 
 
 @pytest.mark.parametrize("side", [28, 48])

@@ -1,4 +1,4 @@
-"""How much faster is the Parzen estimate than other implementations of it?
+"""How much faster are the Parzen estimate, precision and coverage than others' code?
 
 Each rival must first compute the same number. One that would take minutes is given a part
 of the points, and its seconds are scaled by their number. One that can use one thread
@@ -6,6 +6,7 @@ only is compared with one thread on both sides.
 """
 
 import pytest
+from genmodel_bench.metrics import precision_recall_density_coverage
 from genmodel_bench.metrics.parzen import parzen_log_prob
 
 from benchmarks import rivals
@@ -99,3 +100,41 @@ def test_kernel_density(against, place, images):
     ask = lambda x: rivals.score_density(density, x)  # noqa: E731
     note = "one thread on both sides; its tree was built before; **its numbers are wrong** at this d"
     against("scikit-learn: `KernelDensity`", ask, place.size(50, 10), agrees=False, threads=1, note=note)
+
+
+@pytest.fixture
+def against_balls(compare, place, images):
+    """Compare precision, recall, density and coverage with a rival."""
+
+    def run(name, rival):
+        few = place.size(1000, 300)
+        for n in (few, len(images[0])):
+            samples, real = images[1][:n], images[0][:n]
+            ours, theirs = precision_recall_density_coverage(samples, real, 5), rival(samples, real, 5)
+            difference = max(abs(ours[each].value - value) for each, value in theirs.items())
+            # theirs are float32 without centring: a few images change sides
+            assert difference < 2e-3, f"{name}: {difference:.4f} from ours"
+        title = Title("rivals", "`precision_recall_density_coverage`", name, size_of(samples, real))
+        compare(
+            title,
+            lambda: precision_recall_density_coverage(samples, real, 5),
+            lambda: rival(samples, real, 5),
+            budget=60,
+            note=f"{', '.join(theirs)}; the difference is one of shares",
+            difference=difference,
+        )
+
+    return run
+
+
+@pytest.mark.filterwarnings("default")
+def test_prdc(against_balls):
+    pytest.importorskip("prdc")
+    against_balls("prdc: whole matrices of distances", rivals.prdc_package)
+
+
+@pytest.mark.filterwarnings("default")
+def test_torch_fidelity(against_balls):
+    """Of torchmetrics there is nothing to compare: 1.9.0 has neither."""
+    pytest.importorskip("torch_fidelity")
+    against_balls("torch-fidelity: `cdist` and `kthvalue`", rivals.torch_fidelity)

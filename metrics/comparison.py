@@ -29,7 +29,7 @@ import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.evidence import remembered
-from genmodel_bench.metrics.features import features
+from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.mind import shuffled
 from torch import Tensor
 
@@ -76,15 +76,23 @@ class Comparison(Protocol):
 
 @torch.no_grad()
 @full_precision()
-def compared(metric: Comparison, subject: Subject, reference: Reference, **settings: Any) -> Result:
+def compared(
+    metric: Comparison,
+    subject: Subject,
+    reference: Reference,
+    *,
+    extract: Features | None = None,
+    **settings: Any,
+) -> Result:
     """Return the scores of samples by the protocol of this module.
 
+    extract: what `prepare` is given instead of the features by the metric's name.
     settings: what two scores must share besides N and features, as k.
 
     Raises:
         NotApplicable: the data lack what the features need.
     """
-    extract = features(metric.features, reference)
+    extract = extract or features(metric.features, reference)
     sets, folds = (subject.samples, *subject.redraws), []
     for i, split in enumerate(reference.folds or [reference]):
         n = min(len(split.test), len(reference.train) // 2, len(subject.samples))

@@ -1,10 +1,12 @@
 """The functions of the metrics, for numpy arrays as for tensors."""
 
+import doctest
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
 from genmodel_bench.functions import (
-    as_tensors,
     histogram_of,
     mind_of,
     nearest,
@@ -12,6 +14,7 @@ from genmodel_bench.functions import (
     parzen_log_prob,
     parzen_log_probs,
 )
+from genmodel_bench.metrics.arrays import as_tensors
 from genmodel_bench.metrics.mind import directions
 
 
@@ -92,3 +95,12 @@ def test_a_tensor_is_passed_on_as_it_is():
 def test_help_is_that_of_the_function():
     assert "in nats" in parzen_log_prob.__doc__
     assert parzen_log_prob.__name__ == "parzen_log_prob"
+
+
+@pytest.mark.parametrize("module", ["metrics", "metrics.prdc", "metrics.c2st"])
+def test_examples_in_docstrings_run(module):
+    assert doctest.testmod(import_module(f"genmodel_bench.{module}")) == (0, EXAMPLES[module])
+
+
+EXAMPLES = {"metrics": 6, "metrics.prdc": 4, "metrics.c2st": 4}
+"""How many lines of examples there are: one that is not found does not pass."""
