@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from genmodel_bench.metrics.arrays import for_arrays
 from genmodel_bench.metrics.comparison import Estimate, mean_of
 from genmodel_bench.metrics.mind import shuffled
 from genmodel_bench.metrics.mixture import fitted_variances, log_probs
@@ -54,6 +55,7 @@ def nll(centres: Tensor, fitted: Tensor, test: Tensor) -> Nll:
     return Nll(*found)
 
 
+@for_arrays
 @torch.no_grad()
 def feature_likelihood_divergence(samples: Tensor, train: Tensor, test: Tensor) -> tuple[float, float]:
     """Return FLD and its gap of samples, (n, k), against train, (m, k), and test, (l, k).

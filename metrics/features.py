@@ -2,7 +2,7 @@
 
 pixels              the pixels themselves
 pca                 64 leading principal components of the training images
-random              a small convolutional network of random weights
+random              a small convolutional network of random weights, scaled
 classifier          the same network, trained on the training images and their labels
 inception           Inception v3 as of the published FID, where its weights are at hand
 dinov2              DINOv2 ViT-L/14, where its weights are at hand
@@ -26,8 +26,11 @@ from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.evidence import Memory, remembered
 from genmodel_bench.metrics.extractors import extractor
 from genmodel_bench.metrics.lenet import DIMENSIONS, digest_of, image_shape, restored, untrained
+from genmodel_bench.metrics.mind import shuffled
 from torch import Tensor
 
+ENOUGH = 10_000
+"""The most training images from which the scale of features is taken."""
 PIXELS = 2**18
 """How many go through a small network at once, at least those of one image."""
 
@@ -83,7 +86,7 @@ def random(reference: Reference) -> Features:
     """Return the features of a network of random weights, always the same ones."""
     net = untrained(shape_for_networks(reference))
     about = {"features": "random", "dimensions": DIMENSIONS, "weights": digest_of(net.state_dict())}
-    return network(net, net.features, about, reference)
+    return scaled(network(net, net.features, about, reference), reference)
 
 
 def classifier(reference: Reference) -> Features:
@@ -104,7 +107,19 @@ def classifier(reference: Reference) -> Features:
         "weights": digest_of(state),
         "accuracy": accuracy,
     }
-    return network(net, net.features, about, reference)
+    return scaled(network(net, net.features, about, reference), reference)
+
+
+def scaled(raw: Features, reference: Reference) -> Features:
+    """Return features whose mean is 0, and whose mean variance 1, on training images.
+
+    The scale of a network's features is arbitrary, and so would a distance in them be.
+    """
+    some = shuffled(len(reference.train), reference.train)[:ENOUGH]
+    x = raw.of(reference.train[some])
+    mean = x.mean(0)
+    scale = (x - mean).square().mean().sqrt().clamp_min(torch.finfo(x.dtype).tiny)
+    return Features(lambda images: (raw.of(images) - mean) / scale, raw.about)
 
 
 def shape_for_networks(reference: Reference) -> tuple[int, int, int]:

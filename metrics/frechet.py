@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from genmodel_bench.metrics.arrays import for_arrays
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.column import Column
 from genmodel_bench.metrics.comparison import Estimate, Quantity, compared
@@ -45,6 +46,7 @@ PARTS = (1, 2, 4)
 """Into how many disjoint parts the sets are cut, for one size after the other."""
 
 
+@for_arrays
 @full_precision()
 @torch.no_grad()
 def frechet_distance(x: Tensor, y: Tensor) -> float:

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from genmodel_bench.metrics.arrays import for_arrays
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.column import Column
 from genmodel_bench.metrics.comparison import Estimate, Quantity, compared
@@ -38,6 +39,7 @@ from genmodel_bench.metrics.points import check_points
 from torch import Tensor
 
 
+@for_arrays
 @full_precision()
 @torch.no_grad()
 def kernel_distance(x: Tensor, y: Tensor) -> float:

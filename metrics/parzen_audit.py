@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from genmodel_bench.metrics.arrays import for_arrays
 from genmodel_bench.metrics.bandwidth import Choice, chosen
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.column import Column
@@ -49,6 +50,7 @@ APART = 0.03
 """A step in log σ: small enough for a parabola, large enough for float32."""
 
 
+@for_arrays
 @torch.no_grad()
 def effective_neighbours(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Return 1 / Σ_j w_j² of each point, in [1, N], and its largest w_j, (n,) each.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
+from genmodel_bench.metrics.arrays import for_arrays
 from genmodel_bench.metrics.comparison import Estimate
 from genmodel_bench.metrics.distances import full_precision, squared_norms
 from genmodel_bench.metrics.kernel import mmd
@@ -23,6 +24,7 @@ MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """The bandwidths, in multiples of the middle one."""
 
 
+@for_arrays
 @full_precision()
 @torch.no_grad()
 def kernel_test(x: Tensor, y: Tensor, h: float, *, permutations: int = 500) -> tuple[Estimate, Estimate]:

@@ -491,7 +491,7 @@ def test_what_unseen_real_images_have_is_a_line_of_its_own_and_in_the_legend(wit
     text = re.sub(" +", " ", to_markdown(table))
     assert "| unseen real images | 0.500 | 0.250 |" in text
     assert text.count("*reference rows*") == (2 if with_reference else 1)  # Table 1 has no floor
-    assert "mean pixel; unseen real images of the same number have 0.500 on digits." in text
+    assert "light: mean pixel. unseen real images: in place of samples as many" in text
     assert r"\midrule" in to_latex(table, "tone").split("unseen real images")[0].split("dbn")[1]
     assert r"unseen real images & 0.500 & 0.250 \\" in to_latex(table, "tone")
     last = list(csv.DictReader(io.StringIO(to_csv(table))))[-1]

@@ -63,7 +63,7 @@ def test_fewer_points_than_features_cost_no_digits(n):
     # 2x: each standard deviation doubles
     expected = spread + float(x.mean(0).square().sum())
     assert frechet_distance(x, 2 * x) == pytest.approx(expected, rel=1e-12)
-    point = torch.zeros(n, 30)
+    point = torch.zeros(n, 30, dtype=torch.float64)
     assert frechet_distance(point, x) == pytest.approx(expected, rel=1e-12)
     assert frechet_distance(point, point + 1) == 30
 

@@ -102,5 +102,12 @@ def test_examples_in_docstrings_run(module):
     assert doctest.testmod(import_module(f"genmodel_bench.{module}")) == (0, EXAMPLES[module])
 
 
-EXAMPLES = {"metrics": 6, "metrics.prdc": 4, "metrics.c2st": 4}
+EXAMPLES = {
+    "metrics": 6,
+    "metrics.prdc": 4,
+    "metrics.c2st": 4,
+    "metrics.frechet": 4,
+    "metrics.kernel": 4,
+    "metrics.permutations": 4,
+}
 """How many lines of examples there are: one that is not found does not pass."""

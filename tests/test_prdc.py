@@ -186,7 +186,14 @@ def test_scores_follow_the_protocol(few):
         # the same test images in another order
         assert scores[name].value == pytest.approx(np.mean([one[name] for one in expected]), abs=1e-12)
         assert {f"{name}_gain", f"{name}_floor"} <= scores.keys()
-    assert scores["coverage"].settings == {"N": 40, "folds": 0, "features": "pixels", "k": 3}
+    known = {"N": 40, "folds": 0, "features": "pixels", "dimensions": 64, "k": 3}
+    assert scores["coverage"].settings == known
+        "N": 40,
+        "folds": 0,
+        "features": "pixels",
+        "dimensions": 64,
+        "k": 3,
+    }
     assert next(iter(scores)) == next(iter(metric.columns)) == "coverage"
     folds = tuple(Fold(few.valid, few.test[i : i + 20]) for i in (0, 20))
     assert metric(subject, replace(few, folds=folds)).scores["coverage"].settings["N"] == 20

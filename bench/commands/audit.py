@@ -38,6 +38,8 @@ from genmodel_bench.training.numerics import numerics
 SILENT = Silent()
 DRAWS = 3
 """How many sets of a probe are scored, where the unseen images are enough for them."""
+ENOUGH = 5000
+"""Where a set has more images than this, one set is scored."""
 SMALLEST, FURTHEST = 100, 20
 """The smallest size of an audit is FURTHEST times less than the largest, or SMALLEST."""
 
@@ -90,7 +92,7 @@ def audit(
     work = [(n, name, key) for n in chosen for name in PROBES for key in metrics]
     for done, (n, name, key) in enumerate(work):
         listener.step(f"{key} on {n:,} images of the probe {name}", done, len(work))
-        draws = max(1, min(DRAWS, len(of.unseen) // n))
+        draws = max(1, min(DRAWS, len(of.unseen) // n, ENOUGH // n))
         digest = key_of(content.digest, key, metrics[key], name, n, draws)
         if all(r.key != digest for r in known.get((key, name, n), [])):
             known[key, name, n] = scored(of, key, metrics[key], name, n, draws, digest)

@@ -32,6 +32,7 @@ from genmodel_bench.report.tables.render import (
     MARKED,
     escape_latex,
     escape_markdown,
+    floor_in_words,
     legend,
     letter,
     marks_of,
@@ -168,7 +169,12 @@ def legend_of(table: Table) -> list[Term]:
     Columns of errors share one entry.
     """
     columns = table.filled
-    found = [Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(legend(table, columns))]
+    scores = [column for column in columns if not column.error]
+    said = [
+        (name, text + floor_in_words(table, c))
+        for c, (name, text) in zip(scores, legend(scores), strict=True)
+    ]
+    found = [Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(said)]
     if any(column.error for column in columns):
         found.append(Term("means-error", "… ±", f"{ERRORS}."))
     found.append(Term("means-arrows", "↑ ↓", f"{DIRECTIONS}."))

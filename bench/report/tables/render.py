@@ -31,6 +31,7 @@ BROKEN = "‡"
 """Stands in the heading of a score that breaks a promise."""
 FLOOR = "unseen real images"
 """The line of what real images have that are in neither set: the floor of a score."""
+FLOOR_SAID = f"{FLOOR}: in place of samples as many that are in no other set, the floor of a score"
 DIRECTIONS = "↑ higher is better, ↓ lower is better"
 LATEX_BEGINS = (
     r"\noindent{\scriptsize\setlength{\tabcolsep}{3pt}"
@@ -91,21 +92,22 @@ def to_markdown(table: Table) -> str:
     return "\n\n".join([*parts, *table.remarks, notes])
 
 
-def legend(table: Table, columns: Sequence[Column]) -> list[tuple[str, str]]:
+def legend(columns: Sequence[Column]) -> list[tuple[str, str]]:
     """Return what the terms of some columns mean: title and clause of each."""
-    return [(c.title, c.says + floor_in_words(table, c)) for c in columns if not c.error]
+    return [(column.title, column.says) for column in columns if not column.error]
 
 
 def floor_in_words(table: Table, column: Column) -> str:
     """Return what unseen real images have in a column, as the end of its clause."""
     found = [(d, table.floors[d, column.title]) for d in table.datasets if (d, column.title) in table.floors]
     said = [f"{number(value, column.decimals)} on {dataset}" for dataset, value in found]
-    return f"; {FLOOR} of the same number have {', '.join(said)}" if said else ""
+    return f"; {FLOOR} have {', '.join(said)}" if said else ""
 
 
 def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
     """Return the legend of some columns as one paragraph."""
-    said = [f"{term}: {text}" for term, text in legend(table, columns)]
+    said = [f"{term}: {text}" for term, text in legend(columns)]
+    said += [FLOOR_SAID] if has_floor(table, columns) else []
     said += [DIRECTIONS] if any(column.directed for column in columns) else []
     shown = {column.title for column in columns}
     said += [MARKED] if any(title in shown for _, title, _ in table.marks) else []
@@ -278,7 +280,7 @@ LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--", "≥": r"$\geq$", "²": r"$^2$",
     "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "’": "'", "½": r"$\frac{1}{2}$",
-    "×": r"$\times$", "‡": r"$^\ddagger$",
+    "×": r"$\times$", "‡": r"$^\ddagger$", "ρ": r"$\rho$", "₀": "$_0$", "₁": "$_1$",
 }  # fmt: skip
 
 
