@@ -188,12 +188,6 @@ def test_scores_follow_the_protocol(few):
         assert {f"{name}_gain", f"{name}_floor"} <= scores.keys()
     known = {"N": 40, "folds": 0, "features": "pixels", "dimensions": 64, "k": 3}
     assert scores["coverage"].settings == known
-        "N": 40,
-        "folds": 0,
-        "features": "pixels",
-        "dimensions": 64,
-        "k": 3,
-    }
     assert next(iter(scores)) == next(iter(metric.columns)) == "coverage"
     folds = tuple(Fold(few.valid, few.test[i : i + 20]) for i in (0, 20))
     assert metric(subject, replace(few, folds=folds)).scores["coverage"].settings["N"] == 20

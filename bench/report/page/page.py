@@ -33,7 +33,6 @@ from genmodel_bench.report.tables.render import (
     escape_latex,
     escape_markdown,
     floor_in_words,
-    legend,
     letter,
     marks_of,
     printed,
