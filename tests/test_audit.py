@@ -19,7 +19,9 @@ from genmodel_bench.report.tables.audit import audit_as_markdown
 from genmodel_bench.storage.audited import FILE, Audited, read_audit, write_audit
 from typer.testing import CliRunner
 
-ROW = Audited("fd", "fd", "real", 500, 1, 500, 1.0, 0.3, float("nan"), "1", "lower", "{}", 0.5, "ok", "abc")
+ROW = Audited(
+    "fd", "real", 500, 1, "abc", quantity="fd", n=500, value=1.0, stderr=0.3, unit="1", better="lower"
+)
 
 
 def row(probe, value, *, size=500, promises=(), table="quality", **more):

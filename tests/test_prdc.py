@@ -7,6 +7,7 @@ import torch
 from genmodel_bench.data.dataset import Fold
 from genmodel_bench.metrics import Subject, balls, nearby
 from genmodel_bench.metrics import precision_recall_density_coverage as prdc
+from genmodel_bench.metrics.comparison import chosen
 from genmodel_bench.metrics.nearby import k_nearest, pairs_within
 from genmodel_bench.metrics.prdc import PRDC
 
@@ -180,7 +181,7 @@ def test_scores_follow_the_protocol(few):
     metric = PRDC("pixels", k=3)
     subject = Subject(torch.rand(60, *few.shape), None, [torch.rand(60, *few.shape)])
     scores = metric(subject, few).scores
-    x = [draw[:40].flatten(1) for draw in (subject.samples, *subject.redraws)]
+    x = [chosen(draw, 40).flatten(1) for draw in (subject.samples, *subject.redraws)]
     expected = [values(prdc(each, few.test.flatten(1), 3)) for each in x]
     for name in ("coverage", "precision", "recall", "density"):
         # the same test images in another order

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -18,12 +18,14 @@ from genmodel_bench.cells.cell import metric_ingredients
 from genmodel_bench.commands.report import report
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BadOption
+from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.execution.listener import Listener, Silent
 from genmodel_bench.execution.measure import measured, missing
 from genmodel_bench.execution.probes import PROBES, Halves, halves, probe, sized
 from genmodel_bench.execution.rows import failure
 from genmodel_bench.metrics import METRICS, Metric, Subject
 from genmodel_bench.metrics.column import declared
+from genmodel_bench.metrics.features import NotApplicable
 from genmodel_bench.report.audit import judged
 from genmodel_bench.report.figures.audit import audit_of
 from genmodel_bench.report.rebuild import write_audit_table
@@ -85,18 +87,7 @@ def audit(
     most = sizes_of(of)[-1]
     if wrong := [n for n in sizes if not 1 < n <= most]:
         raise BadOption(f"--sizes: got {wrong[0]}, expected 2 to {most:,} for {content.name}")
-    chosen = sorted(set(sizes)) or sizes_of(of)
-    known: dict[tuple[str, str, int], list[Audited]] = {}
-    for r in read_audit(store.folder):
-        known.setdefault((r.metric, r.probe, r.size), []).append(r)
-    work = [(n, name, key) for n in chosen for name in PROBES for key in metrics]
-    for done, (n, name, key) in enumerate(work):
-        listener.step(f"{key} on {n:,} images of the probe {name}", done, len(work))
-        draws = max(1, min(DRAWS, len(of.unseen) // n, ENOUGH // n))
-        digest = key_of(content.digest, key, metrics[key], name, n, draws)
-        if all(r.key != digest for r in known.get((key, name, n), [])):
-            known[key, name, n] = scored(of, key, metrics[key], name, n, draws, digest)
-            write_audit(store.folder, [r for rows in known.values() for r in rows])
+    score_all(of, metrics, sorted(set(sizes)) or sizes_of(of), content.digest, store, listener)
     listener.doing("writing tables, figures and the page" if figures else "writing tables")
     if not store.path.exists():  # a report is of rows, of which there may be none yet
         write_audit_table(store)
@@ -106,49 +97,88 @@ def audit(
     return store.folder
 
 
+def score_all(
+    of: Halves,
+    metrics: Mapping[str, Metric],
+    sizes: Sequence[int],
+    content: str,
+    store: Store,
+    listener: Listener,
+) -> None:
+    """Score every probe with every metric at every size, and store the rows of each.
+
+    content: the digest of the data set.
+    """
+    known: dict[tuple[str, str, int], list[Audited]] = {}
+    for r in read_audit(store.folder):
+        known.setdefault((r.metric, r.probe, r.size), []).append(r)
+    work = [(n, name) for n in sizes for name in PROBES]
+    evidence = None
+    for i, (n, name) in enumerate(work):
+        draws = max(1, min(DRAWS, len(of.unseen) // n, ENOUGH // n))
+        blanks = {
+            key: Audited(key, name, n, draws, key_of(content, key, metric, name, n, draws))
+            for key, metric in metrics.items()
+        }
+        due = [key for key in metrics if all(r.key != blanks[key].key for r in known.get((key, name, n), []))]
+        if not due:
+            continue
+        subject = subject_of(name, of, n, draws)
+        if evidence is None or len(evidence.test) != n:
+            evidence = Evidence(sized(of.data, n), store, listener.notice)
+        for key in due:
+            listener.step(f"{key} on {n:,} images of the probe {name}", i, len(work))
+            known[key, name, n] = scored(blanks[key], metrics[key], subject, evidence)
+            write_audit(store.folder, [r for rows in known.values() for r in rows])
+
+
 def key_of(content: str, key: str, metric: Metric, name: str, n: int, draws: int) -> str:
     """Return the digest of all that the scores of a probe depend on."""
     made = code_digests(probe.__module__)
     return content_digest(content, metric_ingredients(key, metric, dataset="", draws=draws), made, name, n)
 
 
-def scored(of: Halves, key: str, metric: Metric, name: str, n: int, draws: int, digest: str) -> list[Audited]:
-    """Return the scores of a metric on draws of a probe, n images each."""
-    blank = Audited(key, "", name, n, draws, 0, math.nan, math.nan, math.nan, "", "", "{}", 0.0, "", digest)
-    if n < metric.min_samples:
-        return [Audited(**{**asdict(blank), "status": f"n/a: needs {metric.min_samples} samples"})]
+def subject_of(name: str, of: Halves, n: int, draws: int) -> Subject | None:
+    """Return a probe's images as what is scored; None where the data have no labels."""
     torch.manual_seed(0)
     sets = probe(name, of, n, draws)
-    if sets is None:
-        return [Audited(**{**asdict(blank), "status": "n/a: the data have no labels"})]
-    subject, reference = Subject(sets[0], None, tuple(sets[1:])), sized(of.data, n)
+    return None if sets is None else Subject(sets[0], None, tuple(sets[1:]))
+
+
+def scored(blank: Audited, metric: Metric, subject: Subject | None, evidence: Evidence) -> list[Audited]:
+    """Return the scores of a metric on a probe.
+
+    blank: a row without a score.
+    """
+    if blank.size < metric.min_samples:
+        return [replace(blank, status=f"n/a: needs {metric.min_samples} samples")]
+    if subject is None:
+        return [replace(blank, status="n/a: the data have no labels")]
     start = time.perf_counter()
     try:
         with numerics(deterministic=False, precision="highest"):
+            of = f"audit {blank.probe} {blank.size}"
             result = measured(
-                key, metric, subject, reference, base_seed=0, dataset=of.data.name, of=f"audit {name} {n}"
+                blank.metric, metric, subject, evidence, base_seed=0, dataset=evidence.name, of=of
             )
+    except NotApplicable as error:
+        return [replace(blank, status=f"n/a: {error}")]
     except Exception as error:  # noqa: BLE001  # any error of a metric becomes a row's status
-        return [Audited(**{**asdict(blank), "status": failure(error)})]
-    seconds = time.perf_counter() - start
-    shown = declared(metric)
+        return [replace(blank, status=failure(error))]
+    seconds, shown = time.perf_counter() - start, declared(metric)
     return [
-        Audited(
-            key,
-            quantity,
-            name,
-            n,
-            draws,
-            score.n,
-            score.value,
-            score.stderr,
-            math.nan if score.draw_sd is None else score.draw_sd,
-            score.unit,
-            score.better,
-            as_json(asdict(shown[quantity])) if quantity in shown else "{}",
-            seconds,
-            "ok",
-            digest,
+        replace(
+            blank,
+            quantity=quantity,
+            n=score.n,
+            value=score.value,
+            stderr=score.stderr,
+            draw_sd=math.nan if score.draw_sd is None else score.draw_sd,
+            unit=score.unit,
+            better=score.better,
+            column=as_json(asdict(shown[quantity])) if quantity in shown else "{}",
+            seconds=seconds,
+            status="ok",
         )
         for quantity, score in result.scores.items()
     ]

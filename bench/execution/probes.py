@@ -67,7 +67,9 @@ def halves(data: Dataset) -> Halves:
 def sized(data: Dataset, n: int) -> Dataset:
     """Return a data set with n of its test images, always the same ones."""
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))
-    return replace(data, test=data.test[order[:n].to(data.test.device)], labels=data.labels)
+    index = order[:n].to(data.test.device)
+    labels = data.labels and {**data.labels, "test": data.labels["test"][index]}
+    return replace(data, test=data.test[index], labels=labels, digest=f"{data.digest}, {n}")
 
 
 def probe(name: str, of: Halves, n: int, draws: int) -> list[Tensor] | None:

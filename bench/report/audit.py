@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Judged:
     name: (metric, quantity); title: that of its column.
     effects: by size, then by probe, in standard errors; positive where the probe is worse
         than real images.
-    seconds: of its metric on the real images, by size.
+    seconds: of its metric on a probe, by size: the median over probes.
     promises: pairs (better, worse) of probes.
     broken: the promises that it breaks, as (better, worse, size).
     """
@@ -109,7 +110,7 @@ def judge(name: tuple[str, str], rows: Sequence[Audited]) -> Judged:
         if {better, worse} <= found.keys()
         and is_broken(effect(found[better], found[worse]), size, max(scores))
     ]
-    seconds = {size: found[REAL].seconds for size, found in scores.items()}
+    seconds = {size: statistics.median(r.seconds for r in found.values()) for size, found in scores.items()}
     return Judged(name, said["title"], said.get("table", "quality"), effects, seconds, promises, broken)
 
 

@@ -32,20 +32,20 @@ class Audited:
     """
 
     metric: str
-    quantity: str
     probe: str
     size: int
     draws: int
-    n: int
-    value: float
-    stderr: float
-    draw_sd: float
-    unit: str
-    better: str
-    column: str
-    seconds: float
-    status: str
     key: str
+    quantity: str = ""
+    n: int = 0
+    value: float = math.nan
+    stderr: float = math.nan
+    draw_sd: float = math.nan
+    unit: str = ""
+    better: str = ""
+    column: str = "{}"
+    seconds: float = 0.0
+    status: str = "ok"
 
     @property
     def error(self) -> float:

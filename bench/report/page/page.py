@@ -168,11 +168,7 @@ def legend_of(table: Table) -> list[Term]:
     Columns of errors share one entry.
     """
     columns = table.filled
-    scores = [column for column in columns if not column.error]
-    said = [
-        (name, text + floor_in_words(table, c))
-        for c, (name, text) in zip(scores, legend(scores), strict=True)
-    ]
+    said = [(c.title, c.says + floor_in_words(table, c)) for c in columns if not c.error]
     found = [Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(said)]
     if any(column.error for column in columns):
         found.append(Term("means-error", "… ±", f"{ERRORS}."))

@@ -37,7 +37,7 @@ def audit_as_markdown(dataset: str, of: Sequence[Judged]) -> str:
     counted = [f"held / silent / inverted, N = {size:,}" for size in sizes]
     parts += [
         "**Bold**: a known order that is inverted. ‡: it breaks a promise that the metric makes. Seconds: of "
-        "all scores of the metric, on all draws of unseen real images.",
+        "all scores of the metric on a probe, the median over probes.",
         "## Orders",
         grid(
             ["score", *counted, "inverted at any N", "promises broken"],
