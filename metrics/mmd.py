@@ -74,7 +74,7 @@ class Mmd:
         """What is said of each score."""
         return {
             "mmd2": Quantity("mean kernel", "lower"),
-            "p": Quantity("p-value", "higher", "permutations", self.permutations),
+            "p": Quantity("p-value", "neither", "permutations", self.permutations),
         }
 
     @property
