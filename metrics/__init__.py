@@ -72,7 +72,6 @@ METRICS: dict[str, Metric] = {
     "kernel-pca": Kernel("pca"),
     "prdc-random": PRDC("random"),
     "prdc-pca": PRDC("pca"),
-    "fld-pca": FLD("pca"),
 }
 STANDARD = {name: METRICS[name] for name in ("parzen", "neighbours", "histogram", "mind-pixels")}
 """Those that a run computes unless others are named. They need no labels."""
