@@ -166,7 +166,8 @@ def test_scores_follow_the_protocol_with_the_first_draw_alone(few):
     subject = Subject(torch.rand(60, *few.shape), None, [torch.rand(60, *few.shape)])
     found = C2ST()(subject, few).scores
     expected = {"jsd", "criterion", "accuracy", "auc", "p"}
-    assert found.keys() == {name + end for name in expected for end in ("", "_gain", "_floor")} - {"p_gain"}
+    ends = ("", "_gain", "_floor", "_gain_floor")
+    assert found.keys() == {name + end for name in expected for end in ends} - {"p_gain", "p_gain_floor"}
     assert found["jsd"].draw_sd is None
     assert found["jsd"].settings == {"N": 40, "folds": 0, "features": "pixels", "nets": 1}
     by_rows = C2ST("pca")(subject, few).scores

@@ -112,18 +112,18 @@ def score_line(name: str, metric: dict[str, Any], found: dict[str, Any]) -> str:
     """Return the line of one metric's scores of a user's samples."""
     if metric["value"] is None:
         return f"{name}: {metric['status']}"
-    shown = {k: c.title for k, c in declared(METRICS[name]).items()} if name in METRICS else {}
-    notes = [f"N = {found['n']}"]
+    columns = declared(METRICS[name]) if name in METRICS else {}
+    values = {c.title: metric[k] * c.factor for k, c in columns.items() if metric.get(k) is not None}
+    values = {"sigma": metric.get("sigma"), **values}
+    notes = [f"{k} = {metric[k]}" for k in ("N", "k") if k in metric] or [f"N = {found['n']}"]
     notes += [f"{found[what]} {what}" for what in ("seeds", "draws") if found[what] > 1]
-    notes += [
-        f"{shown.get(k, k)} {number}"
-        for k in ("sigma", *shown)
-        if (number := in_short(metric.get(k))) and k != metric["quantity"]
-    ]
+    notes += [f"{title} {number}" for title, value in values.items() if (number := in_short(value))]
     error = metric.get("total", metric["stderr"])
     over = f"{metric['stderr_over']}{' and seeds' if 'total' in metric else ''}"
+    value = metric["value"]
+    shown_value = f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
     return (
-        f"{name}: {metric['value']:.2f} ± {error:.2g} {metric['unit']} over {over}, "
+        f"{name}: {shown_value} ± {error:.2g} {metric['unit']} over {over}, "
         f"{', '.join(notes)}; {metric['status']}"
     )
 

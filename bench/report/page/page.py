@@ -33,6 +33,7 @@ from genmodel_bench.report.tables.render import (
     escape_latex,
     escape_markdown,
     floor_in_words,
+    legend,
     letter,
     marks_of,
     printed,
@@ -168,7 +169,9 @@ def legend_of(table: Table) -> list[Term]:
     Columns of errors share one entry.
     """
     columns = table.filled
-    said = [(c.title, c.says + floor_in_words(table, c)) for c in columns if not c.error]
+    scores = [column for column in columns if not column.error]
+    terms = zip(scores, legend(table, scores), strict=True)
+    said = [(name, text + floor_in_words(table, c)) for c, (name, text) in terms]
     found = [Term(f"means-{i}", name, f"{text}.") for i, (name, text) in enumerate(said)]
     if any(column.error for column in columns):
         found.append(Term("means-error", "… ±", f"{ERRORS}."))

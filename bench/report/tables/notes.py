@@ -119,3 +119,27 @@ def other_networks(groups: Mapping[Key, Sequence[Record]], dataset: str) -> list
             note = f"{dataset}: {metric}: not comparable with rows of features {usual}, for it is in those of"
             found += [(key, f"{note} {network}") for key, network in networks.items() if network != usual]
     return found
+
+
+def other_numbers(groups: Mapping[Key, Sequence[Record]], dataset: str) -> list[tuple[Key, str]]:
+    """Return a note for each row that has another N in a metric's scores than most.
+
+    N is that of the comparison, as of `metrics/comparison.py`, not of the samples drawn.
+
+    groups: the rows of one data set.
+    """
+    found = []
+    for metric in dict.fromkeys(r.metric for rows in groups.values() for r in rows):
+        numbers = {key: n for key, rows in groups.items() if (n := number_in(rows, metric))}
+        if len(set(numbers.values())) > 1:
+            usual = statistics.mode(numbers.values())
+            text = f"{dataset}: {metric}: not comparable with rows of N = {usual:,}, for its N is"
+            found += [(key, f"{text} {n:,}") for key, n in numbers.items() if n != usual]
+    return found
+
+
+def number_in(rows: Iterable[Record], metric: str) -> int:
+    """Return the N of a metric's headline score of a row, 0 if it says none."""
+    settings = next((r.metric_settings for r in rows if r.metric == metric and not r.doubt), "{}")
+    found = json.loads(settings).get("N", 0)
+    return found if isinstance(found, int) else 0

@@ -92,9 +92,17 @@ def to_markdown(table: Table) -> str:
     return "\n\n".join([*parts, *table.remarks, notes])
 
 
-def legend(columns: Sequence[Column]) -> list[tuple[str, str]]:
+def legend(table: Table, columns: Sequence[Column]) -> list[tuple[str, str]]:
     """Return what the terms of some columns mean: title and clause of each."""
-    return [(column.title, column.says) for column in columns if not column.error]
+    return [(c.title, c.says + shared_in_words(table, c)) for c in columns if not c.error]
+
+
+def shared_in_words(table: Table, column: Column) -> str:
+    """Return what the scores of a column share, as the end of its clause."""
+    found = {d: text for (d, title), text in table.shared.items() if title == column.title}
+    if len(set(found.values())) == 1:
+        return f"; {next(iter(found.values()))}"
+    return "".join(f"; {text} on {dataset}" for dataset, text in found.items())
 
 
 def floor_in_words(table: Table, column: Column) -> str:
@@ -106,7 +114,7 @@ def floor_in_words(table: Table, column: Column) -> str:
 
 def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
     """Return the legend of some columns as one paragraph."""
-    said = [f"{term}: {text}" for term, text in legend(columns)]
+    said = [f"{term}: {text}" for term, text in legend(table, columns)]
     said += [FLOOR_SAID] if has_floor(table, columns) else []
     said += [DIRECTIONS] if any(column.directed for column in columns) else []
     shown = {column.title for column in columns}

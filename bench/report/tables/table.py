@@ -34,6 +34,7 @@ from genmodel_bench.report.tables.notes import (
     left_out,
     network_of,
     other_networks,
+    other_numbers,
     other_sample_sizes,
     shipped_with,
     with_seeds,
@@ -52,6 +53,7 @@ class Table:
     marks: (data set, title, row) of the rows that are not told apart from the best of a
         column.
     floors: by (data set, title), what unseen real images have in place of samples.
+    shared: by (data set, title), what the scores of most rows share, as "N = 300, k = 5".
     broken: by (data set, title), the promises that a score breaks in `bench audit`.
     """
 
@@ -60,6 +62,7 @@ class Table:
     notes: dict[Key, list[str]] = field(default_factory=dict)
     marks: frozenset[tuple[str, str, Key]] = frozenset()
     floors: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    shared: Mapping[tuple[str, str], str] = field(default_factory=dict)
     broken: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -142,7 +145,7 @@ def table1(
     marks: set[tuple[str, str, Key]] = set()
     for dataset in datasets:
         own = {key: rows for (of, key), rows in groups.items() if of == dataset}
-        for key, note in other_networks(own, dataset):
+        for key, note in [*other_networks(own, dataset), *other_numbers(own, dataset)]:
             notes[key].append(note)
         for column in (c for c in columns if c.directed):
             best, seen = ranked(column, own, examples.get(dataset, Examples()))
@@ -176,7 +179,21 @@ def table1(
         for column in columns
         if (value := floor_of(column, [r for r in records if r.dataset == dataset])) is not None
     }
-    return Table(in_order(numbers, columns), columns, notes, frozenset(marks), floors)
+    shared = {
+        (dataset, column.title): text
+        for dataset in datasets
+        for column in columns
+        if (text := shared_by(column, [r for r in records if r.dataset == dataset]))
+    }
+    return Table(in_order(numbers, columns), columns, notes, frozenset(marks), floors, shared)
+
+
+def shared_by(column: Column, records: Sequence[Record]) -> str:
+    """Return N and k of most scores of a column of a comparison, or nothing."""
+    found = values_of([r for r in records if not r.doubt], *column.of) if column.floor and column.of else []
+    settings = [json.loads(r.metric_settings) for r in found]
+    said = [", ".join(f"{k} = {each[k]:,}" for k in ("N", "k") if k in each) for each in settings]
+    return statistics.mode(said) if said else ""
 
 
 def floor_of(column: Column, records: Sequence[Record]) -> float | None:
