@@ -109,13 +109,15 @@ def test_of_several_processes_one_makes_it(few, tmp_path):
     assert (tmp_path / "calls.txt").read_text() == "made\n"
 
 
-def test_a_network_sees_a_set_of_images_once(few, monkeypatch):
+def test_a_network_sees_a_set_of_images_once(few):
     memory = Evidence(few)
     found = features("random", memory)
     assert features("random", memory) is found
-    y, other = found.of(few.test), found.of(few.test + 0)
-    assert other is y  # by its content
-    assert found.of(1 - few.test) is not y
+    y, kept = found.of(few.test), len(memory._kept)
+    assert torch.equal(found.of(few.test + 0), y)
+    assert len(memory._kept) == kept, "the same content"
+    assert not torch.equal(found.of(1 - few.test), y)
+    assert len(memory._kept) == kept + 1
     torch.testing.assert_close(y, features("random", few).of(few.test))
 
 

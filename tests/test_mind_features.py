@@ -14,7 +14,7 @@ def test_images_that_are_all_one_have_three_times_its_squared_distance_to_test_i
     # float32 projections, over whole bases
     assert scores["mind"].value == pytest.approx(float(by_image.mean()), rel=1e-5)
     assert scores["mind"].stderr == pytest.approx(float(by_image.std(correction=0)) / 40**0.5, rel=1e-4)
-    assert list(scores) == ["mind", "mind_gain", "mind_floor"]
+    assert list(scores) == ["mind", "mind_gain", "mind_floor", "mind_gain_floor"]
     assert scores["mind"].settings == {
         "N": 40,
         "folds": 0,

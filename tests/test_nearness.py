@@ -62,7 +62,7 @@ def test_distances_of_real_images_are_made_once_for_each_features_and_fold(few):
         apart = cdist(train, train) + np.diag(np.full(200, np.inf))
         np.testing.assert_allclose(train_to_train(reference, extract).numpy(), apart.min(1), rtol=1e-4)
         assert len(x) == 40
-    assert len(reference.made) == 9  # pca itself; training features, own distances, two folds
+    assert len(reference.made) == 10  # pixels, pca; of both: train, train to train, folds
 
 
 def test_shifted_distances_are_kept_by_their_number(few):
