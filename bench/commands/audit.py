@@ -146,7 +146,7 @@ def subject_of(name: str, of: Halves, n: int, draws: int) -> Subject | None:
 
 
 def scored(blank: Audited, metric: Metric, subject: Subject | None, evidence: Evidence) -> list[Audited]:
-    """Return the scores of a metric on a probe.
+    """Return the scores of a metric on a probe that tables show, and the headline.
 
     blank: a row without a score.
     """
@@ -181,4 +181,5 @@ def scored(blank: Audited, metric: Metric, subject: Subject | None, evidence: Ev
             status="ok",
         )
         for quantity, score in result.scores.items()
+        if quantity in shown or quantity == next(iter(result.scores))
     ]
