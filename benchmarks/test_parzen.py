@@ -63,7 +63,7 @@ def test_precision_and_coverage(compare, images, floor):
     """Two products at least: one of both sets, and half a one of each with itself."""
     title = Title(SECTION, "`precision_recall_density_coverage`", FLOOR, size_of(*images))
     note = "needs two products"
-    found = lambda: precision_recall_density_coverage(*images, 5)  # noqa: E731
+    found = partial(precision_recall_density_coverage, *images, 5)
     compare(title, found, floor, budget=40, target=3.6, note=note)
 
 

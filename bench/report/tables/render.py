@@ -129,18 +129,16 @@ def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
 
 def pipe_table(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
     """Return some columns as a pipe table, with reference rows set apart."""
-    floor = has_floor(table, columns)
     shown = printed(
         table,
         columns,
         escape_markdown,
         lambda mark: f" <sup>{mark}</sup>",
         digits=digits,
-        with_floor=floor,
+        with_floor=True,
     )
     width = shown.shape[1]
-    i = first_reference(table)
-    i = len(shown) - 1 if i is None and floor else i
+    i = set_apart(table, columns)
     if i is not None:
         rule = pd.DataFrame([["*reference rows*", *[""] * (width - 1)]], columns=shown.columns)
         shown = pd.concat([shown.iloc[:i], rule, shown.iloc[i:]])
@@ -164,7 +162,6 @@ def to_latex(table: Table, view: str = TABLE1) -> str:
 
 def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) -> str:
     """Return some columns as a LaTeX tabular; several data sets have a heading each."""
-    floor = has_floor(table, columns)
     shown = printed(
         table,
         columns,
@@ -172,7 +169,7 @@ def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) 
         lambda mark: f"$^{{{mark}}}$",
         digits=digits,
         latex=True,
-        with_floor=floor,
+        with_floor=True,
     )
     titles = list(shown.columns)[1:]
     lines = [rf"\begin{{tabular}}{{l{'r' * len(titles)}}}", r"\toprule"]
@@ -189,8 +186,7 @@ def tabular(table: Table, columns: Sequence[Column], digits: int | None = None) 
                 at += width
         lines += [" & ".join(["", *groups]) + r" \\", "".join(rules)]
     lines += [" & ".join(["model", *titles]) + r" \\", r"\midrule"]
-    first = first_reference(table)
-    first = len(shown) - 1 if first is None and floor else first
+    first = set_apart(table, columns)
     for i, row in enumerate(shown.itertuples(index=False)):
         lines += [r"\midrule"] * bool(i and i == first)
         # behind the \\ of the line above, [ and * would be an argument of it
@@ -214,8 +210,9 @@ def printed(
     Columns that are empty throughout are left out. `digits` replaces the decimals of the
     columns that have any.
 
-    with_floor: a last line has what unseen real images have.
+    with_floor: a last line has what unseen real images have, where that is known.
     """
+    with_floor = with_floor and has_floor(table, columns)
     several = len(table.datasets) > 1
     names = []
     for key in table.numbers.index:
@@ -263,6 +260,12 @@ def lettered(table: Table) -> list[str]:
 def marks_of(table: Table, key: Key) -> list[str]:
     """Return the letters of a row's notes."""
     return [letter(i) for i, note in enumerate(table.footnotes) if note in table.notes.get(key, [])]
+
+
+def set_apart(table: Table, columns: Sequence[Column]) -> int | None:
+    """Return the position of the first line that is of no model, or None."""
+    first = first_reference(table)
+    return len(table.keys) if first is None and has_floor(table, columns) else first
 
 
 def first_reference(table: Table) -> int | None:
