@@ -18,11 +18,12 @@ which is that of the maxout networks' CIFAR-10 setting (Goodfellow et al. 2013, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Update
+from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Players, Update, released
 from genmodel_bench.models.base import Prior, Shape
 from genmodel_bench.models.layers import Maxout, dropout, uniform_weights_
 from genmodel_bench.models.papers import GOODFELLOW_2013, GOODFELLOW_2014
@@ -129,6 +130,10 @@ class Config:
         nn.init.uniform_(G[-3].weight, -self.generator_range, self.generator_range)
         nn.init.zeros_(G[-3].bias)
         return GAN(self, shape, G, Discriminator(self, shape))
+
+    def players(self, G: nn.Sequential, D: nn.Module, output: Callable[[Tensor], Tensor]) -> Players:
+        """Return the players of a stage."""
+        return released(self, G, D, output)
 
 
 class Crop(nn.Module):

@@ -16,10 +16,11 @@ has smaller nets, and `olivetti` is TFD's scheme, scaled down to 220 images.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Update
+from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Players, Update, released
 from genmodel_bench.models.base import Prior, Shape
 from genmodel_bench.models.layers import Maxout, dropout, sparse_weights_, uniform_weights_
 from genmodel_bench.models.papers import GOODFELLOW_2013, GOODFELLOW_2014
@@ -160,6 +161,10 @@ class Config:
         return GAN(
             self, shape, generator(self, d), Discriminator(self, d), front=2 * len(self.front), first_D=first
         )
+
+    def players(self, G: nn.Sequential, D: nn.Module, output: Callable[[Tensor], Tensor]) -> Players:
+        """Return the players of a stage."""
+        return released(self, G, D, output)
 
 
 class Discriminator(nn.Module):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from genmodel_bench.models import adversarial, conv_gan, gan, settings_for
+from genmodel_bench.models import adversarial, conv_gan, critics, gan, settings_for
 from genmodel_bench.models.contrast import Contrast
 from genmodel_bench.models.layers import Maxout
 
@@ -26,7 +26,7 @@ def built(config=SMALL):
 
 
 @pytest.mark.parametrize(
-    ("loss", "value"), [(adversarial.non_saturating_loss, 0.3133), (adversarial.minimax_loss, -1.3133)]
+    ("loss", "value"), [(critics.non_saturating_loss, 0.3133), (critics.minimax_loss, -1.3133)]
 )
 def test_generator_losses_at_logit_one(loss, value):
     assert float(loss(torch.tensor([1.0]))) == pytest.approx(value, abs=5e-5)
@@ -36,8 +36,8 @@ def test_generator_losses_at_logit_one(loss, value):
 def test_generator_gradients_at_the_logit(logit):
     a = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
     d = float(a.detach().sigmoid())
-    (minimax,) = torch.autograd.grad(adversarial.minimax_loss(a), a)
-    (non_saturating,) = torch.autograd.grad(adversarial.non_saturating_loss(a), a)
+    (minimax,) = torch.autograd.grad(critics.minimax_loss(a), a)
+    (non_saturating,) = torch.autograd.grad(critics.non_saturating_loss(a), a)
     # Both push the logit up: the minimax loss with D(G(z)), which vanishes where D is
     # sure; the other with 1 − D(G(z)).
     assert float(minimax) == pytest.approx(-d, rel=1e-12)
@@ -46,18 +46,18 @@ def test_generator_gradients_at_the_logit(logit):
 
 def test_generator_losses_are_logs_of_the_discriminator():
     a = torch.linspace(-5, 5, 11, dtype=torch.float64)
-    torch.testing.assert_close(adversarial.minimax_loss(a), (1 - a.sigmoid()).log().mean())
-    torch.testing.assert_close(adversarial.non_saturating_loss(a), -a.sigmoid().log().mean())
+    torch.testing.assert_close(critics.minimax_loss(a), (1 - a.sigmoid()).log().mean())
+    torch.testing.assert_close(critics.non_saturating_loss(a), -a.sigmoid().log().mean())
 
 
 def test_discriminator_loss_is_half_the_cross_entropy():
     real, fake = torch.randn(20, dtype=torch.float64), torch.randn(20, dtype=torch.float64)
     expected = -0.5 * (real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean())
-    torch.testing.assert_close(adversarial.discriminator_loss(real, fake), expected)
+    torch.testing.assert_close(critics.discriminator_loss(real, fake), expected)
 
 
 def test_optimal_discriminator_loss_at_equality_is_half_log_four():
-    assert float(adversarial.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(
+    assert float(critics.discriminator_loss(torch.zeros(3), torch.zeros(3))) == pytest.approx(
         0.5 * math.log(4)
     )
 
@@ -94,8 +94,8 @@ def assert_logged(values, loss_d, loss_g, a_real, a_fake):
 
 
 LOSSES = [
-    (SMALL, adversarial.non_saturating_loss),
-    (replace(SMALL, loss="minimax", discriminator_scale=2.0), adversarial.minimax_loss),
+    (SMALL, critics.non_saturating_loss),
+    (replace(SMALL, loss="minimax", discriminator_scale=2.0), critics.minimax_loss),
 ]
 
 
@@ -106,7 +106,7 @@ def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters
     a_fake = model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform"))))
     names = [k for k, _ in model.named_parameters()]
     params = dict(model.named_parameters())
-    loss_d = adversarial.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
+    loss_d = critics.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
     loss_g = generator_loss(a_fake)
     for k in names:
         loss = loss_g if k.startswith("G.") else loss_d
@@ -121,7 +121,7 @@ def test_alternating_update_shows_the_generator_the_new_discriminator(config, ge
     with torch.no_grad():
         fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
     a_real, a_fake = model.D(torch.cat([x.flatten(1), fake])).chunk(2)
-    loss_d = adversarial.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
+    loss_d = critics.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
     with torch.no_grad():
         for p, g in zip(
             model.D.parameters(), torch.autograd.grad(loss_d, list(model.D.parameters())), strict=True
@@ -159,14 +159,14 @@ def test_convolutional_layers_need_one_of_each(field):
 
 
 def test_schedules_are_the_released_ones():
-    model, _ = built(gan.Config())
-    assert model.learning_rate(0, 0) == 0.1
-    assert model.learning_rate(50_000, 100) == pytest.approx(0.1 / 1.000004**50_000)
-    assert model.learning_rate(10**8, 0) == 1e-6
-    assert model.momentum(0, 0) == 0.5
-    assert model.momentum(0, 249) == pytest.approx(0.7)
-    assert model.momentum(0, 600) == pytest.approx(0.7)
-    assert model.momentum(0, 10) == pytest.approx(0.5 + 0.2 * 10 / 249)
+    config = gan.Config()
+    assert adversarial.learning_rate(config, 0) == 0.1
+    assert adversarial.learning_rate(config, 50_000) == pytest.approx(0.1 / 1.000004**50_000)
+    assert adversarial.learning_rate(config, 10**8) == 1e-6
+    assert adversarial.momentum(config, 0) == 0.5
+    assert adversarial.momentum(config, 249) == pytest.approx(0.7)
+    assert adversarial.momentum(config, 600) == pytest.approx(0.7)
+    assert adversarial.momentum(config, 10) == pytest.approx(0.5 + 0.2 * 10 / 249)
 
 
 def test_both_players_have_the_schedules():
@@ -175,7 +175,7 @@ def test_both_players_have_the_schedules():
     assert [float(o.lr) for o in (opt_g, opt_d)] == pytest.approx([0.3, 0.3])
     assert [float(o.momentum) for o in (opt_g, opt_d)] == pytest.approx([0.4, 0.4])
     found = {id(s.tensor): s.value(1000, 10) for s in stage.schedules}
-    rate, momentum = model.learning_rate(1000, 10), model.momentum(1000, 10)
+    rate, momentum = adversarial.learning_rate(model.config, 1000), adversarial.momentum(model.config, 10)
     assert found == {
         id(opt_g.lr): rate,
         id(opt_d.lr): rate,
@@ -185,9 +185,9 @@ def test_both_players_have_the_schedules():
 
 
 def test_momentum_of_a_single_epoch_is_the_first():
-    model, _ = built(replace(SMALL, momentum_epochs=1))
-    assert model.momentum(0, 0) == 0.5
-    assert model.momentum(0, 1) == pytest.approx(0.7)
+    config = replace(SMALL, momentum_epochs=1)
+    assert adversarial.momentum(config, 0) == 0.5
+    assert adversarial.momentum(config, 1) == pytest.approx(0.7)
 
 
 def test_the_discriminator_gives_one_logit_for_each_image():

@@ -14,7 +14,7 @@ import pytest
 import torch
 from genmodel_bench.commands import theory
 from genmodel_bench.errors import BadRecords
-from genmodel_bench.models.adversarial import GENERATOR_LOSSES, discriminator_loss
+from genmodel_bench.models.critics import GENERATOR_LOSSES, discriminator_loss
 from genmodel_bench.report.figures.theory import draw, store
 from genmodel_bench.storage.digest import content_digest
 from hypothesis import given, settings

@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from genmodel_bench.models.adversarial import GAN, GENERATOR_LOSSES
+from genmodel_bench.models.adversarial import GAN
+from genmodel_bench.models.critics import GENERATOR_LOSSES
 from genmodel_bench.models.gan import Config
 from genmodel_bench.models.layers import mlp, uniform_weights_
 from genmodel_bench.training.seeding import derive_seed
@@ -164,7 +165,7 @@ def measure(seed: int = 0, *, steps: int = STEPS) -> Theory:
         torch.manual_seed(derive_seed(seed, "theory"))
         config = replace(CONFIG, lr_decay=FINAL_RATE ** (-1 / steps))
         G, D = generator(), discriminator()
-        stage = GAN(config, (1, 1, 1), G, D).stage("adversarial", 1, G, D)
+        (stage,) = GAN(config, (1, 1, 1), G, D).stages()
         p, grid = data_density(), centres()
         lines = quantiles(LINES)
         kept, watched = {*(s for s in PANELS if s < steps), steps}, watched_steps(steps)
