@@ -1,8 +1,8 @@
 """How are fully connected nets trained under each of the adversarial losses?
 
 All losses are played on the same nets by the same updates, so that rows of a table differ
-in the loss alone: G of ReLU layers ends in a sigmoid, D is of leaky ReLU layers with one
-output. What belongs to a method comes with it, as fields: WGAN's clipping or gradient
+in the loss alone: G of batch-normalised ReLU layers ends in a sigmoid, D is of leaky ReLU
+layers with one output. What belongs to a method comes with it, as fields: WGAN's clipping or gradient
 penalty with several updates of D for one of G, spectral normalisation, and EBGAN's D, an
 auto-encoder whose reconstruction error is an image's energy,
 
@@ -29,7 +29,6 @@ import torch
 from genmodel_bench.models.adversarial import GAN, Players, Update
 from genmodel_bench.models.base import Prior, Shape
 from genmodel_bench.models.critics import (
-    DIVERGENCES,
     Direction,
     Game,
     clip_,
@@ -67,6 +66,9 @@ class Config:
     critic_epochs: epochs in which D is trained alone, before the others.
     generator_layers, critic_layers: units of the hidden layers; for the loss 'energy' the
         critic's are the encoder's, and one linear layer decodes.
+    batch_norm: whether G's hidden layers are batch-normalised, which the exponential
+        f-divergences need; `sample` uses the statistics of training, so that draws are
+        independent.
     slope: of the critic's leaky ReLU below 0; 0 is a ReLU.
     clip: bound of the critic's parameters, enforced after each of its updates.
     penalty: weight of the gradient penalty in the critic's loss.
@@ -86,6 +88,7 @@ class Config:
     prior: Prior = "uniform"
     generator_layers: tuple[int, ...] = (512, 512)
     critic_layers: tuple[int, ...] = (512, 512)
+    batch_norm: bool = True
     slope: float = 0.2
     clip: float | None = None
     penalty: float = 0.0
@@ -95,7 +98,7 @@ class Config:
     epochs: int = 100
     batch_size: int = 100
     optimiser: Literal["adam", "rmsprop"] = "adam"
-    lr: float = 2e-4
+    lr: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
     KIND: ClassVar[str] = "models.mlp_gan.Config"
@@ -113,7 +116,7 @@ class Config:
             "critic_layers": (128, 128),
             "epochs": 80,
             "batch_size": 50,
-            "lr": 1e-3,
+            "margin": 3.0,
         },
     }
     SOURCES: ClassVar[tuple[str, ...]] = (GOODFELLOW_2014,)
@@ -127,7 +130,7 @@ class Config:
     def build(self, shape: Shape) -> GAN:
         """Return untrained nets for images of `shape`: (c, h, w)."""
         d = math.prod(shape)
-        G = mlp([self.latent, *self.generator_layers, d])
+        G = generator(self, d)
         D = Energy(self, d) if self.loss == "energy" else Critic(self, d)
         if self.spectral:
             for layer in [layer for layer in D.modules() if isinstance(layer, nn.Linear)]:
@@ -168,6 +171,16 @@ class Config:
             return adam(net.parameters(), lr=self.lr, betas=self.betas)
         parameters = list(net.parameters())
         return torch.optim.RMSprop(parameters, lr=self.lr, capturable=parameters[0].is_cuda)
+
+
+def generator(config: Config, d: int) -> nn.Sequential:
+    """Return the layers of G, (n, latent) -> (n, d); `GAN.output` adds the sigmoid."""
+    sizes = [config.latent, *config.generator_layers]
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        norm = [nn.BatchNorm1d(n_out)] if config.batch_norm else []
+        layers += [nn.Linear(n_in, n_out), *norm, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], d))
 
 
 class Critic(nn.Module):
