@@ -20,8 +20,9 @@ b: (m,) at images of G; means are over these. Two kinds of output:
 
 The last line is the variational bound of the divergence Σ q f(p/q). Its critic is written
 in the canonical form: with v = log p/q the optimum is T(v) = f′(eᵛ), and D outputs v
-itself, so that critics of all divergences estimate the same thing. The first of G's losses
-descends the bound; the second is the "trick" of section 3.2, as the non-saturating loss.
+itself, so that critics of all divergences estimate the same thing. The first of G's
+losses descends the bound; the second is the "trick" of section 3.2, as the non-saturating
+loss.
 
 Sources: minimax, non-saturating: Goodfellow et al. (2014), arXiv 1406.2661, section 3.
 Least squares: Mao et al. (2017), arXiv 1611.04076, (a, b, c) = (0, 1, 1). Wasserstein:
@@ -94,7 +95,7 @@ GENERATOR_LOSSES = {"non-saturating": non_saturating_loss, "minimax": minimax_lo
 
 
 def cross_entropy(loss: str, *, scale: float = 1.0) -> Game:
-    """Return the game of Goodfellow et al. with G's loss by name; `scale` is D's factor."""
+    """Return the game of Goodfellow et al. with G's loss by name, D's times `scale`."""
     return Game(lambda a, b: discriminator_loss(a, b, scale=scale), GENERATOR_LOSSES[loss], logit=True)
 
 

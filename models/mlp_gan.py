@@ -2,13 +2,14 @@
 
 All losses are played on the same nets by the same updates, so that rows of a table differ
 in the loss alone: G of batch-normalised ReLU layers ends in a sigmoid, D is of leaky ReLU
-layers with one output. What belongs to a method comes with it, as fields: WGAN's clipping or gradient
-penalty with several updates of D for one of G, spectral normalisation, and EBGAN's D, an
-auto-encoder whose reconstruction error is an image's energy,
+layers with one output. What belongs to a method comes with it, as fields: WGAN's clipping
+or gradient penalty with several updates of D for one of G, spectral normalisation, and
+EBGAN's D, an auto-encoder whose reconstruction error is an image's energy,
 
     D(x) = ‖Dec(Enc(x)) − x‖.
 
-`models/critics.py` has the losses with their sources, `models/adversarial.py` the updates.
+`models/critics.py` has the losses with their sources, `models/adversarial.py` how the
+players are updated.
 
 Sources: those of `models/critics.py`; spectral normalisation: Miyato et al. (2018), arXiv
 1802.05957.
@@ -43,7 +44,15 @@ from genmodel_bench.models.critics import (
 )
 from genmodel_bench.models.layers import mlp
 from genmodel_bench.models.optim import adam
-from genmodel_bench.models.papers import GOODFELLOW_2014
+from genmodel_bench.models.papers import (
+    ARJOVSKY_2017,
+    GOODFELLOW_2014,
+    GULRAJANI_2017,
+    MAO_2017,
+    MIYATO_2018,
+    NOWOZIN_2016,
+    ZHAO_2017,
+)
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -52,6 +61,17 @@ Loss = Literal[
     "fgan-kl", "fgan-rkl", "fgan-pearson", "fgan-neyman", "fgan-hellinger", "fgan-jeffrey", "fgan-js",
     "fgan-gan",
 ]  # fmt: skip
+
+PAPERS = {
+    "non-saturating": (GOODFELLOW_2014,),
+    "minimax": (GOODFELLOW_2014,),
+    "least-squares": (MAO_2017,),
+    "wasserstein": (ARJOVSKY_2017,),
+    "hinge": (MIYATO_2018,),
+    "energy": (ZHAO_2017,),
+    "fgan": (NOWOZIN_2016,),
+}
+"""What to cite for each loss."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +139,19 @@ class Config:
             "margin": 3.0,
         },
     }
-    SOURCES: ClassVar[tuple[str, ...]] = (GOODFELLOW_2014,)
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.j < 1:
             raise ValueError(f"mlp_gan: k and j must be at least 1, got {self.k} and {self.j}")
         if self.repelling and self.loss != "energy":
             raise ValueError(f"mlp_gan: repelling is of the loss energy, got {self.loss}")
+
+    @property
+    def SOURCES(self) -> tuple[str, ...]:
+        """Return what to cite: the loss, and what bounds the critic's slope."""
+        loss = self.loss.partition("-")[0] if self.loss.startswith("fgan") else self.loss
+        slope = {GULRAJANI_2017: self.penalty, MIYATO_2018: self.spectral}
+        return (*PAPERS[loss], *(paper for paper, used in slope.items() if used))
 
     def build(self, shape: Shape) -> GAN:
         """Return untrained nets for images of `shape`: (c, h, w)."""
@@ -161,8 +187,8 @@ class Config:
             k=self.k,
             j=self.j,
             bound_d=None if self.clip is None else partial(clip_, bound=self.clip),
-            critic_term=(lambda x, fake: self.penalty * gradient_penalty(D, x, fake)) if self.penalty else None,
-            generator_term=(lambda x: self.repelling * repelling(D.encoder(x))) if self.repelling else None,
+            critic_term=(lambda x, b: self.penalty * gradient_penalty(D, x, b)) if self.penalty else None,
+            generator_term=(lambda b: self.repelling * repelling(D.encoder(b))) if self.repelling else None,
         )  # fmt: skip
 
     def descent(self, net: nn.Module) -> torch.optim.Optimizer:
