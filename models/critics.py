@@ -187,7 +187,9 @@ def gradient_penalty(D: nn.Module, x: Tensor, fake: Tensor) -> Tensor:
     x, fake: (n, d). The position between the two is uniform and each pair's own; the norm
     is over all pixels of an image.
     """
-    between = torch.lerp(x, fake.detach(), torch.rand(len(x), 1, device=x.device)).requires_grad_()
+    between = torch.lerp(
+        x, fake.detach(), torch.rand(len(x), 1, dtype=x.dtype, device=x.device)
+    ).requires_grad_()
     (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
     # the square root has no gradient at 0, where D is flat
     return (slope.square().sum(1).clamp_min(1e-12).sqrt() - 1).square().mean()
