@@ -1,4 +1,4 @@
-"""The closed optima, bounds and signs of the adversarial games, on what can be counted."""
+"""The closed optima, bounds and signs of the adversarial games."""
 
 import math
 
@@ -120,7 +120,7 @@ def expected(delta):
 @pytest.mark.parametrize("name", expected(0.0))
 def test_the_bound_of_two_gaussians_is_their_divergence(name):
     delta, x = 0.7, torch.linspace(-12, 12, 4001, dtype=torch.float64)
-    # the trapezoid rule is exact to rounding for Gaussians; v = log N(x; 0, 1) / N(x; δ, 1)
+    # for Gaussians the trapezoid rule is exact to rounding; v = log N(x; 0, 1) / N(x; δ, 1)
     weight = {m: torch.exp(-((x - m) ** 2) / 2) / math.sqrt(2 * math.pi) * (x[1] - x[0]) for m in (0, delta)}
     v, d = (delta**2 - 2 * delta * x) / 2, DIVERGENCES[name]
     bound = float((weight[0] * d.T(v)).sum() - (weight[delta] * d.conjugate(v)).sum())
@@ -173,7 +173,7 @@ def test_the_gradient_penalty_is_taken_at_each_pairs_own_uniform_place():
     n, c = 20_000, 2.0
     x, fake = torch.zeros(n, 1, dtype=torch.float64), torch.full((n, 1), c, dtype=torch.float64)
     penalty = float(critics.gradient_penalty(lambda x: x.square().sum(1) / 2, x, fake).detach())
-    # E (αc − 1)² = c²/3 − c + 1 = 1/3 here; its standard deviation 0.3, so a standard error of 0.002
+    # E (αc − 1)² = c²/3 − c + 1 is 1/3 here, with a standard error of 0.002
     assert penalty == pytest.approx(c**2 / 3 - c + 1, abs=0.01)
 
 
