@@ -1,4 +1,4 @@
-"""Which models are there? One line each, in the order of the tables.
+"""Which models are there? One line each, in the order in which they are run.
 
 A new model is one new file and one line here. A variant of a model is a value of its
 Config: `gan.Config(loss="minimax")`.
@@ -14,6 +14,7 @@ from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
 
 MODELS: dict[str, Config] = {
+    # the paper's cast
     "dbn": dbn.Config(),
     "stacked-cae": cae.Config(),
     "deep-gsn": gsn.Config(),
@@ -23,7 +24,12 @@ MODELS: dict[str, Config] = {
     "gan-conv": conv_gan.Config(),
     "vae": vae.Config(),
     "rbm": rbm.Config(),
-    # one pair of nets under each loss
+    # what calibrates the metrics
+    "data": references.Data(),
+    "kmeans": references.KMeans(),
+    "gaussian": references.Gaussian(),
+    "mean": references.Gaussian(rank=0),
+    # the same nets under each adversarial loss
     "gan-mlp": mlp_gan.Config(),
     "lsgan": mlp_gan.Config(loss="least-squares"),
     "wgan": mlp_gan.Config(loss="wasserstein", k=5, critic_epochs=1, clip=0.05, optimiser="rmsprop"),
@@ -50,10 +56,6 @@ MODELS: dict[str, Config] = {
         epochs=200,
         lr=2e-4,
     ),
-    "data": references.Data(),
-    "kmeans": references.KMeans(),
-    "gaussian": references.Gaussian(),
-    "mean": references.Gaussian(rank=0),
 }
 
 

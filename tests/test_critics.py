@@ -120,7 +120,7 @@ def expected(delta):
 @pytest.mark.parametrize("name", expected(0.0))
 def test_the_bound_of_two_gaussians_is_their_divergence(name):
     delta, x = 0.7, torch.linspace(-12, 12, 4001, dtype=torch.float64)
-    # for Gaussians the trapezoid rule is exact to rounding; v = log N(x; 0, 1) / N(x; δ, 1)
+    # for Gaussians the trapezoid rule is exact to rounding; v is the log of their ratio
     weight = {m: torch.exp(-((x - m) ** 2) / 2) / math.sqrt(2 * math.pi) * (x[1] - x[0]) for m in (0, delta)}
     v, d = (delta**2 - 2 * delta * x) / 2, DIVERGENCES[name]
     bound = float((weight[0] * d.T(v)).sum() - (weight[delta] * d.conjugate(v)).sum())

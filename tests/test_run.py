@@ -451,3 +451,24 @@ def test_another_number_of_draws_is_a_row_of_its_own(tmp_path):
         ("", 1),
         ("draws=1", 0),
     }
+
+
+def test_tables_are_written_while_cells_still_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("genmodel_bench.commands.run.INTERIM", 0.0)
+    seen = []
+
+    class Reader(Silent):
+        def finished(self, cell, outcome):
+            table = tmp_path / "digits" / "table1.md"
+            seen.append((cell.model, table.read_text() if table.exists() else ""))
+
+        def notice(self, text):
+            seen.append(text)
+
+    run(["mean", "gaussian"], seeds=1, samples=100, results=tmp_path, figures=False, listener=Reader())
+    assert seen[0] == ("mean", "")
+    assert seen[1] == f"tables so far: {tmp_path / 'digits' / 'table1.md'}"
+    name, table = seen[2]
+    assert name == "gaussian"
+    assert "| mean" in table
+    assert "| gaussian" not in table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -30,6 +31,11 @@ from genmodel_bench.storage.store import Store
 
 remember_code(MODELS.values(), METRICS.values())
 USUAL, HERE = Protocol(), Executor()
+INTERIM = 60.0
+"""Seconds after which the tables are written while cells still run.
+
+If that takes long, they wait for twenty times as long as it took.
+"""
 
 
 def run(
@@ -124,15 +130,21 @@ def run(
         listener.planned(cells)
         listener.doing("starting")
         records: list[Record] = []
+        known = {**METRICS, **metrics}  # rows of other metrics are in the tables too
+        written, pause = time.monotonic(), INTERIM
         try:
             with closing(executor.outcomes(cells, content, setup, listener)) as outcomes:
                 for cell, outcome in outcomes:
                     records += outcome.records
                     listener.finished(cell, outcome)
+                    if (begun := time.monotonic()) - written > pause:
+                        report(where, figures=False, metrics=known, say=listener.notice)
+                        written = time.monotonic()
+                        pause = max(INTERIM, 20 * (written - begun))
+                        listener.notice(f"tables so far: {store.folder / 'table1.md'}")
         finally:
             unmark(mark, store)
         listener.doing("writing tables, figures and the page" if figures else "writing tables")
-        known = {**METRICS, **metrics}  # rows of other metrics are in the tables too
         report(where, figures=figures, metrics=known, say=listener.notice)
         listener.ended(stale_under(where, known)(store.records()))
     return frame(records)
