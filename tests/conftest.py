@@ -1,6 +1,8 @@
 import os
 
 os.environ["NO_COLOR"] = "1"
+# threads that wait for work sleep: spinning, they take the cores from other tests
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 import signal
 import sys
