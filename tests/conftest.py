@@ -4,6 +4,7 @@ os.environ["NO_COLOR"] = "1"
 # threads that wait for work sleep: spinning, they take the cores from other tests
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
+import shutil
 import signal
 import sys
 import warnings
@@ -11,9 +12,11 @@ import warnings
 import pytest
 import torch
 from edits import project  # noqa: F401  # a fixture
+from flat import run
 from genmodel_bench.cli.interrupt import NOTED
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.registry import load
+from genmodel_bench.storage.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,39 @@ def few(digits) -> Dataset:
     return assemble(
         "digits", images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
     )
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A function that runs models on digits, once for all tests; returns the results.
+
+    Tests read them, or take a copy (`copied`).
+    """
+    folders = {}
+
+    def of(*models, **settings):
+        key = repr((models, sorted(settings.items())))
+        if key not in folders:
+            folder = tmp_path_factory.mktemp("made")
+            run(list(models), results=folder, **QUICK | settings)
+            folders[key] = folder
+        return folders[key]
+
+    return of
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A function that copies such results for one test; returns the store."""
+
+    def of(*models, into=tmp_path, **settings):
+        shutil.copytree(made(*models, **settings), into, dirs_exist_ok=True)
+        return Store(into, "digits")
+
+    return of
+
+
+QUICK = {"device": "cpu", "seeds": 1, "samples": 150, "figures": False}
 
 
 def tiny(config):
