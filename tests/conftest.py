@@ -8,14 +8,17 @@ import shutil
 import signal
 import sys
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 from edits import project  # noqa: F401  # a fixture
 from flat import run
 from genmodel_bench.cli.interrupt import NOTED
+from genmodel_bench.cli.main import main
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.registry import load
+from genmodel_bench.models import MODELS
 from genmodel_bench.storage.store import Store
 
 
@@ -81,6 +84,38 @@ def copied(made, tmp_path):
     return of
 
 
+@pytest.fixture
+def typed(monkeypatch, capfd):
+    """Runs a command in this process; returns its exit code, stdout and stderr."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return (ended.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def here(typed, monkeypatch):
+    """Runs a command in this process; checks its exit code and returns what it says."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*args, code=0):
+        done = SimpleNamespace(**dict(zip(("code", "stdout", "stderr"), typed(*args), strict=True)))
+        assert done.code == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+KINDS = list({type(config): name for name, config in MODELS.items() if not config.REFERENCE}.values())
+"""A model of each Config that trains: the others are values of one of these."""
 QUICK = {"device": "cpu", "seeds": 1, "samples": 150, "figures": False}
 
 

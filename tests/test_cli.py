@@ -9,11 +9,9 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from genmodel_bench.cli.main import main
 from genmodel_bench.data.registry import DATASETS
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.models import MODELS, settings_for
@@ -30,36 +28,6 @@ def bench(*args, code=0, **env):
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done
-
-
-@pytest.fixture
-def typed(monkeypatch, capsys):
-    """Runs a command in this process; returns its exit code, stdout and stderr."""
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        return (ended.value.code or 0, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def here(typed, monkeypatch):
-    """`bench` in this process: what starting one holds is held by the first test."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*args, code=0):
-        done = SimpleNamespace(**dict(zip(("code", "stdout", "stderr"), typed(*args), strict=True)))
-        assert done.code == code, done.stdout + done.stderr
-        return done
-
-    return run
 
 
 ONE = ["--seeds", "1", "--samples", "150", "--device", "cpu", "--jobs", "1", "--no-figures"]
