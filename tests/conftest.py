@@ -103,8 +103,9 @@ def typed(monkeypatch, capfd):
 
 @pytest.fixture
 def here(typed, monkeypatch):
-    """Runs a command in this process; checks its exit code and returns what it says."""
+    """Runs a command and its cells in this process; checks its exit code."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("genmodel_bench.execution.pool.usual_jobs", lambda device: 0)
 
     def run(*args, code=0):
         done = SimpleNamespace(**dict(zip(("code", "stdout", "stderr"), typed(*args), strict=True)))

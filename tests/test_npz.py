@@ -1,6 +1,8 @@
 """Somebody's .npz is the data set that he means, or one line says what to do."""
 
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -249,9 +251,26 @@ def test_nothing_is_unpickled(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_notice_is_one_line_of_the_command_line_and_of_no_worker(tmp_path, here):
+def test_a_notice_is_one_line_of_the_command_line_and_of_no_worker(tmp_path):
     name = saved(tmp_path, images=GREY, more=GREY)
-    quick = ["--seeds", "1", "--samples", "150", "--jobs", "1", "--no-figures", "--dataset", name]
-    done = here("run", "mean", *quick, "--results", tmp_path / "r")
+    run = [
+        "run",
+        "mean",
+        "--seeds",
+        "1",
+        "--samples",
+        "150",
+        "--jobs",
+        "1",
+        "--no-figures",
+        "--dataset",
+        name,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "genmodel_bench", *run, "--results", str(tmp_path / "r")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if "not read" in line]
     assert told == [f"bench: {tmp_path}/x.npz: not read: more; images and labels alone are"]
