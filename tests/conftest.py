@@ -1,17 +1,25 @@
 import os
 
 os.environ["NO_COLOR"] = "1"
+# threads that wait for work sleep: spinning, they take the cores from other tests
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
+import shutil
 import signal
 import sys
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 from edits import project  # noqa: F401  # a fixture
+from flat import run
 from genmodel_bench.cli.interrupt import NOTED
+from genmodel_bench.cli.main import main
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.registry import load
+from genmodel_bench.models import MODELS
+from genmodel_bench.storage.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +52,72 @@ def few(digits) -> Dataset:
     return assemble(
         "digits", images, labels, [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
     )
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A function that runs models on digits, once for all tests; returns the results.
+
+    Tests read them, or take a copy (`copied`).
+    """
+    folders = {}
+
+    def of(*models, **settings):
+        key = repr((models, sorted(settings.items())))
+        if key not in folders:
+            folder = tmp_path_factory.mktemp("made")
+            run(list(models), results=folder, **QUICK | settings)
+            folders[key] = folder
+        return folders[key]
+
+    return of
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A function that copies such results for one test; returns the store."""
+
+    def of(*models, into=tmp_path, **settings):
+        shutil.copytree(made(*models, **settings), into, dirs_exist_ok=True)
+        return Store(into, "digits")
+
+    return of
+
+
+@pytest.fixture
+def typed(monkeypatch, capfd):
+    """Runs a command in this process; returns its exit code, stdout and stderr."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return (ended.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def here(typed, monkeypatch):
+    """Runs a command and its cells in this process; checks its exit code."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("genmodel_bench.execution.pool.usual_jobs", lambda device: 0)
+
+    def run(*args, code=0):
+        done = SimpleNamespace(**dict(zip(("code", "stdout", "stderr"), typed(*args), strict=True)))
+        assert done.code == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+KINDS = list({type(config): name for name, config in MODELS.items() if not config.REFERENCE}.values())
+"""A model of each Config that trains: the others are values of one of these."""
+QUICK = {"device": "cpu", "seeds": 1, "samples": 150, "figures": False}
 
 
 def tiny(config):

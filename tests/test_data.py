@@ -311,6 +311,7 @@ def test_tfd_runs_from_the_users_file_to_the_table_with_folds(tmp_path):
         draws=2,
         device="cpu",
         options=options,
+        figures=False,
     )
     parzen = records[records["quantity"] == "log_likelihood"]
     assert list(parzen["stderr_over"]) == ["folds"] * 2

@@ -6,7 +6,7 @@ from conftest import tiny
 from flat import run
 from genmodel_bench.commands.check import check
 from genmodel_bench.commands.verify import verify
-from genmodel_bench.metrics import METRICS, Subject, distances
+from genmodel_bench.metrics import distances
 from genmodel_bench.metrics.distances import squared_distance_blocks
 from genmodel_bench.metrics.windows import parzen_log_probs
 from genmodel_bench.models import MODELS, settings_for
@@ -39,23 +39,6 @@ def test_the_likelihood_is_the_same_in_chunks_of_any_size(block, monkeypatch, fe
     monkeypatch.setattr(distances, "block_shape", lambda device: block)
     # the tolerance that metrics/windows.py states for float32
     torch.testing.assert_close(parzen_log_probs(x, centres, [0.1, 0.2]), usual, rtol=0, atol=5e-3)
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_one_and_two_threads_give_the_same_scores(name, few):
-    before = torch.get_num_threads()
-    samples = torch.rand(300, *few.shape)
-    try:
-        values = []
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            torch.manual_seed(0)
-            result = METRICS[name](Subject(samples, None, (samples.flip(0),)), few)
-            values.append({quantity: score.value for quantity, score in result.scores.items()})
-    finally:
-        torch.set_num_threads(before)
-    # the tolerance that metrics/windows.py states for float32; distances are closer
-    assert values[0] == pytest.approx(values[1], abs=5e-3)
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if not MODELS[name].REFERENCE])

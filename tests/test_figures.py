@@ -111,18 +111,37 @@ def scores_at(cache, record):
     sealed_at(cache / "scores" / f"{record.score_key}.safetensors", shown())
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
     """The records of a model and of real data, with the model's visuals and arrays.
 
-    Figures are drawn coarsely, which is faster.
+    All of it is printed; figures are drawn coarsely, which is faster.
     """
-    monkeypatch.setattr("genmodel_bench.report.figures.figure.DPI", 50)
+    folder = tmp_path_factory.mktemp("drawn")
     records = [*rows_of("gan-ns"), *rows_of("data", role="reference", lift=2.0)]
-    Store(tmp_path, "mnist").append([r.sealed() for r in records])
-    scores_at(tmp_path / ".cache", records[1])
-    visuals_at(tmp_path / ".cache", records[0])
+    Store(folder, "mnist").append([r.sealed() for r in records])
+    scores_at(folder / ".cache", records[1])
+    visuals_at(folder / ".cache", records[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genmodel_bench.report.figures.figure.DPI", 50)
+        report(folder)
+    return folder
+
+
+@pytest.fixture
+def results(drawn, tmp_path, monkeypatch):
+    """A copy of them, which a test may change."""
+    monkeypatch.setattr("genmodel_bench.report.figures.figure.DPI", 50)
+    shutil.copytree(drawn, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+@pytest.fixture
+def charts_alone(results):
+    """A copy without the figures of the model, which stay where nothing else is known."""
+    for path in (results / "mnist" / "figures").glob("*-gan-ns.*"):
+        path.unlink()
+    return results
 
 
 def figures_of(results):
@@ -167,7 +186,7 @@ def test_every_figure_is_drawn_as_png_and_pdf_with_words_for_who_cannot_see_it(r
 
 
 def test_the_same_records_give_the_same_bytes_and_are_drawn_once(results):
-    figures = figures_of(results)
+    figures = figures_of(results)  # they are there
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns)
         for path in (results / "mnist" / "figures").iterdir()
@@ -198,10 +217,10 @@ def test_without_artefacts_figures_stay_as_long_as_the_records_say_the_same(resu
     assert {path.stem for path in (results / "mnist" / "figures").iterdir()} == CHARTS
 
 
-def test_visuals_of_other_weights_are_not_drawn(results):
-    row = next(r for r in Store(results, "mnist").records() if r.model == "gan-ns")
-    visuals_at(results / ".cache", row, weights="others")
-    assert names(figures_of(results)) == CHARTS | {"samples-gan-ns"}
+def test_visuals_of_other_weights_are_not_drawn(charts_alone):
+    row = next(r for r in Store(charts_alone, "mnist").records() if r.model == "gan-ns")
+    visuals_at(charts_alone / ".cache", row, weights="others")
+    assert names(figures_of(charts_alone)) == CHARTS | {"samples-gan-ns"}
 
 
 def test_the_lowest_seed_that_was_scored_is_shown(results):
@@ -217,12 +236,12 @@ def test_the_lowest_seed_that_was_scored_is_shown(results):
 
 
 @pytest.mark.parametrize("name", ["distance", "shown_samples", "shown_shifted_neighbours"])
-def test_where_an_array_lacks_no_samples_are_shown(results, name):
-    row = next(r for r in Store(results, "mnist").records() if r.score_key == "s-gan-ns-0")
+def test_where_an_array_lacks_no_samples_are_shown(charts_alone, name):
+    row = next(r for r in Store(charts_alone, "mnist").records() if r.score_key == "s-gan-ns-0")
     arrays = shown()
     del arrays[name]
-    sealed_at(results / ".cache" / "scores" / f"{row.score_key}.safetensors", arrays)
-    assert names(figures_of(results)) == CHARTS | OF_GAN - {"samples-gan-ns"}
+    sealed_at(charts_alone / ".cache" / "scores" / f"{row.score_key}.safetensors", arrays)
+    assert names(figures_of(charts_alone)) == CHARTS | OF_GAN - {"samples-gan-ns"}
 
 
 def test_figures_of_rows_that_are_no_more_are_deleted_and_a_strangers_stay(results):
@@ -373,7 +392,7 @@ def test_an_old_pdf_beside_a_new_png_is_drawn_anew(results):
         assert path.read_bytes() == whole
 
 
-def test_rows_do_not_share_a_file(results):
+def test_rows_do_not_share_a_file():
     given = [
         *rows_of("gan-ns epochs=5", role="samples"),
         *rows_of("x" * 111 + "a", role="samples"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from genmodel_bench import contract
 from genmodel_bench.cells.forms import check_metric
+from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.metrics import METRICS, Subject
 
 
@@ -18,31 +19,53 @@ def test_metric_is_a_frozen_dataclass_of_plain_settings(name):
         setattr(metric, fields(metric)[0].name, 0)
 
 
+@pytest.fixture(scope="module")
+def seen(few):
+    """The images, with a memory: features are fitted to them once for all metrics."""
+    evidence = Evidence(few)
+    before = [tensor.clone() for tensor in (few.train, few.valid, few.test)]
+    yield evidence
+    for tensor, whole in zip((few.train, few.valid, few.test), before, strict=True):
+        assert torch.equal(tensor, whole), "making features changed the images in place"
+
+
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("law", contract.METRIC_LAWS, ids=lambda law: law.__name__)
-def test_metric_keeps_what_the_benchmark_relies_on(name, law, few):
-    law(METRICS[name], torch.rand(150, *few.shape), few)
+def test_metric_keeps_what_the_benchmark_relies_on(name, law, seen):
+    law(METRICS[name], torch.rand(150, *seen.shape), seen)
+
+
+@pytest.fixture(scope="module")
+def by_threads(few):
+    """The images with a memory for each number of threads: features are made by both."""
+    return {threads: Evidence(few) for threads in (1, 2)}
 
 
 @pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_thread_count_moves_nothing_beyond_rounding(name, threads, few):
-    subject = Subject(few.train)
+def test_one_and_two_threads_give_the_same_scores(name, by_threads):
     before = torch.get_num_threads()
+    samples = torch.rand(300, *by_threads[1].shape)
     values = []
     try:
-        for count in (before, threads):
-            torch.set_num_threads(count)
+        for threads, images in by_threads.items():
+            torch.set_num_threads(threads)
             torch.manual_seed(4)
-            values.append([score.value for score in METRICS[name](subject, few).scores.values()])
+            scores = METRICS[name](Subject(samples, None, (samples.flip(0),)), images).scores
+            values.append({quantity: score.value for quantity, score in scores.items()})
     finally:
         torch.set_num_threads(before)
     # float32 products summed in another order: 1e-7 of ‖x‖², times 1/2σ² ≤ 50
     assert values[0] == pytest.approx(values[1], abs=1e-3)
 
 
+@pytest.fixture(scope="module")
+def spied(few):
+    """The images with a memory of this test alone: features are made while it looks."""
+    return Evidence(few)
+
+
 @pytest.mark.parametrize("name", METRICS)
-def test_tf32_stays_off_and_the_callers_setting_is_kept(name, few, monkeypatch):
+def test_tf32_stays_off_and_the_callers_setting_is_kept(name, spied):
     precisions = []
 
     class Spy(torch.overrides.TorchFunctionMode):
@@ -55,7 +78,7 @@ def test_tf32_stays_off_and_the_callers_setting_is_kept(name, few, monkeypatch):
     torch.set_float32_matmul_precision("medium")
     try:
         with Spy():
-            METRICS[name](Subject(torch.rand(150, *few.shape)), few)
+            METRICS[name](Subject(torch.rand(150, *spied.shape)), spied)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)

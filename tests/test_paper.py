@@ -1,11 +1,9 @@
 """What a paper takes from the results: tables, comparisons, claims."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -151,14 +149,10 @@ def test_odd_toml_is_one_line(text, tmp_path):
     assert len(str(error.value)) < 600
 
 
-def test_the_command_line_says_it_by_exit_code_and_json(results, tmp_path):
+def test_the_command_line_says_it_by_exit_code_and_json(results, tmp_path, here):
     path = tmp_path / "claims.toml"
     path.write_text('claims = ["gan-ns > vae on parzen, digits"]')
-    command = [sys.executable, "-m", "bench", "claims", str(path), "--results", str(results), "--json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "error"}
-    )
-    assert done.returncode == 3, done.stderr
+    done = here("claims", path, "--results", results, "--json", code=3)
     assert json.loads(done.stdout)[0]["finding"] == "contradicted"
 
 

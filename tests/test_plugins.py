@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -140,7 +141,10 @@ def test_rewritten_code_from_outside_is_vouched_for(theirs, tmp_path):
 
 
 def test_worker_processes_import_them(theirs, tmp_path):
-    made = run(["theirs.net:Config"], options=SMALL, results=tmp_path, jobs=1, **QUICK)
+    data_file("return {'images': np.random.default_rng(0).random((400, 6, 5))}")
+    theirs()
+    asked = {"dataset": "theirs.data:load", "metrics": ["parzen", "theirs.scores:Metric"]}
+    made = run(["theirs.net:Config"], options=SMALL[:1], results=tmp_path, jobs=1, **asked, **QUICK)
     assert set(made["status"]) == {"ok"}
 
 
@@ -172,7 +176,7 @@ def data_file(text):
 def test_a_function_makes_a_data_set(theirs, tmp_path):
     data_file("return {'images': np.random.default_rng(0).random((60, 6, 5)), 'labels': np.arange(60) % 3}")
     theirs()
-    made = run(["mean"], dataset="theirs.data:load", results=tmp_path, jobs=1, metrics=["parzen"], **QUICK)
+    made = run(["mean"], dataset="theirs.data:load", results=tmp_path, metrics=["parzen"], **QUICK)
     assert set(made["status"]) == {"ok"}
     assert {*made["dataset"]} == {"theirs.data:load"}
     again = run(["mean"], dataset="theirs.data:load", results=tmp_path, metrics=["parzen"], **QUICK)
@@ -358,10 +362,16 @@ def test_what_new_writes_keeps_its_promises(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     new("model", "mine.net")
     new("metric", "scores")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tests = [
+        test
+        for path in tmp_path.rglob("test_*.py")
+        for name, test in runpy.run_path(str(path)).items()
+        if name.startswith("test_")
+    ]
+    assert len(tests) == 2
+    for test in tests:
+        test()
 
 
 def test_a_module_that_is_reloaded_is_read_again(theirs, tmp_path):

@@ -69,6 +69,7 @@ def quick(results, models=("vae",), **kwargs):
         "samples": 200,
         "options": options,
         "figures": False,
+        "metrics": {"brightness": Brightness()},
     }
     return run(results=results, **{**usual, **kwargs})
 
@@ -78,7 +79,7 @@ def values(records):
 
 
 def test_the_same_cell_gives_the_same_bits_in_any_company(tmp_path):
-    one = values(quick(tmp_path / "a", ["vae", "mean"]))
+    one = values(quick(tmp_path / "a", ["vae", "mean"], metrics=STANDARD))
     other = values(
         quick(tmp_path / "b", ["mean", "dbn", "vae"], metrics={"brightness": Brightness(), **STANDARD})
     )
@@ -108,7 +109,7 @@ def test_a_finished_cell_is_reused_and_new_seeds_alone_are_trained(tmp_path, tra
 
 
 def test_a_new_metric_trains_nothing_and_moves_nothing(tmp_path, trained):
-    first = quick(tmp_path)
+    first = quick(tmp_path, metrics=STANDARD)
     second = quick(tmp_path, metrics={**STANDARD, "brightness": Brightness()})
     assert trained == ["VAE"]
     assert values(second).items() >= values(first).items()
@@ -146,7 +147,7 @@ def test_more_samples_do_not_train_again(tmp_path, trained):
 
 
 def test_damaged_samples_are_drawn_again(tmp_path):
-    first = quick(tmp_path)
+    first = quick(tmp_path, metrics=STANDARD)
     path, *_ = sorted((tmp_path / ".cache" / "samples").iterdir())
     path.write_bytes(path.read_bytes()[:100])
     second = quick(tmp_path, metrics={**STANDARD, "brightness": Brightness()})
@@ -180,10 +181,10 @@ def test_lines_that_other_code_made_are_named_and_marked_in_the_table(tmp_path):
         def ended(self, stale):
             heard.append(stale)
 
-    quick(tmp_path, ["mean", "vae"], listener=Listening())
+    quick(tmp_path, ["mean", "vae"], metrics=STANDARD, listener=Listening())
     store = Store(tmp_path, "digits")
     store.path.write_text(to_csv([other_code(r) if r.model == "vae" else r for r in store.records()]))
-    quick(tmp_path, ["mean"], listener=Listening())
+    quick(tmp_path, ["mean"], metrics=STANDARD, listener=Listening())
     quick(tmp_path, ["mean"], metrics={"brightness": Brightness()}, listener=Listening())
     quick(
         tmp_path,
@@ -195,7 +196,7 @@ def test_lines_that_other_code_made_are_named_and_marked_in_the_table(tmp_path):
     assert heard == [[], stale, stale, stale]
     (note,) = (line for line in (tmp_path / "digits" / "table1.md").read_text().splitlines() if STALE in line)
     assert note == f"- (a) digits: {STALE}"
-    quick(tmp_path, ["mean", "vae"], listener=Listening())
+    quick(tmp_path, ["mean", "vae"], metrics=STANDARD, listener=Listening())
     assert heard[-1] == []
     assert STALE not in (tmp_path / "digits" / "table1.md").read_text()
 
@@ -400,7 +401,7 @@ def test_two_processes_give_the_same_rows(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = values(quick(tmp_path / "a", ["mean", "vae"], seeds=2))
+        alone = values(quick(tmp_path / "a", ["mean", "vae"], metrics=STANDARD, seeds=2))
     finally:
         torch.set_num_threads(before)
     heard = []
@@ -409,7 +410,9 @@ def test_two_processes_give_the_same_rows(tmp_path):
         def started(self, cell):
             heard.append((cell.model, cell.seed))
 
-    together = values(quick(tmp_path / "b", ["mean", "vae"], seeds=2, jobs=2, listener=Listening()))
+    together = values(
+        quick(tmp_path / "b", ["mean", "vae"], metrics=STANDARD, seeds=2, jobs=2, listener=Listening())
+    )
     assert set(heard) <= {(m, s) for m in ("mean", "vae") for s in (0, 1)}
     assert heard
     assert together.keys() == alone.keys()
@@ -418,8 +421,8 @@ def test_two_processes_give_the_same_rows(tmp_path):
 
 
 def test_the_other_checkpoint_is_a_row_of_its_own(tmp_path, trained):
-    quick(tmp_path)
-    quick(tmp_path, checkpoint="best")
+    quick(tmp_path, metrics=STANDARD)
+    quick(tmp_path, metrics=STANDARD, checkpoint="best")
     rows = Store(tmp_path, "digits").records()
     options = "hidden=(16,), epochs=2"
     assert {(r.variant, r.checkpoint) for r in rows} == {
@@ -430,7 +433,7 @@ def test_the_other_checkpoint_is_a_row_of_its_own(tmp_path, trained):
 
 
 def test_curves_and_draws_are_stored_with_the_records(tmp_path):
-    quick(tmp_path, draws=3)
+    quick(tmp_path, draws=3, metrics=STANDARD)
     row = next(r for r in Store(tmp_path, "digits").records() if r.quantity == "log_likelihood")
     curves = json.loads(row.curves)
     assert sorted(curves) == ["samples", "sigma on validation", "validation by epoch"]

@@ -11,7 +11,8 @@ from genmodel_bench.storage.store import Store
 
 
 def test_score_equals_the_data_row_and_joins_the_table(tmp_path, digits):
-    found = score(digits.train.numpy(), dataset="digits", name="mine", results=tmp_path, device="cpu")
+    usual = {"dataset": "digits", "name": "mine", "results": tmp_path, "device": "cpu", "figures": False}
+    found = score(digits.train.numpy(), **usual)
     assert (found["name"], found["dataset"], found["n"]) == ("mine", "digits", 1197)
     assert found["metrics"]["neighbours"]["exact_copies"] == 1
     assert found["metrics"]["neighbours"]["status"].startswith(
@@ -22,14 +23,7 @@ def test_score_equals_the_data_row_and_joins_the_table(tmp_path, digits):
     assert parzen["value"] == pytest.approx(same["value"][0], abs=1e-4)
     assert parzen["sigma"] == json.loads(same["metric_settings"][0])["sigma"]
     assert "| mine" in (tmp_path / "digits" / "table1.md").read_text()
-    score(
-        digits.train.numpy()[:500],
-        dataset="digits",
-        name="mine",
-        results=tmp_path,
-        device="cpu",
-        figures=False,
-    )
+    score(digits.train.numpy()[:500], **usual)
     assert {r.samples for r in Store(tmp_path, "digits").records()} == {1197, 500}
 
 

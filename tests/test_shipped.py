@@ -1,5 +1,6 @@
 """Rows that come with the package stand beside a user's own, and are nothing else."""
 
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -35,13 +36,20 @@ MINE = Record(
 ).sealed()
 
 
-@pytest.fixture
-def store(tmp_path):
-    """A data set's folder with one row of samples, and the shipped rows beside."""
-    store = Store(tmp_path / "r", "mnist")
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Results of one row of samples, with the shipped rows beside."""
+    store = Store(tmp_path_factory.mktemp("scored"), "mnist")
     store.append([MINE])
     stand_beside(store, standing_beside(store, MNIST, None))
-    return store
+    return store.results
+
+
+@pytest.fixture
+def store(scored, tmp_path):
+    """A copy of them, which a test may change."""
+    shutil.copytree(scored, tmp_path / "r")
+    return Store(tmp_path / "r", "mnist")
 
 
 def printed(store):

@@ -1,5 +1,6 @@
 """Artefacts that were changed or swapped are found, and rows that do not fit them."""
 
+import itertools
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import QUICK
 from flat import run
 from genmodel_bench import BenchError
 from genmodel_bench.cells.recorded import same_cell
@@ -22,20 +24,23 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from test_report import parzen
 
+SETTINGS = {"draws": 2, "options": ["vae.epochs=2", "vae.hidden=16"]}
 
-def quick(results, seeds=2):
-    options = ["vae.epochs=2", "vae.hidden=16"]
-    run(
-        ["vae", "mean"],
-        results=results,
-        device="cpu",
-        seeds=seeds,
-        samples=150,
-        draws=2,
-        options=options,
-        figures=False,
-    )
-    return Store(results, "digits")
+
+@pytest.fixture
+def quick(copied):
+    """A function that fills the test's folder with a run of so many seeds."""
+    return lambda seeds=2: copied("vae", "mean", seeds=seeds, **SETTINGS)
+
+
+@pytest.fixture
+def drawn(copied):
+    """Fills the test's folder with a run of one seed and all its figures."""
+    return copied("vae", "mean", figures=True, **SETTINGS)
+
+
+def run_again(results):
+    run(["vae", "mean"], results=results, **QUICK, **SETTINGS)
 
 
 PRINTED = "; `bench report` makes it anew"
@@ -55,8 +60,8 @@ def found(results, **kwargs):
     return [text for text in bad if PRINTED not in text], [f"{f.what}: {f.text}" for f in findings if f.good]
 
 
-def test_what_was_left_alone_is_good_and_random_cells_come_out_the_same(tmp_path):
-    rows = quick(tmp_path).records()
+def test_what_was_left_alone_is_good_and_random_cells_come_out_the_same(tmp_path, quick):
+    rows = quick().records()
     bad, good = found(tmp_path, cells=4)
     assert bad == []
     assert good[1] == said_of(rows)
@@ -91,8 +96,8 @@ def swapped(a, b):
     "pattern",
     ["fits/*/*.pt", "fits/*/epoch-00002.safetensors", "fits/*", "samples/*-0.safetensors", "scores/*"],
 )
-def test_swapping_two_artefacts_is_found(tmp_path, pattern):
-    store = quick(tmp_path)
+def test_swapping_two_artefacts_is_found(tmp_path, pattern, quick):
+    store = quick()
     a, b, *_ = sorted(path for path in store.cache.glob(pattern) if path.suffix != ".lock")
     swapped(a, b)
     bad, _ = found(tmp_path)
@@ -103,8 +108,8 @@ def test_swapping_two_artefacts_is_found(tmp_path, pattern):
     "pattern", ["fits/*/*.pt", "fits/*/epoch-00001.safetensors", "samples/*-1.safetensors", "scores/*"]
 )
 @pytest.mark.parametrize("change", ["a bit", "the end"])
-def test_a_changed_byte_is_found(tmp_path, pattern, change):
-    store = quick(tmp_path, seeds=1)
+def test_a_changed_byte_is_found(tmp_path, pattern, change, quick):
+    store = quick(seeds=1)
     path, *_ = sorted(store.cache.glob(pattern))
     content = bytearray(path.read_bytes())
     if change == "a bit":
@@ -133,10 +138,16 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: next(iter(edit)))
-@pytest.mark.parametrize("quantity", ["log_likelihood", "ratio"])
-def test_a_row_that_was_edited_is_found_and_not_served(tmp_path, edit, quantity):
-    store = quick(tmp_path, seeds=1)
+QUANTITIES = ["log_likelihood", "ratio"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "quantity"),
+    [*zip(EDITS, itertools.cycle(QUANTITIES)), (EDITS[0], QUANTITIES[1])],  # as many as edits
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_a_row_that_was_edited_is_found_and_not_served(tmp_path, edit, quantity, quick):
+    store = quick(seeds=1)
     rows = store.records()
     k = next(i for i, r in enumerate(rows) if r.model == "vae" and r.quantity == quantity)
     store.path.write_text(to_csv([*rows[:k], replace(rows[k], **edit), *rows[k + 1 :]]))
@@ -151,7 +162,7 @@ def test_a_row_that_was_edited_is_found_and_not_served(tmp_path, edit, quantity)
     assert bool(found(tmp_path)[0]) == bool({*measured, "weights"} & edit.keys())
 
     store.path.write_text(to_csv([*rows[:k], replace(rows[k], **edit), *rows[k + 1 :]]))
-    quick(tmp_path, seeds=1)
+    run_again(tmp_path)
     now = [r for r in store.records() if (r.model, r.quantity) == ("vae", quantity)]
     assert [(r.value, r.stderr, r.n, r.role) for r in now] == [
         (rows[k].value, rows[k].stderr, rows[k].n, "model")
@@ -159,8 +170,8 @@ def test_a_row_that_was_edited_is_found_and_not_served(tmp_path, edit, quantity)
     assert found(tmp_path)[0] == []
 
 
-def test_without_artefacts_making_a_cell_again_tells(tmp_path):
-    store = quick(tmp_path)
+def test_without_artefacts_making_a_cell_again_tells(tmp_path, quick):
+    store = quick()
     rows = store.records()
     k = next(i for i, r in enumerate(rows) if r.quantity == "exact_copies")
     store.path.write_text(to_csv([*rows[:k], replace(rows[k], value=0.01).sealed(), *rows[k + 1 :]]))
@@ -171,8 +182,8 @@ def test_without_artefacts_making_a_cell_again_tells(tmp_path):
     assert said_of(rows, compared=0) in good
 
 
-def test_checks_that_were_edited_are_found_and_made_again(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_checks_that_were_edited_are_found_and_made_again(tmp_path, quick):
+    store = quick(seeds=1)
     (path,) = (store.cache / "checks").iterdir()
     whole = path.read_text()
     path.write_text(whole.replace('"1": -', '"1": 1'))
@@ -189,6 +200,7 @@ def test_checks_that_were_edited_are_found_and_made_again(tmp_path):
         draws=2,
         options=["vae.epochs=2", "vae.hidden=16"],
         checkpoint="best",
+        figures=False,
     )
     assert sorted(path.read_text()) == sorted(whole)
 
@@ -202,8 +214,8 @@ def test_samples_of_users_are_compared_too(tmp_path):
     assert len(found(tmp_path)[0]) == len(rows)
 
 
-def test_files_that_nobody_knows_are_left_alone(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_files_that_nobody_knows_are_left_alone(tmp_path, quick):
+    store = quick(seeds=1)
     (folder,) = store.cache.glob("fits/*/")
     (folder / "notes.txt").write_text("mine")
     assert found(tmp_path)[0] == []
@@ -211,8 +223,8 @@ def test_files_that_nobody_knows_are_left_alone(tmp_path):
     assert len(found(tmp_path)[0]) == 1
 
 
-def test_a_row_of_other_weights_is_found(tmp_path):
-    store = quick(tmp_path)
+def test_a_row_of_other_weights_is_found(tmp_path, quick):
+    store = quick()
     rows = store.records()
     store.path.write_text(
         to_csv(
@@ -227,8 +239,8 @@ def test_a_row_of_other_weights_is_found(tmp_path):
     assert all("are not those of the row" in line and "come from other weights" in line for line in bad)
 
 
-def test_lines_of_other_code_are_named_and_not_judged(tmp_path):
-    store = quick(tmp_path)
+def test_lines_of_other_code_are_named_and_not_judged(tmp_path, quick):
+    store = quick()
     store.path.write_text(to_csv([other_code(r) if r.model == "vae" else r for r in store.records()]))
     bad, good = found(tmp_path, cells=4)
     assert bad == []
@@ -239,14 +251,14 @@ def test_lines_of_other_code_are_named_and_not_judged(tmp_path):
     assert sum("made again" in line for line in good) == 2
 
 
-def test_cells_that_take_long_are_not_made_again(tmp_path):
-    quick(tmp_path)
+def test_cells_that_take_long_are_not_made_again(tmp_path, quick):
+    quick()
     _, good = found(tmp_path, cells=2, within=0.0)
     assert good[-1] == "cells: none made again: none of today's code was trained within 0 s"
 
 
-def test_a_data_set_that_is_not_at_hand_leaves_the_others(tmp_path):
-    rows = quick(tmp_path, seeds=1).records()
+def test_a_data_set_that_is_not_at_hand_leaves_the_others(tmp_path, quick):
+    rows = quick(seeds=1).records()
     row = next(r for r in rows if r.model == "mean")
     cell = replace(same_cell(row, Vouched()), dataset="tfd")
     ingredients = json.dumps(cell.ingredients(row.metric, METRICS[row.metric]), default=str)
@@ -268,9 +280,7 @@ def said_of_printed(results):
     return [f"{f.what}: {f.text}" for f in verify(results, cells=0, device="cpu") if PRINTED in f.text]
 
 
-def test_tables_figures_and_page_are_made_again_and_compared(tmp_path):
-    quick(tmp_path, seeds=1)
-    report(tmp_path)
+def test_tables_figures_and_page_are_made_again_and_compared(tmp_path, drawn):
     assert said_of_printed(tmp_path) == []
     table, view, page, figure, examples = (
         tmp_path / "digits" / name
@@ -302,9 +312,7 @@ def test_tables_figures_and_page_are_made_again_and_compared(tmp_path):
     assert said_of_printed(tmp_path) == []
 
 
-def test_a_painted_figure_whose_artefacts_are_gone_is_deleted(tmp_path):
-    quick(tmp_path, seeds=1)
-    report(tmp_path)
+def test_a_painted_figure_whose_artefacts_are_gone_is_deleted(tmp_path, drawn):
     figure = tmp_path / "digits" / "figures" / "samples-mean_draws_2_N_150.png"
     (tmp_path / ".cache").rename(tmp_path / "moved")
     report(tmp_path)
@@ -315,8 +323,8 @@ def test_a_painted_figure_whose_artefacts_are_gone_is_deleted(tmp_path):
     assert not figure.exists()
 
 
-def test_rows_that_are_missing_are_found(tmp_path):
-    store = quick(tmp_path)
+def test_rows_that_are_missing_are_found(tmp_path, quick):
+    store = quick()
     rows = store.records()
 
     def without(gone):
@@ -336,8 +344,8 @@ def test_rows_that_are_missing_are_found(tmp_path):
     ]
 
 
-def test_doubled_rows_and_copied_folders_are_found(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_doubled_rows_and_copied_folders_are_found(tmp_path, quick):
+    store = quick(seeds=1)
     shutil.copytree(store.folder, tmp_path / "digits-old")
     store.path.write_text(store.path.read_text() + store.path.read_text().partition("\n")[2])
     bad, _ = found(tmp_path)
@@ -349,8 +357,8 @@ def test_doubled_rows_and_copied_folders_are_found(tmp_path):
     assert len(bad) == 1 + twice
 
 
-def test_linked_folders_are_followed_and_a_folder_in_a_files_place_is_told(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_linked_folders_are_followed_and_a_folder_in_a_files_place_is_told(tmp_path, quick):
+    store = quick(seeds=1)
     store.cache.rename(tmp_path / "elsewhere")
     store.cache.symlink_to(tmp_path / "elsewhere")
     (store.cache / "fits").rename(tmp_path / "fits")
@@ -365,8 +373,8 @@ def test_linked_folders_are_followed_and_a_folder_in_a_files_place_is_told(tmp_p
     assert "files are as they were written" in good[0]
 
 
-def test_another_processor_is_compared_within_noise(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_another_processor_is_compared_within_noise(tmp_path, quick):
+    store = quick(seeds=1)
     rows = [
         replace(r, processor="another, AVX", weights="0" * 16).sealed() if r.model == "vae" else r
         for r in store.records()
@@ -388,9 +396,7 @@ def test_what_cannot_be_told_of_another_processor_is_neither_good_nor_bad():
     assert within_noise("vae", [now], [before]).good is True
 
 
-def test_figures_that_were_stripped_swapped_or_deleted_are_found(tmp_path):
-    quick(tmp_path, seeds=1)
-    report(tmp_path)
+def test_figures_that_were_stripped_swapped_or_deleted_are_found(tmp_path, drawn):
     folder = tmp_path / "digits" / "figures"
     red, first, second = (
         folder / f"{name}.png"
@@ -418,8 +424,8 @@ def test_figures_that_were_stripped_swapped_or_deleted_are_found(tmp_path):
     assert f"digits/table1.md: is not there{PRINTED}" in found
 
 
-def test_an_edited_row_of_any_content_is_one_and_stops_nothing(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_an_edited_row_of_any_content_is_one_and_stops_nothing(tmp_path, quick):
+    store = quick(seeds=1)
     rows = store.records()
     for ingredients in (
         '{"fit": {}, "samples": {"code of the drawing": "text"}, "score": {}}',
@@ -432,13 +438,13 @@ def test_an_edited_row_of_any_content_is_one_and_stops_nothing(tmp_path):
     assert "was edited since it was made" in found(tmp_path)[0][0]
 
 
-def test_a_row_whose_model_was_renamed_is_healed_and_leaves_the_others(tmp_path):
-    store = quick(tmp_path, seeds=1)
+def test_a_row_whose_model_was_renamed_is_healed_and_leaves_the_others(tmp_path, quick):
+    store = quick(seeds=1)
     rows = store.records()
     store.path.write_text(
         to_csv([replace(r, model="vaeX") if r.quantity == "ratio" and r.model == "vae" else r for r in rows])
     )
-    quick(tmp_path, seeds=1)
+    run_again(tmp_path)
     assert sorted((r.model, r.quantity, r.doubt) for r in store.records()) == sorted(
         (r.model, r.quantity, "") for r in rows
     )
@@ -446,8 +452,8 @@ def test_a_row_whose_model_was_renamed_is_healed_and_leaves_the_others(tmp_path)
 
 
 def test_a_seed_or_metric_that_was_not_asked_for_is_no_fault(tmp_path):
-    usual = {"samples": 150, "draws": 2, "results": tmp_path, "figures": True}
-    run(["mean"], metrics=["parzen"], seeds=[3, 5], **usual)
+    usual = {"samples": 150, "draws": 2, "results": tmp_path}
+    run(["mean"], metrics=["parzen"], seeds=[3, 5], figures=False, **usual)
     run(["gaussian"], seeds=[3], **usual)
     said = {f.text: f.good for f in verify(tmp_path, cells=0, device="cpu")}
     assert said["no rows of seed 0, 1, below others that are there"] is None

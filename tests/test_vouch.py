@@ -35,13 +35,17 @@ def stored(project, tmp_path, monkeypatch):
     def edit(*change):
         config, metric = project(*change)
         monkeypatch.setitem(MODELS, "plain", config())
-        for name in list(METRICS):
-            monkeypatch.delitem(METRICS, name)
-        monkeypatch.setitem(METRICS, "brightness", metric())
+        METRICS.clear()
+        METRICS["brightness"] = metric()
 
-    edit()
-    run(tmp_path)
-    return tmp_path, edit
+    before = dict(METRICS)
+    try:
+        edit()
+        run(tmp_path)
+        yield tmp_path, edit
+    finally:  # in their order, which is that of the tables
+        METRICS.clear()
+        METRICS.update(before)
 
 
 def run(results, data=None):

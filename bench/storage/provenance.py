@@ -83,6 +83,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@cache
 def package_versions() -> str:
     """Return the versions of the packages that compute: 'torch=2.11.0 …'."""
     return " ".join(f"{name}={version(name)}" for name in PACKAGES)

@@ -287,7 +287,7 @@ def inert(text: str) -> str:
 
 def meant(text: str) -> str:
     """Return the text that `inert` has made inert."""
-    return QUIET.sub(r"\1", text)
+    return QUIET.sub(r"\1", text) if "'" in text else text
 
 
 def parsed(name: Any, text: str) -> Any:

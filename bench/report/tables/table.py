@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 from genmodel_bench.report.compare import Standing, ranking, standing
@@ -90,19 +91,17 @@ class Table:
         """Return the views that have a column with a number, in order."""
         return list(dict.fromkeys(column.view for column in self.filled))
 
-    @property
+    @cached_property
     def filled(self) -> list[Column]:
         """Return the columns in which any row has a number, in order."""
-        return [column for column in self.columns if self.has(column)]
+        held = self.numbers.notna().any()  # by (data set, title)
+        some = {title for (_, title), any_number in held.items() if any_number}
+        return [column for column in self.columns if column.title in some]
 
     @property
     def headline(self) -> Column | None:
         """Return the first of them of which one direction is better."""
         return next((column for column in self.filled if column.directed), None)
-
-    def has(self, column: Column) -> bool:
-        """Return whether any row has a number in a column."""
-        return any(self.numbers[dataset, column.title].notna().any() for dataset in self.datasets)
 
 
 NOTHING_DECLARED: Declared = {}
