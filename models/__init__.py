@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
+from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, moments, rbm, references, vae
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
@@ -22,6 +22,8 @@ MODELS: dict[str, Config] = {
     "gan-mm": gan.Config(loss="minimax"),
     "gan-conv": conv_gan.Config(),
     "vae": vae.Config(),
+    "gmmn": moments.Config(),
+    "gmmn-ae": moments.Config(autoencoder=True),
     "rbm": rbm.Config(),
     "data": references.Data(),
     "kmeans": references.KMeans(),

@@ -89,14 +89,29 @@ class Config:
     }
     SETTINGS: ClassVar = {
         "digits": {
-            "hidden": (64, 128, 128),
-            "variances": (0.5, 1.0, 2.0, 5.0, 10.0),
-            "epochs": 300,
-            "batch_size": 399,
+            "hidden": (64, 256),
+            "weights": 0.15,
+            "variances": (0.5, 2.0, 8.0),
+            "epochs": 200,
+            "batch_size": 199,
+            "lr": 1.0,
             "encoder": (64, 8),
             "dropout": (0.1, 0.1),
+            "code_variances": (0.1,),
+            "matching_lr": 1.0,
             "code_epochs": 40,
             "code_batch_size": 50,
+        },
+        "tfd": {
+            "variances": (5.0, 10.0, 20.0, 40.0, 80.0, 160.0),
+            "epochs": 495,
+            "first": 10 / 48,
+            "encoder": (512, 512, 128),
+            "dropout": (0.1, 0.1, 0.1),
+            "code_variances": (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
+            "matching_lr": 0.1,
+            "code_epochs": 15,
+            "code_momentum": 0.0,
         },
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
