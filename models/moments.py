@@ -12,8 +12,8 @@ is that of the data. s are variances, in squared units of pixels. The root (sect
 keeps the gradient from vanishing with MMD². With its two terms attraction and repulsion
 are seen in its gradient (eq. 5, 6),
 
-    ∂L/∂x_i = (2/N² Σ_j k′(x_i, x_j) (x_j − x_i) − 2/NM Σ_j k′(x_i, y_j) (y_j − x_i)) / 2L,
-    k′ = Σ_s exp(−‖a − b‖² / 2s) / s,
+    L ∂L/∂x_i = 1/N² Σ_j k′(x_i, x_j) (x_j − x_i) − 1/NM Σ_j k′(x_i, y_j) (y_j − x_i),
+    k′(a, b) = Σ_s exp(−‖a − b‖² / 2s) / s,
 
 which is written out here instead of left to autograd: it takes one product for both sums.
 With `autoencoder`, an auto-encoder is trained before, layer by layer and then as a whole,
@@ -218,7 +218,7 @@ class MomentMatching(nn.Module):
         """Do nothing: no weight depends on the images before the first step."""
 
     def stages(self) -> Sequence[Stage]:
-        """Return the stage of G, preceded by those of the auto-encoder if there is one."""
+        """Return the stage of G, after those of the auto-encoder if there is one."""
         c = self.config
         optimiser = Momentum(self.G.parameters(), lr=c.lr, momentum=c.momentum)
         step, inputs = partial(self.match, optimiser), self.codes if c.autoencoder else None
@@ -238,8 +238,7 @@ class MomentMatching(nn.Module):
         assert ae is not None
         weights = [p for i in layers for part in (ae.up[i], ae.down[i]) for p in part.parameters()]
         optimiser = Momentum(weights, lr=c.code_lr, momentum=0.5)
-        # published: 0.5 for a layer; for all together 0, from the 50th update 0.5, from the
-        # 200th the last one
+        # as released: 0.5 for one layer, a momentum that rises for all
         rising = [Schedule(optimiser.momentum, self.code_momentum)] if layers == self.layers else []
         return Stage(
             name,
@@ -263,7 +262,10 @@ class MomentMatching(nn.Module):
         return c.momentum if epoch < c.first * c.epochs else 1 - (1 - c.momentum) / c.slower
 
     def code_momentum(self, step: int, epoch: int) -> float:
-        """Return the momentum of a step of the whole auto-encoder."""
+        """Return the momentum of a step of the whole auto-encoder.
+
+        It is 0, from the 50th step 0.5, and from the 200th `code_momentum`.
+        """
         return 0.0 if step < 49 else 0.5 if step < 199 else self.config.code_momentum
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The oracles: Gaussians in closed form, sums over pairs one by one, autograd, one step by hand."""
+"""The oracles: Gaussians in closed form, sums over pairs one by one, steps by hand."""
 
 import math
 from dataclasses import replace
@@ -60,8 +60,8 @@ def test_the_gradient_is_the_slope_of_the_root_by_finite_differences():
 
 @pytest.mark.parametrize("s", [0.5, 4.0])
 def test_gaussians_have_the_mmd_of_their_closed_form(s):
-    # x ~ N(0, I), y ~ N(Δ, 4 I): differences have the variances 2, 8 and 5. A pair i = j has
-    # the kernel 1, which moves the means within a set by (1 − E k) / n: that is the bias
+    # x ~ N(0, I), y ~ N(Δ, 4 I): differences have the variances 2, 8 and 5. A pair i = j
+    # has the kernel 1, which moves the means within a set by (1 − E k) / n: the bias
     d, n, shift2 = 3, 4000, 3 * 0.5**2
     xx, yy, xy = (
         expected_kernel(d, s, 2),
@@ -120,7 +120,8 @@ def trained_by_hand(model, y, lr, variances):
     x = torch.sigmoid(h @ last.weight.T + last.bias)
     loss = slow_mmd2(x, y, variances).sqrt()
     weights = list(model.G.parameters())
-    return loss.detach(), [p.detach() - lr * g for p, g in zip(weights, torch.autograd.grad(loss, weights))]
+    gradients = torch.autograd.grad(loss, weights)
+    return loss.detach(), [p.detach() - lr * g for p, g in zip(weights, gradients, strict=True)]
 
 
 @pytest.mark.parametrize("config", [PIXELS, CODES])
@@ -136,7 +137,7 @@ def test_a_step_descends_the_root_of_mmd(config):
     before = [p.detach().clone() for p in model.parameters()]
     torch.manual_seed(4)
     logged = stage.step(images if stage.inputs is None else y, None)
-    # float32: kernels have an error of 1e-7, and the root of MMD² ~ 0.01 ten times as much
+    # float32: kernels have an error of 1e-7, the root of an MMD² of 0.01 ten times that
     torch.testing.assert_close(logged["mmd"], loss, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close([p.detach() for p in model.G.parameters()], expected, rtol=1e-3, atol=1e-5)
     moved = sum(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
@@ -203,7 +204,7 @@ def test_a_large_gradient_of_the_auto_encoder_is_scaled_down():
     model, x = replace(CODES, max_gradient=1e-3, code_lr=1.0).build(SHAPE), torch.rand(6, 6)
     before = [p.detach().clone() for p in model.ae.parameters()]
     model.stages()[2].step(x, None)
-    moved = [(a - b).square().sum() for a, b in zip(before, model.ae.parameters(), strict=True)]
+    moved = [(a - b.detach()).square().sum() for a, b in zip(before, model.ae.parameters(), strict=True)]
     # float32, and torch adds 1e-6 to the norm that it divides by
     assert float(sum(moved).sqrt()) == pytest.approx(1e-3, rel=1e-3)
 
