@@ -90,7 +90,7 @@ class Config:
     SETTINGS: ClassVar = {
         "digits": {
             "hidden": (64, 256),
-            "weights": 0.15,
+            "weights": 0.3,
             "variances": (0.5, 2.0, 8.0),
             "epochs": 200,
             "batch_size": 199,
@@ -99,7 +99,7 @@ class Config:
             "dropout": (0.1, 0.1),
             "code_variances": (0.1,),
             "matching_lr": 1.0,
-            "code_epochs": 40,
+            "code_epochs": 30,
             "code_batch_size": 50,
         },
         "tfd": {
