@@ -25,7 +25,8 @@ Differs from the paper: 50,000 MNIST images train, not 55,000, so that 40,000 up
 1,000 images are 800 epochs. G's noise has unit variance like that of every prior here,
 and is scaled to the paper's U(−1, 1) before it enters. Dropout divides what it keeps by
 1 − rate, so that codes are made with the weights that were trained; the released code
-does not. On TFD the number of epochs is for about 97,000 images.
+does not. On TFD the number of epochs is for about 97,000 images. The defaults are the
+MNIST setting; those of `digits` and `olivetti`, which have fewer images, are ours.
 """
 
 from __future__ import annotations
@@ -112,6 +113,21 @@ class Config:
             "matching_lr": 0.1,
             "code_epochs": 15,
             "code_momentum": 0.0,
+        },
+        "olivetti": {
+            "hidden": (64, 256),
+            "weights": 0.05,
+            "variances": (5.0, 20.0, 80.0, 320.0),
+            "epochs": 300,
+            "batch_size": 110,
+            "lr": 1.0,
+            "encoder": (128, 16),
+            "dropout": (0.1, 0.1),
+            "code_variances": (0.1, 0.5),
+            "matching_lr": 1.0,
+            "code_epochs": 60,
+            "code_batch_size": 20,
+            "code_lr": 0.002,
         },
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
