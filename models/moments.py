@@ -2,20 +2,13 @@
 
 A network G maps noise z to an image, as a GAN's generator does, and there is no second
 network: what tells samples from data is a fixed kernel. G descends the maximum mean
-discrepancy of N samples x and M images y (eq. 3, every pair counts, i = j too),
+discrepancy of N samples x and M images y, over all pairs, i = j too,
 
     L = √MMD²,    MMD² = mean k(x, x′) + mean k(y, y′) − 2 · mean k(x, y),
-    k(a, b) = Σ_s exp(−‖a − b‖² / 2s),
+    k(a, b) = Σ_s exp(−‖a − b‖² / 2s).
 
-which is 0 where both sets are the same, and at its least, over distributions, where p_g
-is that of the data. s are variances, in squared units of pixels. The root (section 4.3)
-keeps the gradient from vanishing with MMD². With its two terms attraction and repulsion
-are seen in its gradient (eq. 5, 6),
-
-    L ∂L/∂x_i = 1/N² Σ_j k′(x_i, x_j) (x_j − x_i) − 1/NM Σ_j k′(x_i, y_j) (y_j − x_i),
-    k′(a, b) = Σ_s exp(−‖a − b‖² / 2s) / s,
-
-which is written out here instead of left to autograd: it takes one product for both sums.
+It is least, over distributions, where p_g is that of the data. s are variances, in
+squared units of pixels. The root keeps the gradient from vanishing with MMD².
 With `autoencoder`, an auto-encoder is trained before, layer by layer and then as a whole,
 and G learns its codes instead of images; a sample is the decoded code.
 
@@ -24,9 +17,10 @@ Source: Li, Swersky and Zemel (2015), Generative Moment Matching Networks, arXiv
 Differs from the paper: 50,000 MNIST images train, not 55,000, so that 40,000 updates of
 1,000 images are 800 epochs. G's noise has unit variance like that of every prior here,
 and is scaled to the paper's U(−1, 1) before it enters. Dropout divides what it keeps by
-1 − rate, so that codes are made with the weights that were trained; the released code
-does not. On TFD the number of epochs is for about 97,000 images. The defaults are the
-MNIST setting; those of `digits` and `olivetti`, which have fewer images, are ours.
+1 − rate, so that codes are made as they were trained; the released code does not. Initial
+weights are of an early pynn: later ones are N(0, 0.1/inputs), from which training starts
+much slower. What `max_gradient` bounds is the norm of the whole gradient, our reading. On
+TFD, epochs are for about 97,000 images. `digits` and `olivetti` have our own settings.
 """
 
 from __future__ import annotations
@@ -39,6 +33,7 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Prior, Schedule, Shape, Stage
+from genmodel_bench.models.discrepancy import root_mmd
 from genmodel_bench.models.layers import dropout, mlp
 from genmodel_bench.models.optim import Momentum
 from torch import Tensor, nn
@@ -84,10 +79,7 @@ class Config:
     KIND: ClassVar[str] = "models.moments.Config"
     REFERENCE: ClassVar[bool] = False
     SAMPLING: ClassVar[tuple[str, ...]] = ()
-    BOUNDS: ClassVar = {
-        **{name: (0, 1) for name in ("momentum", "dropout", "code_momentum")},
-        "first": (0, None),
-    }
+    BOUNDS: ClassVar = {"momentum": (0, 1), "dropout": (0, 1), "code_momentum": (0, 1), "first": (0, None)}
     SETTINGS: ClassVar = {
         "digits": {
             "hidden": (64, 256),
@@ -150,39 +142,6 @@ class Config:
     def build(self, shape: Shape) -> MomentMatching:
         """Return an untrained model for images of `shape`: (c, h, w)."""
         return MomentMatching(self, shape)
-
-
-@torch.no_grad()
-def root_mmd(x: Tensor, y: Tensor, variances: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Return √MMD² of two sets, 0-d, and its gradient with respect to x: (n, d).
-
-    x: (n, d), y: (m, d). MMD² is the biased estimate; its kernel is the sum of the
-    Gaussian ones of `variances`.
-    Where both sets are the same, MMD² is 0 but for rounding and the root has no slope.
-    Rounding is about the machine's epsilon for each kernel: below that, the slope of the
-    root is taken there, so that a gradient of 0 stays one of 0.
-    """
-    n, m = len(x), len(y)
-    both = torch.cat([x, y])  # (n + m, d)
-    of_x, of_y = half_squares(both, x), half_squares(y, y)  # (n + m, n), (m, m)
-    slopes, k_x, k_y = torch.zeros_like(of_x), torch.empty_like(of_x), torch.empty_like(of_y)
-    mmd2 = x.new_zeros(())
-    for s in variances:
-        torch.mul(of_x, -1 / s, out=k_x).exp_()
-        torch.mul(of_y, -1 / s, out=k_y).exp_()
-        mmd2 += k_x[:n].mean() + k_y.mean() - 2 * k_x[n:].mean()
-        slopes.add_(k_x, alpha=1 / s)
-    slopes[:n] *= 2 / n**2
-    slopes[n:] *= -2 / (n * m)
-    gradient = slopes.T @ both - slopes.sum(0)[:, None] * x  # (n, d)
-    least = len(variances) * torch.finfo(x.dtype).eps
-    return mmd2.clamp_min(0).sqrt(), gradient / (2 * mmd2.clamp_min(least).sqrt())
-
-
-def half_squares(a: Tensor, b: Tensor) -> Tensor:
-    """Return ‖a_i − b_j‖² / 2 by one product: (n, d), (m, d) -> (n, m)."""
-    of_a, of_b = (0.5 * c.square().sum(1) for c in (a, b))
-    return torch.addmm(of_b, a, b.T, alpha=-1).add_(of_a[:, None])
 
 
 class AutoEncoder(nn.Module):
@@ -256,15 +215,9 @@ class MomentMatching(nn.Module):
         optimiser = Momentum(weights, lr=c.code_lr, momentum=0.5)
         # as released: 0.5 for one layer, a momentum that rises for all
         rising = [Schedule(optimiser.momentum, self.code_momentum)] if layers == self.layers else []
-        return Stage(
-            name,
-            c.code_epochs,
-            c.code_batch_size,
-            partial(self.reconstruct, layers, optimiser, weights),
-            [optimiser],
-            rising,
-            partial(self.codes, layers=range(layers[0])),
-        )
+        step = partial(self.reconstruct, layers, optimiser, weights)
+        below = partial(self.codes, layers=range(layers[0]))
+        return Stage(name, c.code_epochs, c.code_batch_size, step, [optimiser], rising, below)
 
     def learning_rate(self, step: int, epoch: int) -> float:
         """Return the rate of an epoch."""

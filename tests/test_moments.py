@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from genmodel_bench.models import moments
-from genmodel_bench.models.moments import root_mmd
+from genmodel_bench.models.discrepancy import root_mmd
 from torch.nn.functional import binary_cross_entropy
 
 PUBLISHED = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
