@@ -131,6 +131,7 @@ def tiny(config):
         "sample_steps": 5,
         "hidden": (16, 12),
         "chains": 20,
+        "code_epochs": 2,
     }
     if isinstance(getattr(config, "hidden", ()), int):
         small["hidden"] = 16

@@ -438,6 +438,14 @@ def test_committed_tables_are_what_their_records_give(dataset, tmp_path):
     }
 
 
+def test_a_number_of_another_paper_stands_beside_with_its_source_and_grid():
+    table, key = table1(parzen("gmmn-ae", [280.0]), beside=["tfd"]), ("model", "gmmn-ae", "", 10_000)
+    assert [table.numbers[d].loc[key]["published"] for d in ("mnist", "tfd")] == [282, 2204]
+    for dataset, sigmas in (("mnist", "0.10 to 0.29"), ("tfd", "0.05 to 0.24")):
+        (note,) = (n for n in table.notes[key] if n.startswith(f"{dataset}: published by Li et al. (2015)"))
+        assert sigmas in note
+
+
 def test_the_papers_other_column_shows_what_was_published_and_why_there_is_no_more():
     table = table1(RECORDS, beside=["tfd"])
     column = table.numbers["tfd"]

@@ -42,7 +42,7 @@ from genmodel_bench.report.tables.columns import (
     name_of,
     number,
 )
-from genmodel_bench.report.tables.published import HEADLINE
+from genmodel_bench.report.tables.published import HEADLINE, sources
 from genmodel_bench.report.tables.table import Table
 from genmodel_bench.storage.digest import content_digest
 
@@ -284,8 +284,8 @@ def caption(column: Column, bars: Sequence[Bar]) -> str:
         parts.append("Right: that error.")
     if not all(bar.certain for bar in bars):
         parts.append("Hollow: one training run, whose spread is unknown; its error is at least this (▸).")
-    if any(bar.published for bar in bars):
-        parts.append("Diamonds: Goodfellow et al. (2014), Table 1.")
+    if compared := [bar.key[1] for bar in bars if bar.published]:
+        parts.append(f"Diamonds: {sources(compared)}.")
     if any(bar.best for bar in bars):
         parts.append("†: not told apart from the best.")
     if any(bar.key[0] == "reference" for bar in bars):

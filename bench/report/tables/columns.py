@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from genmodel_bench.report.tables.published import HEADLINE
+from genmodel_bench.report.tables.published import HEADLINE, TABLE_1
 from genmodel_bench.storage.record import Record
 
 TABLE1, UNCERTAINTY, COST = "table1", "uncertainty", "cost"
@@ -97,7 +97,7 @@ TOTAL, SEEDS, SAMPLES, SIGMA, THEIRS, THEIR_ERROR, Z = (
     Column("seeds", "training runs, from different seeds", TABLE1),
     Column("N", "samples in a draw", TABLE1),
     Column("σ", "bandwidth chosen on validation images", TABLE1, 4),
-    Column("published", "Goodfellow et al. (2014), Table 1", TABLE1, 1),
+    Column("published", TABLE_1, TABLE1, 1),
     Column("published ±", "its standard error as published", TABLE1, 1),
     Column("z", "our mean minus theirs, over the root of the summed squared errors", TABLE1, 1),
 )

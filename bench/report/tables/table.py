@@ -161,6 +161,8 @@ def table1(
                     THEIR_ERROR.title: published.stderr,
                 }
                 notes[key].append(f"{dataset}: published values alone: {EMPTY[dataset]}")
+                if published.about:
+                    notes[key].append(f"{dataset}: {published.about}")
     numbers = pd.DataFrame(
         [[cells.get((d, key), {}).get(title) for d in datasets for title in titles] for key in keys],
         index=pd.MultiIndex.from_tuples(keys, names=KEY),
@@ -284,7 +286,7 @@ def comparison(
     published = PUBLISHED.get((rows[0].model, dataset))
     if not published:
         return {}, []
-    ours, notes = scored, [f"{dataset}: {published.note}"] if published.note else []
+    ours, notes = scored, [f"{dataset}: {published.about}"] if published.about else []
     if published.sigma is not None:
         ours = values_of(rows, *published.quantity)
         average = mean(r.value for r in ours) or 0.0
