@@ -107,7 +107,7 @@ class KnownDensity:
             floor = self.estimates(reference.test[:n], density, p)
             for name, of in quantities.items():
                 scores[f"{name}_floor"] = score([[floor[name]]], replace(of, better="neither"), settings)
-        return Result(scores, {"points": subject.samples[:SHOWN].flatten(1)})
+        return Result(scores, {"points": subject.samples[:SHOWN].flatten(1).detach()})
 
     def estimates(self, x: Tensor, density: GaussianMixture, p: Tensor) -> dict[str, Estimate]:
         """Return what is said of one set of points (n, 1, 1, 2); p: of the cells."""
