@@ -53,7 +53,7 @@ def test_density_is_scipys_and_integrates_to_one():
         for w, centre in zip(density.weights, density.centres, strict=True)
     )
     np.testing.assert_allclose(density.log_prob(x).exp(), expected, rtol=1e-10)
-    # The midpoint rule with steps of 0.4 sd is exact to exp(−2 (π / 0.4)²); 6 sd are in it.
+    # The midpoint rule with steps of 0.4 sd is exact to exp(−2 (π / 0.4)²).
     side = (torch.arange(50, dtype=torch.float64) + 0.5) / 50
     lattice = torch.cartesian_prod(side, side)
     assert float(density.log_prob(lattice).exp().mean()) == pytest.approx(1, abs=1e-7)
