@@ -60,7 +60,7 @@ def is_plane(images: NDArray[Any]) -> bool:
 def draw_points(panels: Sequence[Points], density: Density, *, titles: Sequence[str] = ()) -> Any:
     """Return a matplotlib Figure with points in each of several panels."""
     canvas, axes = squares(len(panels), density)
-    size = 1.5 if len(panels) == 1 else 0.5
+    size = 1.5 if len(panels) == 1 else 1.0
     for ax, points in zip(axes, panels, strict=True):
         ax.plot(*points.reshape(-1, 2).T, ".", color=BLUE, markersize=size, markeredgewidth=0, alpha=0.6)
     for ax, title in zip(axes, titles, strict=False):
