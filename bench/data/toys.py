@@ -56,8 +56,9 @@ def mixture(name: str, centres: list[tuple[float, float]]) -> GaussianMixture:
     """Return equally probable Gaussians, their centres in the literature's units."""
     most, sd = SIZES[name]
     scale = REACH / most
-    moved = tuple(tuple(0.5 + scale * each for each in centre) for centre in centres)
-    return GaussianMixture(moved, (1 / len(moved),) * len(moved), scale * sd)
+    # Rounded: the last bit of a cosine may be another on another machine.
+    moved = tuple(tuple(round(0.5 + scale * each, 12) for each in centre) for centre in centres)
+    return GaussianMixture(moved, (1 / len(moved),) * len(moved), round(scale * sd, 12))
 
 
 def load_ring(name: str, root: Path | str | None) -> Dataset:
