@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from genmodel_bench.cells.forms import check_config
 from genmodel_bench.cells.forms import check_metric as check_form
-from genmodel_bench.data.dataset import assemble
+from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.metrics.base import Metric, Reference, Score, Subject
 from genmodel_bench.metrics.column import declared
@@ -130,11 +130,14 @@ def check_resumes(config: Config, x: Tensor) -> None:
         assert same, f"{name} differs after a resume: state belongs into buffers, optimisers into the Stage"
 
 
-def check_metric(metric: Metric, shape: Shape = (1, 8, 8)) -> None:
+def check_metric(metric: Metric, shape: Shape = (1, 8, 8), data: Dataset | None = None) -> None:
     """Check that a metric keeps what the benchmark relies on.
 
     It scores noise against noise, 150 images of `shape` or as many as it needs. One that
     needs more of a model than its samples is checked for its form alone.
+
+    data: real images to score noise against, where the metric needs what noise lacks, as
+        a known density.
 
     Raises:
         AssertionError, BenchError: a promise is broken; the text says which.
@@ -143,12 +146,11 @@ def check_metric(metric: Metric, shape: Shape = (1, 8, 8)) -> None:
     if metric.needs:
         return
     n = max(150, metric.min_samples)
-    x = images(n + 280, shape)
+    x = images(n + 280, data.shape if data else shape)
     splits = [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
-    data = Evidence(assemble("noise", x[:280], torch.arange(280) % 10, splits))
-    samples = x[280:]
+    real = data or assemble("noise", x[:280], torch.arange(280) % 10, splits)
     for law in METRIC_LAWS:
-        law(metric, samples, data)
+        law(metric, x[280:], Evidence(real))
 
 
 def check_scores(metric: Metric, samples: Tensor, data: Reference) -> None:

@@ -24,10 +24,12 @@ from genmodel_bench.metrics.fld import FLD, feature_likelihood_divergence
 from genmodel_bench.metrics.frechet import Frechet, frechet_distance
 from genmodel_bench.metrics.histogram import Histogram
 from genmodel_bench.metrics.kernel import Kernel, kernel_distance
+from genmodel_bench.metrics.known_density import KnownDensity
 from genmodel_bench.metrics.memorisation import Memorisation
 from genmodel_bench.metrics.mind_features import Mind
 from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.mmd import Mmd
+from genmodel_bench.metrics.modes import Modes
 from genmodel_bench.metrics.neighbours import Neighbours
 from genmodel_bench.metrics.parzen import Parzen
 from genmodel_bench.metrics.parzen_audit import ParzenAudit, effective_neighbours
@@ -66,6 +68,8 @@ METRICS: dict[str, Metric] = {
     "c2st": C2ST(),
     "memorisation": Memorisation(),
     "birthday": Birthday(),
+    "modes": Modes(),
+    "known-density": KnownDensity(),
     "frechet-random": Frechet("random"),
     "frechet-pca": Frechet("pca"),
     "kernel-random": Kernel("random"),

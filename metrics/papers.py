@@ -11,3 +11,9 @@ THEIS_2016 = """@inproceedings{theis2016note,
     title = {A Note on the Evaluation of Generative Models},
     booktitle = {International Conference on Learning Representations},
     year = {2016}, eprint = {1511.01844}, archivePrefix = {arXiv}}"""
+SRIVASTAVA_2017 = """@inproceedings{srivastava2017veegan,
+    author = {Srivastava, Akash and Valkov, Lazar and Russell, Chris and Gutmann, Michael U. and
+        Sutton, Charles},
+    title = {{VEEGAN}: Reducing Mode Collapse in {GANs} using Implicit Variational Learning},
+    booktitle = {Advances in Neural Information Processing Systems},
+    year = {2017}}"""

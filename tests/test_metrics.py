@@ -6,6 +6,7 @@ import pytest
 import torch
 from genmodel_bench import contract
 from genmodel_bench.cells.forms import check_metric
+from genmodel_bench.data.registry import load
 from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.metrics import METRICS, Subject
 
@@ -17,6 +18,15 @@ def test_metric_is_a_frozen_dataclass_of_plain_settings(name):
     assert metric.min_samples >= 1
     with pytest.raises(FrozenInstanceError):
         setattr(metric, fields(metric)[0].name, 0)
+
+
+OF_DENSITIES = ("known-density",)
+"""Metrics that images of a known density alone can be scored with."""
+
+
+@pytest.fixture(scope="module")
+def ring():
+    return Evidence(load("ring"))
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +41,9 @@ def seen(few):
 
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("law", contract.METRIC_LAWS, ids=lambda law: law.__name__)
-def test_metric_keeps_what_the_benchmark_relies_on(name, law, seen):
-    law(METRICS[name], torch.rand(150, *seen.shape), seen)
+def test_metric_keeps_what_the_benchmark_relies_on(name, law, seen, ring):
+    images = ring if name in OF_DENSITIES else seen
+    law(METRICS[name], torch.rand(150, *images.shape), images)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +53,9 @@ def by_threads(few):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_one_and_two_threads_give_the_same_scores(name, by_threads):
+def test_one_and_two_threads_give_the_same_scores(name, by_threads, ring):
     before = torch.get_num_threads()
+    by_threads = dict.fromkeys((1, 2), ring) if name in OF_DENSITIES else by_threads
     samples = torch.rand(300, *by_threads[1].shape)
     values = []
     try:
@@ -65,8 +77,8 @@ def spied(few):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_tf32_stays_off_and_the_callers_setting_is_kept(name, spied):
-    precisions = []
+def test_tf32_stays_off_and_the_callers_setting_is_kept(name, spied, ring):
+    precisions, images = [], ring if name in OF_DENSITIES else spied
 
     class Spy(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -78,7 +90,7 @@ def test_tf32_stays_off_and_the_callers_setting_is_kept(name, spied):
     torch.set_float32_matmul_precision("medium")
     try:
         with Spy():
-            METRICS[name](Subject(torch.rand(150, *spied.shape)), spied)
+            METRICS[name](Subject(torch.rand(150, *images.shape)), images)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)

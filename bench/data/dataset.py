@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from genmodel_bench.errors import DataMissing
+from genmodel_bench.metrics.known import GaussianMixture
 from torch import Tensor
 
 
@@ -30,6 +31,9 @@ class Dataset:
     folds: the held-out images where they are published as folds, else empty. `test` is
         then all test images of the folds, and `valid` holds images that neither train a
         model nor are in a fold, so that no fold is used to select a checkpoint.
+    density: that the images were drawn from, where it is known.
+    stacked: of how many classes each channel is, where a label is the number that the
+        channels' classes write to this base; else 0.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Dataset:
     labels: Mapping[str, Tensor] | None
     digest: str
     folds: tuple[Fold, ...] = ()
+    density: GaussianMixture | None = None
+    stacked: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -74,19 +80,33 @@ def assemble(
     folds: for each fold, the indices of its valid and test images.
     """
     parts = [images[index].contiguous() for index in splits]
-    names = ("train", "valid", "test")
-    ys = None if labels is None else dict(zip(names, (labels[index] for index in splits), strict=True))
-    held_out = tuple(Fold(images[valid].contiguous(), images[test].contiguous()) for valid, test in folds)
+    ys = None if labels is None else [labels[index] for index in splits]
+    held_out = [Fold(images[valid].contiguous(), images[test].contiguous()) for valid, test in folds]
+    return dataset_of_parts(name, parts, ys, held_out)
+
+
+def dataset_of_parts(
+    name: str,
+    parts: Sequence[Tensor],
+    labels: Sequence[Tensor] | None,
+    folds: Sequence[Fold] = (),
+    *,
+    density: GaussianMixture | None = None,
+    stacked: int = 0,
+) -> Dataset:
+    """Return a Dataset of train, valid and test images, and their labels.
+
+    parts: (n, c, h, w) each. labels: (n,) each, int64.
+    """
+    ys = None if labels is None else dict(zip(("train", "valid", "test"), labels, strict=True))
     digest = hashlib.sha256()
-    for tensor in [
-        *parts,
-        *(ys.values() if ys else ()),
-        *(part for fold in held_out for part in (fold.valid, fold.test)),
-    ]:
+    for tensor in [*parts, *(labels or ()), *(part for fold in folds for part in (fold.valid, fold.test))]:
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.contiguous().numpy())
+        digest.update(tensor.contiguous().numpy().data)
+    if density or stacked:
+        digest.update(repr((density, stacked)).encode())
     train, valid, test = parts
-    return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16], held_out)
+    return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16], tuple(folds), density, stacked)
 
 
 def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:

@@ -1,9 +1,10 @@
 """Which data sets are there, and how is one named that is not among them?
 
-`digits` comes with scikit-learn. The files of the others are under a root folder, which
-is `--data DIR` or the environment variable BENCH_DATA, in the layout in which torchvision
-or scikit-learn downloads them. Missing ones are downloaded there, except `tfd`, which has
-to be requested from its owners. Pixels are float32 in [0, 1].
+`digits` comes with scikit-learn; `ring` and `grid` are made by code. The files of the
+others are under a root folder, which is `--data DIR` or the environment variable
+BENCH_DATA, in the layout in which torchvision or scikit-learn downloads them. Missing
+ones are downloaded there, except `tfd`, which has to be requested from its owners. Pixels
+are float32 in [0, 1].
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from genmodel_bench.data.function import load_function
 from genmodel_bench.data.hub import load_hub
 from genmodel_bench.data.npz import load_npz
 from genmodel_bench.data.splits import stratified_split
+from genmodel_bench.data.toys import load_grid, load_ring, load_stacked
 from genmodel_bench.data.vision import load_class, load_registered
 from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.inputs.objects import installed, is_spec
+from genmodel_bench.metrics.papers import SRIVASTAVA_2017
 
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
@@ -123,6 +126,9 @@ DATASETS: dict[str, Callable[[str, Path | str | None], Dataset]] = {
     ),
     "tfd": load_tfd,
     "olivetti": load_olivetti,
+    "ring": load_ring,
+    "grid": load_grid,
+    "stacked-mnist": load_stacked,
 }
 FORMS: dict[str, Form] = {
     "npz": Form("npz:PATH", "A NumPy file of images and perhaps labels.", lambda name, root: load_npz(name)),
@@ -138,6 +144,16 @@ FORMS: dict[str, Form] = {
         lambda name, root: load_hub(name),
     ),
 }
+METZ = """@inproceedings{metz2017unrolled,
+            author = {Metz, Luke and Poole, Ben and Pfau, David and Sohl-Dickstein, Jascha},
+            title = {Unrolled Generative Adversarial Networks},
+            booktitle = {International Conference on Learning Representations},
+            year = {2017}}"""
+LECUN = """@article{lecun1998gradient,
+            author = {LeCun, Yann and Bottou, Léon and Bengio, Yoshua and Haffner, Patrick},
+            title = {Gradient-Based Learning Applied to Document Recognition},
+            journal = {Proceedings of the IEEE}, volume = {86}, number = {11}, pages = {2278--2324},
+            year = {1998}}"""
 SOURCES: dict[str, tuple[str, ...]] = {
     "digits": (
         """@misc{alpaydin1998optical,
@@ -146,13 +162,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
             howpublished = {UCI Machine Learning Repository},
             year = {1998}, doi = {10.24432/C50P49}}""",
     ),
-    "mnist": (
-        """@article{lecun1998gradient,
-            author = {LeCun, Yann and Bottou, Léon and Bengio, Yoshua and Haffner, Patrick},
-            title = {Gradient-Based Learning Applied to Document Recognition},
-            journal = {Proceedings of the IEEE}, volume = {86}, number = {11}, pages = {2278--2324},
-            year = {1998}}""",
-    ),
+    "mnist": (LECUN,),
     "fashion-mnist": (
         """@article{xiao2017fashion,
             author = {Xiao, Han and Rasul, Kashif and Vollgraf, Roland},
@@ -181,5 +191,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
             booktitle = {Proceedings of the Second IEEE Workshop on Applications of Computer Vision},
             year = {1994}}""",
     ),
+    "ring": (METZ, SRIVASTAVA_2017),
+    "grid": (SRIVASTAVA_2017,),
+    "stacked-mnist": (LECUN, METZ),
 }
 """What to cite for each data set, as BibTeX entries."""

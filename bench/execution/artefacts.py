@@ -128,6 +128,7 @@ def keep_test_images(data: Dataset, store: Store) -> None:
     "test": (n, c, h, w), in the order in which metrics score them; uint8 if that is
         exact.
     "fold": (n,) int64, the fold of each image, if there are folds.
+    "centres", "sd": (k, d), (), of the density, if it is known.
     """
     path = store.artefact("images", f"{data.digest}.safetensors")
     try:
@@ -141,6 +142,8 @@ def keep_test_images(data: Dataset, store: Store) -> None:
     images = {"test": pixels.byte() if exact else test}
     if data.folds:
         images["fold"] = torch.cat([torch.full((len(fold.test),), k) for k, fold in enumerate(data.folds)])
+    if data.density:
+        images |= {"centres": torch.tensor(data.density.centres), "sd": torch.tensor(data.density.sd)}
     sealed.save(path, path.stem, images)
 
 

@@ -38,8 +38,8 @@ from genmodel_bench.training import checkpoint
 from genmodel_bench.training.seeding import derive_seed, seed_everything
 from torch import Tensor
 
-POINTS = 8
-"""Number of samples that the film follows."""
+POINTS, PLANE_POINTS = 8, 1000
+"""Number of samples that the film follows; of those that are points of the plane."""
 WALKS, STEPS = 4, 10
 SUMS, TERMS, MEMBERS = 3, 3, 3
 """Rows of arithmetic, kinds in each row, codes of each kind."""
@@ -87,11 +87,11 @@ def make_visuals(cell: Cell, data: Dataset, store: Store, device: torch.device) 
         derive_seed(cell.seed, cell.dataset, cell.family, "album"),
     )
     model = cell.config.build(data.shape).to(device).eval()
-    film = []
+    plane, film = data.shape == (1, 1, 2), []
     for each in epochs_of(cell):
         model.load_state_dict(weights_after(each, folder))
         seed_everything(seed)
-        film.append(model.sample(POINTS))
+        film.append(model.sample(PLANE_POINTS if plane else POINTS))
     weights = weights_after(epoch, folder)
     model.load_state_dict(weights)
     pictures = {"film": torch.stack(film)}  # (epochs, points, c, h, w)
@@ -100,7 +100,7 @@ def make_visuals(cell: Cell, data: Dataset, store: Store, device: torch.device) 
         seed_everything(seed)
         pictures["walks"] = walks(model)
         about["prior"] = model.prior
-        if data.labels is not None:
+        if data.labels is not None and not plane:
             sums, about["kinds"] = arithmetic(model, data.train, data.labels["train"])
             pictures |= sums
     about |= {"weights": sealed.tensors_digest(weights), "recipe": cell.recipe, "code": code_of_visuals()}

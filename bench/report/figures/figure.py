@@ -33,7 +33,7 @@ ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
 DPI = 300
 DRAWING = tuple(
     f"genmodel_bench.report.figures.{name}"
-    for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "summary", "theory")
+    for name in ("charts", "figure", "learning", "lines", "mosaic", "pictures", "plane", "summary", "theory")
 )
 """The modules of the report whose code a figure depends on."""
 OF, BY, HOLDS, CREATOR = "genmodel-bench of", "genmodel-bench by", "genmodel-bench holds", "genmodel-bench"

@@ -2,7 +2,8 @@
 
 Samples are shown beside training images; walks and arithmetic are in latent space.
 Samples and walks are Figures 2 and 3 of Goodfellow et al. (2014). Nothing is chosen by
-hand: they show the first draws that were stored, of the lowest seed.
+hand: they show the first draws that were stored, of the lowest seed. Images of two pixels
+are drawn as points (`plane.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ from genmodel_bench.report.figures.figure import (
 )
 from genmodel_bench.report.figures.lines import Line, visuals_of
 from genmodel_bench.report.figures.mosaic import Tile, draw_tiles
+from genmodel_bench.report.figures.plane import (
+    UNKNOWN,
+    Density,
+    density_of,
+    draw_points,
+    draw_walks,
+    is_plane,
+)
 from genmodel_bench.storage.arrays import Arrays, digest_of
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.record import Record
@@ -43,6 +52,8 @@ SHOWN = {
     *("shown_shifted_distance", "distance"),
 }
 """The arrays of a score from which samples are shown."""
+POINTS = "points"
+"""The array of a score that holds more samples, where these are points of the plane."""
 
 About = Mapping[str, Any]
 
@@ -59,25 +70,20 @@ def pictures_of(line: Line, folder: Path, cache: Path) -> Iterator[Figure]:
         yield from [found] if found else []
 
     for scored, arrays in shown_of(line, cache, folder / f"samples-{line.file_name}.png"):
-        yield from at("samples", scored.score_key, partial(samples, line.name, arrays) if arrays else None)
+        shown = partial(samples, line.name, arrays, density_of(scored, cache)) if arrays else None
+        yield from at("samples", scored.score_key, shown)
     for sampled in (r for r in line.sampled[:1] if r.role == "model"):
         visuals, about = visuals_of(sampled, cache) or ({}, {})
-        of, content = (
-            content_digest(sampled.cell, sampled.weights, sampled.recipe),
-            digest_of(visuals) if visuals else "",
+        where = density_of(sampled, cache)
+        of = content_digest(sampled.cell, sampled.weights, sampled.recipe)
+        content = digest_of(visuals) if visuals else ""
+        drawings: tuple[tuple[Section, str, Callable[[], Drawn]], ...] = (
+            ("walks", "walks", partial(walks, line.name, visuals, about, where)),
+            ("arithmetic", "sums", partial(arithmetic, line.name, visuals, about)),
+            ("film", "film", partial(film, line.name, visuals, about, where)),
         )
-        yield from at(
-            "walks", of, partial(walks, line.name, visuals, about) if "walks" in visuals else None, content
-        )
-        yield from at(
-            "arithmetic",
-            of,
-            partial(arithmetic, line.name, visuals, about) if "sums" in visuals else None,
-            content,
-        )
-        yield from at(
-            "film", of, partial(film, line.name, visuals, about) if "film" in visuals else None, content
-        )
+        for section, array, draw in drawings:
+            yield from at(section, of, draw if array in visuals else None, content)
 
 
 def shown_of(line: Line, cache: Path, path: Path) -> Iterator[tuple[Record, Arrays]]:
@@ -88,9 +94,9 @@ def shown_of(line: Line, cache: Path, path: Path) -> Iterator[tuple[Record, Arra
     """
     ok = [r for r in line.records if r.ok]
     rows = {r.score_key: r for r in reversed(ok) if r.seed == ok[0].seed}
-    for r in rows.values():
+    for r in sorted(rows.values(), key=lambda r: r.metric != "known-density"):
         arrays = scores_of(r, cache)
-        if arrays.keys() >= SHOWN:
+        if POINTS in arrays or arrays.keys() >= SHOWN:
             yield r, arrays
             return
     drawn_of = texts_of(path).get(OF, "")
@@ -98,12 +104,20 @@ def shown_of(line: Line, cache: Path, path: Path) -> Iterator[tuple[Record, Arra
         yield rows[drawn_of], {}
 
 
-def samples(name: str, arrays: Arrays) -> Drawn:
+def samples(name: str, arrays: Arrays, density: Density = UNKNOWN) -> Drawn:
     """Return Figure 2: rows of draws, and beside each row two training images.
 
     The draws are the first that were stored. The training images are the one nearest to
     the last draw of the row, and the one nearest if the draw may be shifted by a pixel.
     """
+    if POINTS in arrays or is_plane(arrays["shown_samples"]):
+        points = arrays[POINTS if POINTS in arrays else "shown_samples"]
+        return Drawn(
+            draw_points([points], density),
+            f"Samples of {name}",
+            f"{density.said}Points: the first {len(points):,} draws, none chosen.",
+            f"{len(points):,} points drawn from {name}",
+        )
     drawn, near, shifted = (
         arrays["shown_samples"],
         arrays["shown_neighbours"],
@@ -140,10 +154,18 @@ def samples(name: str, arrays: Arrays) -> Drawn:
     )
 
 
-def walks(name: str, visuals: Arrays, about: About) -> Drawn:
+def walks(name: str, visuals: Arrays, about: About, density: Density = UNKNOWN) -> Drawn:
     """Return Figure 3: in each row, images on the way between two draws of the prior."""
     straight = about.get("prior") == "uniform"
     way = "straight lines, as in the paper" if straight else "great circles, for the prior is Gaussian"
+    if is_plane(visuals["walks"]):
+        return Drawn(
+            draw_walks(visuals["walks"], density),
+            f"Walks through the latent space of {name}",
+            f"{density.said}The ends of each line are two draws of the prior, the first that came, and the "
+            f"points between them are evenly spaced there. They lie on {way}.",
+            f"{len(visuals['walks'])} lines of {visuals['walks'].shape[1]} points by {name}",
+        )
     return Drawn(
         draw_tiles([[Tile(x) for x in row] for row in visuals["walks"]], width=ONE_COLUMN),
         f"Walks through the latent space of {name}",
@@ -178,14 +200,23 @@ def arithmetic(name: str, visuals: Arrays, about: About) -> Drawn:
     )
 
 
-def film(name: str, visuals: Arrays, about: About) -> Drawn:
+def film(name: str, visuals: Arrays, about: About, density: Density = UNKNOWN) -> Drawn:
     """Return the film of training.
 
     It has a column for each epoch whose weights were kept, and a row for each latent
     point or chain.
     """
-    frames, epochs = visuals["film"][:, :FILM_POINTS], about["epochs"]
+    frames, epochs = visuals["film"], about["epochs"]
     fixed = "the same latent point" if "walks" in visuals else "the same random numbers"
+    if is_plane(frames):
+        return Drawn(
+            draw_points(list(frames), density, titles=[str(e) for e in epochs]),
+            f"Training of {name}",
+            f"Over each panel the number of epochs (of the last stage) after which it was drawn. "
+            f"{density.said}Points: {frames.shape[1]:,} draws, from the same random numbers in each panel.",
+            f"Points by {name} after {', '.join(map(str, epochs))} epochs, {frames.shape[1]:,} of each",
+        )
+    frames = frames[:, :FILM_POINTS]
     return Drawn(
         draw_tiles(
             [[Tile(x) for x in frames[:, i]] for i in range(frames.shape[1])],

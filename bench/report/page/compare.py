@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from genmodel_bench.report.compare import Difference, Standing, difference
 from genmodel_bench.report.examples import Examples
+from genmodel_bench.report.figures.plane import is_plane
 from genmodel_bench.report.tables.columns import Column, Key, by_row, name_of
 from genmodel_bench.report.tables.table import Table, standing_of
 from genmodel_bench.storage.arrays import kept_arrays
@@ -91,7 +92,7 @@ def comparison(table: Table, records: Sequence[Record], examples: Examples, cach
     scaled = {key: np.float32(column.factor) * x for key, x in by_image.items()}
     plain = Comparison(column, {key: row.name for key, row in found.items()}, pairs, scaled)
     values = list(scaled.values())
-    if len(values) < 2 or test.ndim != 4:
+    if len(values) < 2 or test.ndim != 4 or is_plane(test):
         return plain
     for shown in SHOWN:
         images = worth_seeing(values, shown)
