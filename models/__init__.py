@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
+from genmodel_bench.models import cae, conv_gan, dbn, dcgan, gan, gsn, rbm, references, vae
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
@@ -21,6 +21,7 @@ MODELS: dict[str, Config] = {
     "gan-ns": gan.Config(),
     "gan-mm": gan.Config(loss="minimax"),
     "gan-conv": conv_gan.Config(),
+    "dcgan": dcgan.Config(),
     "vae": vae.Config(),
     "rbm": rbm.Config(),
     "data": references.Data(),
