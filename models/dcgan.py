@@ -23,10 +23,11 @@ Convolutional Generative Adversarial Networks, arXiv 1511.06434; settings from t
 authors' code (Newmu/dcgan_code, faces/train_uncond_dcgan.py; the channels on MNIST from
 mnist/train_cond_dcgan.py). Fewer, smaller layers for 28 × 28 and 32 × 32: Gulrajani et
 al. (2017), arXiv 1704.00028 (igul222/improved_wgan_training, gan_mnist.py).
-Differs from the paper: the number of layers, which is for images smaller than 64 × 64, and
-of epochs; z is scaled to unit variance; D and G are updated in turn on every mini-batch
-instead of on every other one; no weight decay (there 1e-5); samples are drawn with
-running statistics, where the authors' code takes those of the batch of samples.
+Differs from the paper: the number of layers, which is for images smaller than 64 × 64,
+and of epochs; z is scaled to unit variance; D and G are updated in turn on every
+mini-batch instead of on every other one; no weight decay (there 1e-5); 1e-5 instead of
+1e-8 is added to variances; samples are drawn with running statistics, where the authors'
+code takes those of the batch of samples.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -54,7 +54,7 @@ STD = 0.02
 
 @dataclass(frozen=True)
 class Config:
-    """Deep convolutional adversarial nets; the optimiser's defaults are the published ones.
+    """Deep convolutional adversarial nets, with the published optimiser as the default.
 
     channels: maps of D's convolutions, in order; G has them in reverse. Sides are halved
         once for each.
@@ -78,7 +78,7 @@ class Config:
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     BOUNDS: ClassVar = {"slope": (0, 1), "betas": (0, 1), "batch_size": (2, None)}
     SETTINGS: ClassVar = {
-        "digits": {"latent": 32, "channels": (32, 64), "epochs": 40, "batch_size": 50, "lr": 5e-4},
+        "digits": {"latent": 16, "channels": (16, 32), "epochs": 60, "batch_size": 50, "lr": 1e-3},
         "mnist": {"channels": (64, 128)},
         "fashion-mnist": {"channels": (64, 128)},
     }
@@ -182,7 +182,7 @@ class Discriminator(nn.Module):
         self.net = nn.Sequential(*layers, nn.Flatten(), output)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return D's outputs (n,) at images x: (n, d), in [0, 1]; the net sees [−1, 1]."""
+        """Return D's outputs (n,) at images x: (n, d) in [0, 1]; its net sees [−1, 1]."""
         # (n, d) -> (n, c, h, w) -> (n, 1) -> (n,)
         return self.net(2 * x.unflatten(1, self.shape) - 1).squeeze(1)
 
