@@ -122,7 +122,6 @@ def test_one_by_one_or_at_once_draws_have_the_same_law(trained):
     brightness = [x.flatten(1).mean(1).numpy() for x in (single, trained.sample(300))]
     # draws of one law are told apart by Kolmogorov and Smirnov once in 10,000 times
     assert ks_2samp(*brightness).pvalue > 1e-4
-    assert len(single.flatten(1).unique(dim=0)) == 300
 
 
 def test_sampling_changes_no_statistics(trained):
