@@ -324,10 +324,12 @@ class Products(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_bf16_is_of_the_products_and_weights_and_logs_stay_float32(name, few):
-    logs = []
+    logs, config = [], tiny(settings_for(name, "digits"))
+    if name == "dcgan":  # Adam's first steps are of full size, even where g is mere rounding
+        config = replace(config, lr=1e-5)
     for bf16 in (False, True):
         torch.manual_seed(7)
-        model = tiny(settings_for(name, "digits")).build(few.shape)
+        model = config.build(few.shape)
         with Products() as seen:
             log = harness.train(model, few.train, bf16=bf16)
         logs.append(log.history)
@@ -338,6 +340,5 @@ def test_bf16_is_of_the_products_and_weights_and_logs_stay_float32(name, few):
         assert all(p.dtype == torch.float32 for p in model.parameters())
     for exact, ours in zip(*logs, strict=True):
         for key in exact.keys() - {"stage", "epoch"}:
-            # 8 bits of mantissa, and the random units that flip; Adam's first steps are of
-            # full size where a gradient is hardly more than its rounding (dcgan: 0.105)
-            assert ours[key] == pytest.approx(exact[key], rel=0.1, abs=0.15), key
+            # 8 bits of mantissa, and the random units that flip
+            assert ours[key] == pytest.approx(exact[key], rel=0.1, abs=0.1), key
