@@ -56,14 +56,17 @@ def images(n: int, shape: Shape) -> Tensor:
 
 
 def trained(config: Config, x: Tensor, **more: Any) -> Any:
-    """Return a model trained on x from a fixed seed; `more` goes to the training loop."""
+    """Return a model trained on x from a fixed seed, in evaluation mode.
+
+    `more` goes to the training loop.
+    """
     torch.manual_seed(3)
     _, c, h, w = x.shape
     model = config.build((c, h, w))
     assert isinstance(model, Model), "the model needs initialise(x), stages() and sample(n)"
     assert isinstance(model, nn.Module), "the model has to be an nn.Module"
     loop.train(model, x, **more)
-    return model
+    return model.eval()
 
 
 def check_samples(samples: Tensor, n: int, shape: Shape) -> None:

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, mlp_gan, moments, rbm, references, vae
+from genmodel_bench.models import (
+    cae,
+    conv_gan,
+    dbn,
+    dcgan,
+    gan,
+    gsn,
+    mlp_gan,
+    moments,
+    rbm,
+    references,
+    vae,
+)
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
@@ -23,14 +35,16 @@ MODELS: dict[str, Config] = {
     "gan-mm": gan.Config(loss="minimax"),
     "gan-conv": conv_gan.Config(),
     "vae": vae.Config(),
-    "gmmn": moments.Config(),
-    "gmmn-ae": moments.Config(autoencoder=True),
     "rbm": rbm.Config(),
     # what calibrates the metrics
     "data": references.Data(),
     "kmeans": references.KMeans(),
     "gaussian": references.Gaussian(),
     "mean": references.Gaussian(rank=0),
+    # moment matching, and nets of convolutions
+    "gmmn": moments.Config(),
+    "gmmn-ae": moments.Config(autoencoder=True),
+    "dcgan": dcgan.Config(),
     # the same nets under each adversarial loss
     "gan-mlp": mlp_gan.Config(),
     "lsgan": mlp_gan.Config(loss="least-squares"),

@@ -12,6 +12,7 @@ import pytest
 from genmodel_bench.cli.terminal import grid
 from genmodel_bench.commands.report import declared_by, today
 from genmodel_bench.report.rebuild import report, tabulated, write_table
+from genmodel_bench.report.tables import published
 from genmodel_bench.report.tables.published import CONTENT
 from genmodel_bench.report.tables.render import (
     escape_latex,
@@ -205,6 +206,16 @@ def test_published_values_stand_beside_the_published_files_alone():
         table = table1([replace(r, dataset_digest=content) for r in parzen("dbn", [130.0])])
         assert table.numbers["mnist"].loc[key]["published"] == shown
     assert "its content, other, is not that of the published files" in table.notes[key][0]
+
+
+@pytest.mark.parametrize("role", ["model", "samples", "reference"])
+def test_images_of_a_lossy_copy_are_told_of_beside_their_numbers(role):
+    ((content, text),) = published.COPIES.items()
+    for digest, notes in ((content, [f"npz:cifar10.npz: {text}"]), ("d", [])):
+        rows = parzen("gan-conv", [100.0], dataset="npz:cifar10.npz", role=role)
+        table = table1([replace(r, dataset_digest=digest).sealed() for r in rows])
+        assert [*table.notes.values()] == [notes]
+        assert all(("189" in render(table)) == bool(notes) for render in (to_csv, to_markdown, to_latex))
 
 
 def test_a_failed_row_has_its_reason_and_no_number():

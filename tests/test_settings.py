@@ -1,8 +1,8 @@
 """Every published setting in one table, typed from the sources and not from the Configs.
 
-Adversarial nets: the released code (goodfeli/adversarial). Deep GSN: yaoli/GSN. Moment
-matching: yujiali/gmmn. The other rows of the paper have no published settings; ours are
-pinned, so that none changes unseen.
+Adversarial nets: the released code (goodfeli/adversarial). DCGAN: Newmu/dcgan_code. Deep
+GSN: yaoli/GSN. Moment matching: yujiali/gmmn. The other rows of the paper have no
+published settings; ours are pinned, so that none changes unseen.
 """
 
 from dataclasses import asdict
@@ -93,6 +93,16 @@ CONVOLUTIONAL = {
     "batch_size": 128,
     "lr": 0.004,
 }
+DEEP = {  # Newmu/dcgan_code: faces/train_uncond_dcgan.py, mnist/train_cond_dcgan.py
+    "k": 1,
+    "latent": 100,
+    "prior": "uniform",
+    "slope": 0.2,
+    "epochs": 25,
+    "batch_size": 128,
+    "lr": 2e-4,
+    "betas": (0.5, 0.999),
+}
 GSN = {
     "hidden": (1500, 1500),
     "walkbacks": 4,
@@ -156,6 +166,9 @@ EXPECTED = {
     ("gan-ns", "tfd"): {**ADVERSARIAL, **TFD, "loss": "non-saturating"},
     ("gan-ns", "cifar10"): {**ADVERSARIAL, **CIFAR, "loss": "non-saturating"},
     ("gan-conv", "cifar10"): {**ADVERSARIAL, **CONVOLUTIONAL, "loss": "non-saturating"},
+    ("dcgan", "mnist"): {**DEEP, "channels": (64, 128), "loss": "non-saturating"},
+    # the layers are ours
+    ("dcgan", "cifar10"): {**DEEP, "channels": (64, 128, 256), "loss": "non-saturating"},
     ("deep-gsn", "mnist"): {**GSN, "chain": "independent"},
     ("deep-gsn-chain", "mnist"): {**GSN, "chain": "consecutive"},
     ("gmmn", "mnist"): {**MOMENTS, "autoencoder": False},

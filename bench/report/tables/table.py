@@ -40,7 +40,7 @@ from genmodel_bench.report.tables.notes import (
     shipped_with,
     with_seeds,
 )
-from genmodel_bench.report.tables.published import CONTENT, EMPTY, HEADLINE, PUBLISHED, REMARKS
+from genmodel_bench.report.tables.published import CONTENT, COPIES, EMPTY, HEADLINE, PUBLISHED, REMARKS
 from genmodel_bench.storage.record import ROLES, Record
 
 KEY = ["role", "model", "variant", "samples"]
@@ -250,6 +250,8 @@ def summarise(
     numbers: dict[str, object] = {SAMPLES.title: rows[0].samples}
     notes = [f"{dataset}: left out: {text}" for text in left_out([r for r in rows if r.doubt])]
     rows = [r for r in rows if not r.doubt]
+    contents = dict.fromkeys(r.dataset_digest for r in rows)
+    notes += [f"{dataset}: {COPIES[content]}" for content in contents if content in COPIES]
     notes += [f"{dataset}: {text}" for text in shipped_with(rows)]
     notes += [f"{dataset}: {status}" for status in with_seeds([r for r in rows if r.status != "ok"])]
     for column in columns:
