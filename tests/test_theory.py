@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from genmodel_bench.commands import theory
+from genmodel_bench.studies import theory
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.models.critics import GENERATOR_LOSSES, discriminator_loss
 from genmodel_bench.report.figures.theory import draw, store

@@ -122,7 +122,7 @@ def theory(
 
     It compares training with the theory, and takes half a minute.
     """
-    from genmodel_bench.commands.theory import measure
+    from genmodel_bench.studies.theory import measure
     from genmodel_bench.report.figures.theory import draw, store
 
     measured = measure(seed)

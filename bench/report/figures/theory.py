@@ -58,7 +58,7 @@ def store(theory: Any, results: Path) -> Path:
 
 def code_of_theory() -> str:
     """Return the digest of the code of `bench theory`, which measures."""
-    return code_digest(code_digests("genmodel_bench.commands.theory"))
+    return code_digest(code_digests("genmodel_bench.studies.theory"))
 
 
 def draw(results: Path) -> list[Figure]:
