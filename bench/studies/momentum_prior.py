@@ -1,14 +1,17 @@
 """What do the momentum, and the prior of the codes and their number, change?
 
-The paper's text gives neither; the released code has momentum that rises from 0.5 to 0.7
-and a uniform prior on MNIST, a Gaussian one elsewhere. On the paper's nets each prior is
-trained with codes of four sizes, and with four momenta: none, 0.5 and 0.9 all the time,
-and the released schedule, over the first half of the epochs. Both priors have a variance
-of 1, so that the first layer of G sees inputs of one size.
+The paper's text gives none of them; the released code has momentum that rises from 0.5 to
+0.7, and a uniform prior on MNIST, a Gaussian one elsewhere. Each prior is trained with
+codes of four sizes, and with four momenta that are constant: none, both ends of the
+released schedule, and the usual 0.9. The momentum is Adam's first beta, which DCGAN
+lowered from 0.9 to 0.5. Both priors have a variance of 1, so that the first layer of G
+sees inputs of one size.
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, and the
-authors' released code (goodfeli/adversarial).
-Differs from the paper: the number of mini-batches, and with it the slope of the schedule.
+authors' released code (goodfeli/adversarial); Radford et al. (2016), arXiv 1511.06434,
+section 4.
+Differs from the papers: the nets are those that the later losses share
+(`models/mlp_gan.py`), with Adam instead of plain momentum, and no schedule.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from typing import ClassVar, get_args
 from genmodel_bench.metrics.base import Reference
 from genmodel_bench.models.adversarial import GAN
 from genmodel_bench.models.base import Prior
-from genmodel_bench.models.gan import Config
+from genmodel_bench.models.mlp_gan import Config
 from genmodel_bench.studies.reach import number, reached
 from genmodel_bench.studies.study import Arm, shares, usual
 
 SIZES = (2, 8, 32, 128)
-MOMENTA = {"0": (0.0, 0.0), "0.5": (0.5, 0.5), "0.5 → 0.7": (0.5, 0.7), "0.9": (0.9, 0.9)}
+MOMENTA = (0.0, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,10 @@ class MomentumPrior:
         found = []
         for prior in sorted(get_args(Prior)):
             config = replace(usual(Config(), dataset), prior=prior)
-            found += [Arm(f"latent size, {prior}", str(size), replace(config, latent=size)) for size in SIZES]
+            found += [Arm(f"latent size, {prior}", str(n), replace(config, latent=n)) for n in SIZES]
             found += [
-                Arm(f"momentum, {prior}", name, replace(config, momentum=first, momentum_final=last))
-                for name, (first, last) in MOMENTA.items()
+                Arm(f"momentum, {prior}", f"{m:g}", replace(config, betas=(m, config.betas[1])))
+                for m in MOMENTA
             ]
         return found
 

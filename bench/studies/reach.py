@@ -10,8 +10,8 @@
     coverage          whose ball holds a sample (`metrics/prdc.py`), in pixels
 
 As many images are compared as there are validation and test images, a thousand at most;
-`training images` depends on that number. Collapse is few training images, few classes, and
-a low diversity.
+`training images` depends on that number. Collapse is few training images, few classes
+and a low diversity.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Algorithm 1 updates D k times for each update of G, and G after D ("alternating"); the
 released code takes both gradients from the same fakes and parameters ("simultaneous").
-All trainings have the same updates of G. They are measured where these are 1/k of all, too:
-so there is a moment of each at which all have as many updates of D, on as many images, as
-the one with k = 1 has at its end.
+All trainings have the same updates of G. They are measured where these are 1/k of all,
+too: so there is a moment of each at which all have as many updates of D, on as many
+images, as the one with k = 1 has at its end.
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661,
 Algorithm 1, and the authors' released code (goodfeli/adversarial).
