@@ -8,7 +8,7 @@ bars and bands reach from the lowest seed to the highest.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -169,14 +169,14 @@ def panels(n: int, height: float = 2.0, rows: int = 1) -> tuple[Any, Any]:
 
 
 def named(canvas: Any, axes: Any) -> None:
-    """Draw one legend over all panels: the names of the curves of one of them."""
-    name_curves(canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5))
+    """Draw one legend over all panels, with the curves of one of them."""
+    name_curves(canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3))
 
 
 def points(
     axes: Any, x: Sequence[float], of: Sequence[Spread | None], colour: str, name: str, **look: Any
 ) -> None:
-    """Draw means with bars from the lowest to the highest; where there is none, nothing."""
+    """Draw means with bars from the lowest to the highest, where there are any."""
     there = [(a, s) for a, s in zip(x, of, strict=True) if s is not None]
     if there:
         means = [s.mean for _, s in there]
@@ -265,7 +265,7 @@ def synchrony(found: Found) -> Drawn:
             for i, (way, colour) in enumerate(ways.items()):
                 of = [found.after(player, quantity, way, value) for value in values]
                 x = [j + 0.12 * (i - 0.5) for j in range(len(values))]  # bars beside each other
-                points(axes, x, of, colour, f"{way}, same updates of {player}", **LOOKS[player])
+                points(axes, x, of, colour, f"{way}, after the same updates of {player}", **LOOKS[player])
         real_line(axes, found.real(quantity))
         axes.set(xlabel="k, updates of D per update of G", ylabel=AXES[quantity], ylim=(0, None))
         axes.set_xticks(range(len(values)), values)
@@ -323,7 +323,7 @@ def momentum_prior(found: Found) -> Drawn:
 
 def saturation(found: Found) -> Drawn:
     """Return D(G(z)) and the gradient at G by mini-batch, for both losses of G."""
-    ways = {"momentum": "the paper's nets, momentum", "Adam": "the later nets, Adam"}
+    ways = {"momentum": "the paper's nets, momentum", "Adam": "the nets of the later losses, Adam"}
     losses = {"non-saturating": BLUE, "minimax": RED}
     canvas, grid = panels(len(ways), 3.4, rows=2)
     for i, (way, title) in enumerate(ways.items()):
@@ -372,18 +372,13 @@ def film_at(path: Path, found: Found, cache: Path, code: str) -> Figure | None:
     """
     keys = {r.at: r.key for r in found.rows if r.setting == "j" and r.seed == found.seeds[0] and not r.failed}
     kept = {at: kept_arrays(cache / "studies" / f"{key}.safetensors", key) for at, key in keys.items()}
-    films = {at: (arrays["film"], about["steps"]) for at, (arrays, about) in each_kept(kept)}
+    films = {at: (of[0]["film"], of[1]["steps"]) for at, of in kept.items() if of and "film" in of[0]}
     draw = partial(film, found, films) if len(films) == len(keys) else None
     return figure_at(path, "studies", content_digest("film", keys), draw, content=code)
 
 
-def each_kept(kept: Any) -> Iterator[tuple[str, Any]]:
-    """Yield those artefacts that are there and whole."""
-    yield from ((at, found) for at, found in kept.items() if found and "film" in found[0])
-
-
 def film(found: Found, films: dict[str, tuple[Any, list[int]]]) -> Drawn:
-    """Return samples after three moments side by side, the same mini-batches for each j."""
+    """Return samples at three moments side by side, a row for each j."""
     steps = next(iter(films.values()))[1]
     chosen = sorted({steps[0], steps[len(steps) // 2], steps[-1]})
     rows, titles = [], list[str]()
@@ -398,8 +393,8 @@ def film(found: Found, films: dict[str, tuple[Any, list[int]]]) -> Drawn:
     return Drawn(
         draw_tiles(rows, width=TWO_COLUMNS, titles=titles, left=[f"j = {at}" for at in films]),
         f"Helvetica: samples, on {found.dataset}",
-        f"The first {n} draws, none chosen, of seed {found.seeds[0]}, after the same updates of D on the same "
-        "mini-batches; G has j times as many. In a row the draws are of the same codes throughout.",
+        f"The first {n} draws, none chosen, of seed {found.seeds[0]}, after the same updates of D on the "
+        "same mini-batches; G has j times as many. In a row the draws are of the same codes throughout.",
         f"{len(films)} rows of samples, for j = {', '.join(films)}, at {len(chosen)} moments of training",
     )
 

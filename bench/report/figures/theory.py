@@ -67,7 +67,7 @@ def draw(results: Path) -> list[Figure]:
     There are none where the theory was not measured.
 
     Raises:
-        BadRecords: the file was not written by `bench study theory`, or was changed since.
+        BadRecords: the file was not written by that command, or was changed since.
     """
     source = results / "theory" / "figure1.json"
     if not source.exists():
@@ -89,8 +89,8 @@ def draw(results: Path) -> list[Figure]:
         return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
     except (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise BadRecords(
-            f"{source}: not what `bench study theory` writes ({error!r}); delete it, or make it anew with that "
-            "command; tables and other figures are written"
+            f"{source}: not what `bench study theory` writes ({error!r}); delete it, or make it anew with "
+            "that command; tables and other figures are written"
         ) from error
 
 
