@@ -165,7 +165,8 @@ def panels(n: int, height: float = 2.0, rows: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(TWO_COLUMNS, height), layout="constrained")
-    return canvas, canvas.subplots(rows, n, squeeze=False, sharex="col" if rows > 1 else False)
+    share = {"sharex": "col", "sharey": "row"} if rows > 1 else {}
+    return canvas, canvas.subplots(rows, n, squeeze=False, **share)
 
 
 def named(canvas: Any, axes: Any) -> None:
@@ -335,8 +336,10 @@ def saturation(found: Found) -> Drawn:
             below, found, "gradient, non-saturating", way, "minimax", BLACK,
             linestyle=":", label="non-saturating loss on the nets that minimax trains",
         )  # fmt: skip
-        above.set(title=title, yscale="log", ylabel="mean D(G(z))")
-        below.set(xscale="log", yscale="log", xlabel="mini-batches", ylabel="norm of the gradient at G")
+        above.set(title=title, yscale="log")
+        below.set(xscale="log", yscale="log", xlabel="mini-batches")
+    grid[0][0].set_ylabel("mean D(G(z))")
+    grid[1][0].set_ylabel("norm of the gradient at G")
     named(canvas, grid[1][0])
     texts = [text for way in ways if (text := lowest(found, way))]
     return Drawn(
@@ -394,7 +397,7 @@ def film(found: Found, films: dict[str, tuple[Any, list[int]]]) -> Drawn:
         draw_tiles(rows, width=TWO_COLUMNS, titles=titles, left=[f"j = {at}" for at in films]),
         f"Helvetica: samples, on {found.dataset}",
         f"The first {n} draws, none chosen, of seed {found.seeds[0]}, after the same updates of D on the "
-        "same mini-batches; G has j times as many. In a row the draws are of the same codes throughout.",
+        "same mini-batches; G has j times as many. The codes are the same in all rows and at all moments.",
         f"{len(films)} rows of samples, for j = {', '.join(films)}, at {len(chosen)} moments of training",
     )
 
