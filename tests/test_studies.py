@@ -230,7 +230,7 @@ def test_gradient_norms_at_a_linear_generator_are_as_by_hand(few):
 
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
-    """Runs 4 trainings of 3 mini-batches; returns the rows and the bytes of their file."""
+    """Runs 4 trainings of 3 mini-batches; returns their rows and their file as bytes."""
     monkeypatch.setattr(Saturation, "steps", 3)
 
     def run(folder="results", **options):
