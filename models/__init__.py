@@ -6,9 +6,9 @@ Config: `gan.Config(loss="minimax")`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, rbm, references, vae
+from genmodel_bench.models import cae, conv_gan, dbn, gan, gsn, mlp_gan, rbm, references, vae
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
 
 __all__ = ["MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
@@ -23,6 +23,33 @@ MODELS: dict[str, Config] = {
     "gan-conv": conv_gan.Config(),
     "vae": vae.Config(),
     "rbm": rbm.Config(),
+    # one pair of nets under each loss
+    "gan-mlp": mlp_gan.Config(),
+    "lsgan": mlp_gan.Config(loss="least-squares"),
+    "wgan": mlp_gan.Config(loss="wasserstein", k=5, critic_epochs=1, clip=0.05, optimiser="rmsprop"),
+    "wgan-gp": mlp_gan.Config(loss="wasserstein", k=5, penalty=10.0),
+    "gan-hinge": mlp_gan.Config(loss="hinge"),
+    "fgan-kl": mlp_gan.Config(loss="fgan-kl"),
+    "fgan-rkl": mlp_gan.Config(loss="fgan-rkl"),
+    "fgan-pearson": mlp_gan.Config(loss="fgan-pearson"),
+    "fgan-neyman": mlp_gan.Config(loss="fgan-neyman"),
+    "fgan-hellinger": mlp_gan.Config(loss="fgan-hellinger"),
+    "fgan-jeffrey": mlp_gan.Config(loss="fgan-jeffrey"),
+    "fgan-js": mlp_gan.Config(loss="fgan-js"),
+    "fgan-gan": mlp_gan.Config(loss="fgan-gan"),
+    "ebgan": mlp_gan.Config(loss="energy"),
+    "ebgan-pt": mlp_gan.Config(loss="energy", repelling=0.1),
+    # the smallest nets that draw digits
+    "gan-small": mlp_gan.Config(
+        latent=128,
+        prior="gaussian",
+        generator_layers=(256,),
+        critic_layers=(256,),
+        batch_norm=False,
+        slope=0.0,
+        epochs=200,
+        lr=2e-4,
+    ),
     "data": references.Data(),
     "kmeans": references.KMeans(),
     "gaussian": references.Gaussian(),
@@ -39,5 +66,10 @@ def settings_for(name: str, dataset: str) -> Config:
 
 
 def adapted(config: Config, dataset: str) -> Config:
-    """Return a Config with its settings for `dataset`, unchanged where it has none."""
-    return replace(config, **getattr(config, "SETTINGS", {}).get(dataset, {}))
+    """Return a Config with its settings for `dataset`, unchanged where it has none.
+
+    They stand in for defaults: a field with another value keeps it.
+    """
+    settings = getattr(config, "SETTINGS", {}).get(dataset, {})
+    default = {field.name for field in fields(config) if getattr(config, field.name) == field.default}
+    return replace(config, **{name: value for name, value in settings.items() if name in default})

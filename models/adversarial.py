@@ -1,8 +1,8 @@
 """How are a generator and a discriminator trained against each other, and sampled?
 
-A generator G maps noise z to an image; a discriminator, or critic, D tells training images
-from images of G. D ascends, and G descends (or, in the non-saturating form, ascends its
-own objective),
+A generator G maps noise z to an image; a discriminator, or critic, D tells training
+images from images of G. D ascends, and G descends (or, in the non-saturating form,
+ascends its own objective),
 
     V(D, G) = E_x log D(x) + E_z log(1 − D(G(z)))                        (eq. 1),
 
@@ -36,6 +36,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -184,7 +185,10 @@ class Players:
         return outputs
 
     def step(self, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Update D k times and G j times, on x: (k · batch, c, h, w) or (k · batch, d)."""
+        """Update D k times and G j times, on k mini-batches.
+
+        x: (k · batch, c, h, w) or (k · batch, d).
+        """
         # (n, c, h, w) -> k times (batch, d)
         *first, last = x.flatten(1).chunk(self.k)
         for batch in first:
@@ -281,7 +285,7 @@ def released(config: Any, G: nn.Sequential, D: nn.Module, output: Callable[[Tens
     optimisers = [Momentum(net.parameters(), lr=config.lr, momentum=config.momentum) for net in (G, D)]
     schedules = [Schedule(o.lr, lambda step, epoch: learning_rate(config, step)) for o in optimisers]
     schedules += [Schedule(o.momentum, lambda step, epoch: momentum(config, epoch)) for o in optimisers]
-    bound = None if config.max_norm is None else lambda net: limit_norms_(net, config.max_norm)
+    bound = None if config.max_norm is None else partial(limit_norms_, norm=config.max_norm)
     return Players(
         G,
         D,

@@ -20,8 +20,9 @@ b: (m,) at images of G; means are over these. Two kinds of output:
 
 The last line is the variational bound of the divergence Σ q f(p/q). Its critic is written
 in the canonical form: with v = log p/q the optimum is T(v) = f′(eᵛ), and D outputs v
-itself, so that critics of all divergences estimate the same thing. The first of G's losses
-descends the bound; the second is the "trick" of section 3.2, as the non-saturating loss.
+itself, so that critics of all divergences estimate the same thing. The first of G's
+losses descends the bound; the second is the "trick" of section 3.2, as the non-saturating
+loss.
 
 Sources: minimax, non-saturating: Goodfellow et al. (2014), arXiv 1406.2661, section 3.
 Least squares: Mao et al. (2017), arXiv 1611.04076, (a, b, c) = (0, 1, 1). Wasserstein:
@@ -94,10 +95,8 @@ GENERATOR_LOSSES = {"non-saturating": non_saturating_loss, "minimax": minimax_lo
 
 
 def cross_entropy(loss: str, *, scale: float = 1.0) -> Game:
-    """Return the game of Goodfellow et al. with G's loss by name; `scale` is D's factor."""
-    return Game(
-        lambda a, b: discriminator_loss(a, b, scale=scale), GENERATOR_LOSSES[loss], logit=True
-    )
+    """Return the game of Goodfellow et al. with G's loss by name, D's times `scale`."""
+    return Game(lambda a, b: discriminator_loss(a, b, scale=scale), GENERATOR_LOSSES[loss], logit=True)
 
 
 def least_squares(*, fake: float = 0.0, real: float = 1.0, wanted: float = 1.0) -> Game:
@@ -153,26 +152,20 @@ LOG2 = math.log(2)
 DIVERGENCES: dict[str, Divergence] = {
     "kl": Divergence(lambda u: u * u.log(), lambda v: 1 + v, exp),
     "rkl": Divergence(lambda u: -u.log(), lambda v: -exp(-v), lambda v: v - 1),
-    "pearson": Divergence(
-        lambda u: (u - 1).square(), lambda v: 2 * (exp(v) - 1), lambda v: exp(2 * v) - 1
-    ),
+    "pearson": Divergence(lambda u: (u - 1).square(), lambda v: 2 * (exp(v) - 1), lambda v: exp(2 * v) - 1),
     "neyman": Divergence(
         lambda u: (1 - u).square() / u, lambda v: 1 - exp(-2 * v), lambda v: 2 - 2 * exp(-v)
     ),
     "hellinger": Divergence(
         lambda u: (u.sqrt() - 1).square(), lambda v: 1 - exp(-v / 2), lambda v: exp(v / 2) - 1
     ),
-    "jeffrey": Divergence(
-        lambda u: (u - 1) * u.log(), lambda v: 1 + v - exp(-v), lambda v: exp(v) + v - 1
-    ),
+    "jeffrey": Divergence(lambda u: (u - 1) * u.log(), lambda v: 1 + v - exp(-v), lambda v: exp(v) + v - 1),
     "js": Divergence(
         lambda u: u * u.log() - (u + 1) * ((1 + u) / 2).log(),
         lambda v: LOG2 - softplus(-v),
         lambda v: softplus(v) - LOG2,
     ),
-    "gan": Divergence(
-        lambda u: u * u.log() - (u + 1) * (u + 1).log(), lambda v: -softplus(-v), softplus
-    ),
+    "gan": Divergence(lambda u: u * u.log() - (u + 1) * (u + 1).log(), lambda v: -softplus(-v), softplus),
 }
 """By name: Kullback–Leibler of q from p, its reverse, Pearson χ², Neyman χ², squared
 Hellinger, Jeffrey, twice Jensen–Shannon (nats), and the latter minus log 4."""

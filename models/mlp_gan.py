@@ -1,14 +1,15 @@
 """How are fully connected nets trained under each of the adversarial losses?
 
 All losses are played on the same nets by the same updates, so that rows of a table differ
-in the loss alone: G of ReLU layers ends in a sigmoid, D is of leaky ReLU layers with one
-output. What belongs to a method comes with it, as fields: WGAN's clipping or gradient
-penalty with several updates of D for one of G, spectral normalisation, and EBGAN's D, an
-auto-encoder whose reconstruction error is an image's energy,
+in the loss alone: G of batch-normalised ReLU layers ends in a sigmoid, D is of leaky ReLU
+layers with one output. What belongs to a method comes with it, as fields: WGAN's clipping
+or gradient penalty with several updates of D for one of G, spectral normalisation, and
+EBGAN's D, an auto-encoder whose reconstruction error is an image's energy,
 
     D(x) = ‖Dec(Enc(x)) − x‖.
 
-`models/critics.py` has the losses with their sources, `models/adversarial.py` the updates.
+`models/critics.py` has the losses with their sources, `models/adversarial.py` how the
+players are updated.
 
 Sources: those of `models/critics.py`; spectral normalisation: Miyato et al. (2018), arXiv
 1802.05957.
@@ -29,7 +30,6 @@ import torch
 from genmodel_bench.models.adversarial import GAN, Players, Update
 from genmodel_bench.models.base import Prior, Shape
 from genmodel_bench.models.critics import (
-    DIVERGENCES,
     Direction,
     Game,
     clip_,
@@ -44,7 +44,15 @@ from genmodel_bench.models.critics import (
 )
 from genmodel_bench.models.layers import mlp
 from genmodel_bench.models.optim import adam
-from genmodel_bench.models.papers import GOODFELLOW_2014
+from genmodel_bench.models.papers import (
+    ARJOVSKY_2017,
+    GOODFELLOW_2014,
+    GULRAJANI_2017,
+    MAO_2017,
+    MIYATO_2018,
+    NOWOZIN_2016,
+    ZHAO_2017,
+)
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -53,6 +61,17 @@ Loss = Literal[
     "fgan-kl", "fgan-rkl", "fgan-pearson", "fgan-neyman", "fgan-hellinger", "fgan-jeffrey", "fgan-js",
     "fgan-gan",
 ]  # fmt: skip
+
+PAPERS = {
+    "non-saturating": (GOODFELLOW_2014,),
+    "minimax": (GOODFELLOW_2014,),
+    "least-squares": (MAO_2017,),
+    "wasserstein": (ARJOVSKY_2017,),
+    "hinge": (MIYATO_2018,),
+    "energy": (ZHAO_2017,),
+    "fgan": (NOWOZIN_2016,),
+}
+"""What to cite for each loss."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,9 @@ class Config:
     critic_epochs: epochs in which D is trained alone, before the others.
     generator_layers, critic_layers: units of the hidden layers; for the loss 'energy' the
         critic's are the encoder's, and one linear layer decodes.
+    batch_norm: whether G's hidden layers are batch-normalised, which the exponential
+        f-divergences need; `sample` uses the statistics of training, so that draws are
+        independent.
     slope: of the critic's leaky ReLU below 0; 0 is a ReLU.
     clip: bound of the critic's parameters, enforced after each of its updates.
     penalty: weight of the gradient penalty in the critic's loss.
@@ -86,6 +108,7 @@ class Config:
     prior: Prior = "uniform"
     generator_layers: tuple[int, ...] = (512, 512)
     critic_layers: tuple[int, ...] = (512, 512)
+    batch_norm: bool = True
     slope: float = 0.2
     clip: float | None = None
     penalty: float = 0.0
@@ -95,7 +118,7 @@ class Config:
     epochs: int = 100
     batch_size: int = 100
     optimiser: Literal["adam", "rmsprop"] = "adam"
-    lr: float = 2e-4
+    lr: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
     KIND: ClassVar[str] = "models.mlp_gan.Config"
@@ -113,10 +136,9 @@ class Config:
             "critic_layers": (128, 128),
             "epochs": 80,
             "batch_size": 50,
-            "lr": 1e-3,
+            "margin": 3.0,
         },
     }
-    SOURCES: ClassVar[tuple[str, ...]] = (GOODFELLOW_2014,)
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.j < 1:
@@ -124,10 +146,17 @@ class Config:
         if self.repelling and self.loss != "energy":
             raise ValueError(f"mlp_gan: repelling is of the loss energy, got {self.loss}")
 
+    @property
+    def SOURCES(self) -> tuple[str, ...]:
+        """Return what to cite: the loss, and what bounds the critic's slope."""
+        loss = self.loss.partition("-")[0] if self.loss.startswith("fgan") else self.loss
+        slope = {GULRAJANI_2017: self.penalty, MIYATO_2018: self.spectral}
+        return (*PAPERS[loss], *(paper for paper, used in slope.items() if used))
+
     def build(self, shape: Shape) -> GAN:
         """Return untrained nets for images of `shape`: (c, h, w)."""
         d = math.prod(shape)
-        G = mlp([self.latent, *self.generator_layers, d])
+        G = generator(self, d)
         D = Energy(self, d) if self.loss == "energy" else Critic(self, d)
         if self.spectral:
             for layer in [layer for layer in D.modules() if isinstance(layer, nn.Linear)]:
@@ -158,8 +187,8 @@ class Config:
             k=self.k,
             j=self.j,
             bound_d=None if self.clip is None else partial(clip_, bound=self.clip),
-            critic_term=(lambda x, fake: self.penalty * gradient_penalty(D, x, fake)) if self.penalty else None,
-            generator_term=(lambda x: self.repelling * repelling(D.encoder(x))) if self.repelling else None,
+            critic_term=(lambda x, b: self.penalty * gradient_penalty(D, x, b)) if self.penalty else None,
+            generator_term=(lambda b: self.repelling * repelling(D.encoder(b))) if self.repelling else None,
         )  # fmt: skip
 
     def descent(self, net: nn.Module) -> torch.optim.Optimizer:
@@ -168,6 +197,16 @@ class Config:
             return adam(net.parameters(), lr=self.lr, betas=self.betas)
         parameters = list(net.parameters())
         return torch.optim.RMSprop(parameters, lr=self.lr, capturable=parameters[0].is_cuda)
+
+
+def generator(config: Config, d: int) -> nn.Sequential:
+    """Return the layers of G, (n, latent) -> (n, d); `GAN.output` adds the sigmoid."""
+    sizes = [config.latent, *config.generator_layers]
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        norm = [nn.BatchNorm1d(n_out)] if config.batch_norm else []
+        layers += [nn.Linear(n_in, n_out), *norm, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], d))
 
 
 class Critic(nn.Module):
