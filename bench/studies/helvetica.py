@@ -20,9 +20,8 @@ from typing import ClassVar
 
 from genmodel_bench.metrics.base import Reference
 from genmodel_bench.models.adversarial import GAN
-from genmodel_bench.models.mlp_gan import Config
 from genmodel_bench.studies.reach import number, reached
-from genmodel_bench.studies.study import Arm, shares, usual
+from genmodel_bench.studies.study import Arm, plain, shares
 
 VALUES = (1, 2, 5, 10, 25)
 
@@ -37,7 +36,7 @@ class Helvetica:
 
     def arms(self, dataset: str) -> Sequence[Arm]:
         """Return a Config for each j."""
-        config = usual(Config(), dataset)
+        config = plain(dataset)
         return [Arm("j", str(j), replace(config, j=j)) for j in VALUES]
 
     def moments(self, steps: int) -> set[int]:

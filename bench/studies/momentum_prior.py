@@ -23,9 +23,8 @@ from typing import ClassVar, get_args
 from genmodel_bench.metrics.base import Reference
 from genmodel_bench.models.adversarial import GAN
 from genmodel_bench.models.base import Prior
-from genmodel_bench.models.mlp_gan import Config
 from genmodel_bench.studies.reach import number, reached
-from genmodel_bench.studies.study import Arm, shares, usual
+from genmodel_bench.studies.study import Arm, plain, shares
 
 SIZES = (2, 8, 32, 128)
 MOMENTA = (0.0, 0.5, 0.7, 0.9)
@@ -43,7 +42,7 @@ class MomentumPrior:
         """Return a Config for each prior and size, and for each prior and momentum."""
         found = []
         for prior in sorted(get_args(Prior)):
-            config = replace(usual(Config(), dataset), prior=prior)
+            config = replace(plain(dataset), prior=prior)
             found += [Arm(f"latent size, {prior}", str(n), replace(config, latent=n)) for n in SIZES]
             found += [
                 Arm(f"momentum, {prior}", f"{m:g}", replace(config, betas=(m, config.betas[1])))

@@ -22,8 +22,7 @@ from genmodel_bench.metrics.base import Reference
 from genmodel_bench.models.adversarial import GAN
 from genmodel_bench.models.critics import GENERATOR_LOSSES
 from genmodel_bench.models.gan import Config as Released
-from genmodel_bench.models.mlp_gan import Config as Later
-from genmodel_bench.studies.study import Arm, usual
+from genmodel_bench.studies.study import Arm, plain, usual
 
 AT_ONCE, MOMENTS = 1000, 32
 """Fakes, and training images, that are judged; about how often."""
@@ -39,9 +38,9 @@ class Saturation:
 
     def arms(self, dataset: str) -> Sequence[Arm]:
         """Return a Config for each optimiser and loss."""
-        configs = {"momentum": Released(), "Adam": Later()}
+        configs = {"momentum": usual(Released(), dataset), "Adam": plain(dataset)}
         return [
-            Arm(name, loss, replace(usual(config, dataset), loss=loss))
+            Arm(name, loss, replace(config, loss=loss))
             for name, config in configs.items()
             for loss in GENERATOR_LOSSES
         ]

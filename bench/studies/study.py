@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from genmodel_bench.metrics.base import Reference
 from genmodel_bench.models.adversarial import GAN
+from genmodel_bench.models.mlp_gan import Config
 from genmodel_bench.training import loop
 from genmodel_bench.training.numerics import numerics
 from genmodel_bench.training.seeding import (
@@ -138,6 +139,15 @@ def look(study: Study, model: GAN, data: Reference, step: int, seed: int) -> Mom
 def usual(config: Any, dataset: str) -> Any:
     """Return a Config with its settings for a data set, unchanged where it has none."""
     return replace(config, **config.SETTINGS.get(dataset, {}))
+
+
+def plain(dataset: str) -> Config:
+    """Return the Config of the later losses' nets, without what steadies them.
+
+    There is no batch normalisation, which makes the samples of a mini-batch differ, and
+    the rate is fixed: a study of what goes wrong does not change with the rows' settings.
+    """
+    return replace(usual(Config(), dataset), batch_norm=False, lr=1e-3)
 
 
 def lasting(config: Any, steps: int, n: int) -> Any:

@@ -20,9 +20,8 @@ from typing import ClassVar, get_args
 
 from genmodel_bench.metrics.base import Reference
 from genmodel_bench.models.adversarial import GAN, Update
-from genmodel_bench.models.mlp_gan import Config
 from genmodel_bench.studies.reach import number, reached
-from genmodel_bench.studies.study import Arm, shares, usual
+from genmodel_bench.studies.study import Arm, plain, shares
 
 VALUES = (1, 2, 5)
 
@@ -37,7 +36,7 @@ class Synchrony:
 
     def arms(self, dataset: str) -> Sequence[Arm]:
         """Return a Config for each way and k."""
-        config = usual(Config(), dataset)
+        config = plain(dataset)
         return [
             Arm(update, str(k), replace(config, update=update, k=k))
             for update in sorted(get_args(Update))
