@@ -127,7 +127,7 @@ def per_epoch(of: Study, dataset: str, n: int) -> int:
     Raises:
         BadOption: there are none.
     """
-    size = of.arms(dataset)[0].config.batch_size
+    size: int = of.arms(dataset)[0].config.batch_size
     if n < size:
         raise BadOption(f"study: {dataset} has {n} training images, expected at least {size}, a mini-batch")
     return n // size

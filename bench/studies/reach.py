@@ -38,7 +38,7 @@ def reached(samples: Tensor, data: Reference) -> dict[str, float]:
     """
     flat, test = samples.flatten(1), data.test[: len(samples)].flatten(1)  # (n, c, h, w) -> (n, d)
     _, index = nearest(flat, data.train.flatten(1))
-    values = {"training images": float(len(index.unique()))}
+    values = {"training images": float(len(index.unique()))}  # type: ignore[no-untyped-call]  # torch's own
     if net := classifier(data):
         values["classes"] = perplexity(net(samples).argmax(1))
     values["diversity"] = apart(flat) / apart(test)
@@ -53,7 +53,7 @@ def number(data: Reference) -> int:
 
 def perplexity(kinds: Tensor) -> float:
     """Return exp of the entropy of the frequencies of whole numbers (n,)."""
-    _, counts = kinds.unique(return_counts=True)
+    _, counts = kinds.unique(return_counts=True)  # type: ignore[no-untyped-call]  # torch's own
     p = counts.double() / len(kinds)
     return float(torch.special.entr(p).sum().exp())
 

@@ -141,7 +141,7 @@ def usual(config: Any, dataset: str) -> Any:
     return replace(config, **config.SETTINGS.get(dataset, {}))
 
 
-def plain(dataset: str) -> Config:
+def plain(dataset: str) -> Any:
     """Return the Config of the later losses' nets, without what steadies them.
 
     There is no batch normalisation, which makes the samples of a mini-batch differ, and

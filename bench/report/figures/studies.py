@@ -165,7 +165,7 @@ def panels(n: int, height: float = 2.0, rows: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(TWO_COLUMNS, height), layout="constrained")
-    share = {"sharex": "col", "sharey": "row"} if rows > 1 else {}
+    share: dict[str, Any] = {"sharex": "col", "sharey": "row"} if rows > 1 else {}
     return canvas, canvas.subplots(rows, n, squeeze=False, **share)
 
 
