@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from genmodel_bench.commands import theory
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.models.critics import GENERATOR_LOSSES, discriminator_loss
 from genmodel_bench.report.figures.theory import draw, store
 from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.studies import theory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,7 +149,7 @@ def test_stored_measurements_become_figures_with_embedded_truetype_fonts(short, 
     assert [f.path.name for f in figures] == ["figure1.png", "value.png", "gradients.png"]
     for figure in figures:
         assert figure.path.read_bytes().startswith(b"\x89PNG")
-        assert figure.section == "theory"
+        assert figure.section == "studies"
         assert figure.alt
         assert "other code" not in figure.caption
         fonts = pdf_text(figure.path.with_suffix(".pdf"))
@@ -180,7 +180,7 @@ def test_a_file_that_holds_no_measurements_is_refused(content, tmp_path):
     path = tmp_path / "theory" / "figure1.json"
     path.parent.mkdir()
     path.write_text(content)
-    with pytest.raises(BadRecords, match="bench theory"):
+    with pytest.raises(BadRecords, match="bench study theory"):
         draw(tmp_path)
 
 

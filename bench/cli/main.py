@@ -16,8 +16,8 @@ import typer
 from genmodel_bench.cli.encoding import always_print
 from genmodel_bench.cli.interrupt import NOTED, interrupt, say_interrupted
 from genmodel_bench.cli.keeping import merge, remove
-from genmodel_bench.cli.making import new, run, score
-from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table, theory
+from genmodel_bench.cli.making import new, run, score, study
+from genmodel_bench.cli.reading import cite, claims, compare, list_, report, table
 from genmodel_bench.cli.trusting import audit, check, verify, vouch, why
 from genmodel_bench.errors import BenchError, DataNotice, printable
 from genmodel_bench.storage.system import check_system
@@ -27,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-MAKING, READING = (run, score, new), (report, compare, claims, table, cite, theory, list_)
+MAKING, READING = (run, score, study, new), (report, compare, claims, table, cite, list_)
 for command in (*MAKING, *READING, audit, check, why, verify, vouch, remove, merge):
     app.command(name=command.__name__.rstrip("_"))(command)
 UsageError = typer.BadParameter.__bases__[0]

@@ -38,7 +38,7 @@ from genmodel_bench.cli.options import (
     protocol_of,
     seeds_in,
 )
-from genmodel_bench.errors import BenchError
+from genmodel_bench.errors import BadOption, BenchError, printable
 
 
 def say_loading() -> None:
@@ -146,6 +146,77 @@ def run(
         )
     if records["status"].str.startswith(FAILURES).any():
         raise typer.Exit(1)
+
+
+def study(
+    name: Annotated[str | None, typer.Argument(help="A study; none: list them.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Of `bench list datasets`, or your own (default: digits)."),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="N|SEED,SEED,…",
+            help="Trainings of each value: N from seeds 0, 1, …, or these seeds (default: 3; of theory, 0,).",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of a training (default: the study's own number of mini-batches)."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Trainings at once, as with `bench run`.")] = None,
+    data: Data = None,
+    device: Device = "auto",
+    results: Results = RESULTS,
+) -> None:
+    """Vary one setting, train, measure on the way, and draw what it changes.
+
+    The rows are in DATASET/studies/NAME.csv of the results folder, the figures beside
+    them. `bench study theory` compares training with the theory, on a known density. The
+    exit code is 1 if a training failed.
+    """
+    if name == "theory":
+        if (dataset, epochs, jobs) != (None, None, None):
+            raise BadOption("study theory: it is one training on a density of its own; give --seeds alone")
+        say_loading()
+        from genmodel_bench.commands.theory import theory
+
+        written = theory(seeds_in(seeds or "0,"), results=results)
+        failed = False
+    elif name is None:
+        from genmodel_bench.cli.terminal import print_studies
+
+        return print_studies()
+    else:
+        chosen = seeds_in(seeds or "3")
+        say_loading()
+        from genmodel_bench.cli.terminal import progress
+        from genmodel_bench.commands.study import study as run_study
+        from genmodel_bench.execution.pool import usual_jobs
+        from genmodel_bench.storage.provenance import resolve_device
+
+        with progress() as listener:
+            written, rows = run_study(
+                name,
+                dataset=dataset or "digits",
+                seeds=chosen,
+                epochs=epochs,
+                jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
+                data=data,
+                results=results,
+                device=device,
+                listener=listener,
+            )
+        for row in (row for row in rows if row.failed):
+            typer.echo(f"{row.setting} {row.at}, seed {row.seed}: {printable(row.status)}")
+        failed = any(row.failed for row in rows)
+    for figure in written:
+        typer.echo(f"{figure.title}. {figure.caption}")
+        for suffix in (".png", ".pdf"):
+            typer.echo(figure.path.with_suffix(suffix))
+    raise typer.Exit(1 if failed else 0)
 
 
 def new(

@@ -114,33 +114,6 @@ def table(
     typer.echo(text, nl=False)
 
 
-def theory(
-    seed: Annotated[int, typer.Option(help="The seed of the training.", min=0)] = 0,
-    results: Results = RESULTS,
-) -> None:
-    """Measure and draw the paper's Figure 1, on a known density.
-
-    It compares training with the theory, and takes half a minute.
-    """
-    from genmodel_bench.commands.theory import measure
-    from genmodel_bench.report.figures.theory import draw, store
-
-    measured = measure(seed)
-    last = measured.moments[-1]
-    stored = store(measured, results)
-    typer.echo(
-        f"after {last.step:,} updates of G: V = {last.value:.5f} ≤ {last.optimum:.5f} "
-        "= −log 4 + 2 · JSD; −log 4 = −1.38629"
-    )
-    distances = f"JSD {last.jsd:.5f} nats, total variation {last.total_variation:.4f}"
-    typer.echo(f"{distances}, max |D − ½| {last.furthest:.4f} where p_data has mass")
-    for path in [
-        stored,
-        *(figure.path.with_suffix(suffix) for figure in draw(results) for suffix in (".png", ".pdf")),
-    ]:
-        typer.echo(path)
-
-
 def cite(
     names: Annotated[
         list[str] | None,

@@ -261,6 +261,16 @@ def print_registry(kind: str) -> None:
     print_installed(console, theirs, registry)
 
 
+def print_studies() -> None:
+    """Print each study with its question."""
+    from genmodel_bench.studies import STUDIES
+
+    said = {name: study.question for name, study in STUDIES.items()}
+    said["theory"] = "does training end where the theory says, in one dimension? (the paper's Figure 1)"
+    for name, question in said.items():
+        Console().print(Text(f"{name:18} {question}"), soft_wrap=True)
+
+
 def print_installed(console: Console, theirs: Mapping[str, str], ours: Container[str]) -> None:
     """Print what installed packages offer by entry points, which is not imported."""
     for name, spec in theirs.items():

@@ -18,6 +18,7 @@ from genmodel_bench.report.figures.figure import Figure, sweep
 from genmodel_bench.report.figures.learning import learning_of
 from genmodel_bench.report.figures.lines import lines_of
 from genmodel_bench.report.figures.pictures import pictures_of
+from genmodel_bench.report.figures.studies import draw_studies
 from genmodel_bench.report.figures.summary import summary_of
 from genmodel_bench.report.figures.theory import draw as draw_theory
 from genmodel_bench.report.page.compare import comparison
@@ -153,12 +154,19 @@ def tabulated(
 def illustrate(
     store: Store, records: Sequence[Record], table: Table, theory: Sequence[Figure], examples: Examples
 ) -> list[Path]:
-    """Draw the figures of a data set's records and write its page; return the files."""
+    """Draw the figures of a data set's records and write its page; return the files.
+
+    theory: the figures that are of no data set, which are on every page.
+    """
     figures = figures_of(store.folder, records, table, store.cache)
+    studies = draw_studies(store.folder, store.cache)
+    sweep(store.folder / "studies", studies)
     compared = comparison(table, records, examples, store.cache)
     path = store.folder / "report.html"
-    write_atomically(path, page(store.dataset, table, records, [*figures, *theory], compared).encode())
-    return [*files_of(figures), path]
+    write_atomically(
+        path, page(store.dataset, table, records, [*figures, *studies, *theory], compared).encode()
+    )
+    return [*files_of(figures), *files_of(studies), path]
 
 
 def figures_of(folder: Path, records: Sequence[Record], table: Table, cache: Path) -> list[Figure]:

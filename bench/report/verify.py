@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genmodel_bench.report.figures.figure import is_as_drawn, is_ours, texts_of
+from genmodel_bench.report.figures.figure import is_as_drawn, is_ours, sweep, texts_of
+from genmodel_bench.report.figures.studies import draw_studies
 from genmodel_bench.report.rebuild import Today, rebuild
 from genmodel_bench.storage.finding import Finding
 from genmodel_bench.storage.ingredients import equivalences_path
@@ -37,9 +38,12 @@ def printed(results: Path, today: Today) -> Iterator[Finding]:
             (copy / ".cache").symlink_to((results / ".cache").resolve(), target_is_directory=True)
         drawn = any(results.glob("*/figures/*.png"))
         expected = [path.relative_to(copy) for path in rebuild(copy, figures=drawn, today=today)]
+        if not drawn:  # studies are drawn where no other figure is
+            for store in stores_of(copy):
+                sweep(store.folder / "studies", draw_studies(store.folder, store.cache))
         figures = [
             path.relative_to(results)
-            for place in ("*/figures", "theory")
+            for place in ("*/figures", "*/studies", "theory")
             for path in results.glob(f"{place}/*.png")
         ]
         whole = 0

@@ -70,7 +70,7 @@ RC: Any = {
     "pdf.fonttype": 42,  # TrueType: embedded, and accepted by publishers
 }
 
-Section = Literal["summary", "samples", "walks", "arithmetic", "curves", "learning", "film", "theory"]
+Section = Literal["summary", "samples", "walks", "arithmetic", "curves", "learning", "film", "studies"]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What do the theory's figures show: Figure 1, V and its bound, the losses' gradients?
 
 Figure 1 is the paper's; the gradients are those of the two generator losses. All are
-drawn from `results/theory/figure1.json` alone, which `bench theory` writes
-(`bench/commands/theory.py`).
+drawn from `results/theory/figure1.json` alone, which `bench study
+theory` writes (`bench/studies/theory.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from genmodel_bench.storage.ingredients import code_digest
 from genmodel_bench.storage.plain import from_json
 
 MINUS_LOG_4 = -math.log(4)
-STALE = " Made by other code than today's; `bench theory` makes it anew."
+STALE = " Made by other code than today's; `bench study theory` makes it anew."
 COLOUR_OF = {"minimax": RED, "non-saturating": BLUE}
 
 
@@ -57,8 +57,8 @@ def store(theory: Any, results: Path) -> Path:
 
 
 def code_of_theory() -> str:
-    """Return the digest of the code of `bench theory`, which measures."""
-    return code_digest(code_digests("genmodel_bench.commands.theory"))
+    """Return the digest of the code of `bench study theory`, which measures."""
+    return code_digest(code_digests("genmodel_bench.studies.theory"))
 
 
 def draw(results: Path) -> list[Figure]:
@@ -67,7 +67,7 @@ def draw(results: Path) -> list[Figure]:
     There are none where the theory was not measured.
 
     Raises:
-        BadRecords: the file was not written by `bench theory`, or was changed since.
+        BadRecords: the file was not written by that command, or was changed since.
     """
     source = results / "theory" / "figure1.json"
     if not source.exists():
@@ -80,7 +80,7 @@ def draw(results: Path) -> list[Figure]:
         found = [
             figure_at(
                 source.with_name(f"{one.__name__}.png"),
-                "theory",
+                "studies",
                 content_digest(theory),
                 partial(one, theory),
             )
@@ -89,8 +89,8 @@ def draw(results: Path) -> list[Figure]:
         return [replace(figure, caption=figure.caption + STALE * stale) for figure in found if figure]
     except (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise BadRecords(
-            f"{source}: not what `bench theory` writes ({error!r}); delete it, or make it anew with that "
-            "command; tables and other figures are written"
+            f"{source}: not what `bench study theory` writes ({error!r}); delete it, or make it anew with "
+            "that command; tables and other figures are written"
         ) from error
 
 

@@ -23,7 +23,7 @@ SECTIONS: dict[Section, str] = {
     "curves": "Curves behind the scores",
     "learning": "Learning curves",
     "film": "The course of training",
-    "theory": "Theory",
+    "studies": "Studies",
 }
 """The sections of figures, in order, with their headings."""
 ENLARGED = 1.8
