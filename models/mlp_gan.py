@@ -138,6 +138,18 @@ class Config:
             "batch_size": 50,
             "margin": 3.0,
         },
+        **dict.fromkeys(
+            ("ring", "grid"),
+            {
+                "latent": 2,
+                "prior": "gaussian",
+                "generator_layers": (128, 128),
+                "critic_layers": (128, 128),
+                "margin": 1.0,
+                "epochs": 60,
+                "lr": 1e-3,
+            },
+        ),
     }
 
     def __post_init__(self) -> None:
