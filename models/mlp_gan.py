@@ -138,9 +138,8 @@ class Config:
             "batch_size": 50,
             "margin": 3.0,
         },
-        **dict.fromkeys(
-            ("ring", "grid"),
-            {
+        **{
+            points: {
                 "latent": 2,
                 "prior": "gaussian",
                 "generator_layers": (128, 128),
@@ -148,8 +147,9 @@ class Config:
                 "margin": 1.0,
                 "epochs": 60,
                 "lr": 1e-3,
-            },
-        ),
+            }
+            for points in ("ring", "grid")
+        },
     }
 
     def __post_init__(self) -> None:
