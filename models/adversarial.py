@@ -8,10 +8,9 @@ ascends its own objective),
 
 or they play another of the games of `models/critics.py`, which has all losses.
 
-The networks are built elsewhere, each kind with its own Config: fully connected ones of
-the paper in `models/gan.py`, convolutional ones in `models/conv_gan.py`, those of the
-later losses in `models/mlp_gan.py` and `models/dcgan.py`. These fields mean the same in
-all of them:
+The networks are built elsewhere, each kind with its own Config: the paper's in `gan.py`
+and `conv_gan.py`, those of later losses in `mlp_gan.py` and `dcgan.py`. These fields mean
+the same in all of them:
 
     loss: which game; for the paper's nets the generator's loss, 'non-saturating' or
         'minimax'.
@@ -256,8 +255,7 @@ class Players:
     def log(self, loss: Tensor, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         """Return the logged values of an update of D, 0-d.
 
-        These are its loss, and the means at training images and at fakes of D's
-        probability; of its output where that is no logit.
+        These are its loss and the means of D(x) and D(G(z)), or of scores.
         """
         if self.game.logit:
             values = {"loss_d": loss, "d_real": a.sigmoid().mean(), "d_fake": b.sigmoid().mean()}
@@ -287,32 +285,17 @@ def released(config: Any, G: nn.Sequential, D: nn.Module, output: Callable[[Tens
     schedules += [Schedule(o.momentum, lambda step, epoch: momentum(config, epoch)) for o in optimisers]
     bound = None if config.max_norm is None else partial(limit_norms_, norm=config.max_norm)
     return Players(
-        G,
-        D,
-        output,
-        config.prior,
-        cross_entropy(config.loss, scale=config.discriminator_scale),
-        *optimisers,
-        schedules,
-        config.update,
-        config.k,
-        bound_g=bound,
-        bound_d=bound,
-    )
+        G, D, output, config.prior, cross_entropy(config.loss, scale=config.discriminator_scale),
+        *optimisers, schedules, config.update, config.k, bound_g=bound, bound_d=bound,
+    )  # fmt: skip
 
 
 def learning_rate(config: Any, step: int) -> float:
-    """Return max(lr / lr_decay^t, lr_floor), with t = `step`.
-
-    t counts the mini-batches of the stage so far, k · batch_size images each.
-    """
+    """Return max(lr / lr_decay^t, lr_floor); t = `step`, mini-batches so far."""
     return float(max(config.lr / config.lr_decay**step, config.lr_floor))
 
 
 def momentum(config: Any, epoch: int) -> float:
-    """Return the momentum of an epoch.
-
-    Over the first `momentum_epochs` epochs it rises linearly to `momentum_final`.
-    """
+    """Return the momentum: it rises to `momentum_final` in `momentum_epochs` epochs."""
     share = min(1.0, epoch / max(1, config.momentum_epochs - 1))
     return float(config.momentum + (config.momentum_final - config.momentum) * share)
