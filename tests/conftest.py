@@ -135,4 +135,6 @@ def tiny(config):
     }
     if isinstance(getattr(config, "hidden", ()), int):
         small["hidden"] = 16
+    if getattr(config, "k", 1) > 1:
+        small["k"] = 2
     return replace(config, **{f.name: small[f.name] for f in fields(config) if f.name in small})
