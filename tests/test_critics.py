@@ -199,3 +199,10 @@ def test_repelling_is_the_mean_squared_cosine_of_pairs():
         float(s[i] @ s[j] / (s[i].norm() * s[j].norm())) ** 2 for i in range(5) for j in range(5) if i != j
     ]
     assert float(critics.repelling(s)) == pytest.approx(sum(cosines) / 20)
+
+
+def test_a_critic_of_slope_one_measures_the_shift_of_a_gaussian():
+    shift, x = -0.8, torch.randn(50, 1, dtype=torch.float64)
+    D = Linear([math.copysign(1.0, shift)])
+    loss = critics.wasserstein().critic(D(x + shift), D(x)).detach()  # W1(N(μ, 1), N(0, 1)) = |μ|
+    assert -float(loss) == pytest.approx(abs(shift))
