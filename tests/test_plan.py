@@ -39,7 +39,7 @@ import bench
         ({"draws": 10**19}, BadOption, "--draws: got 10000000000000000000, expected at least 1 and at most"),
         ({"samples": 10**19}, BadOption, "--samples: got 10000000000000000000, expected at least 1 and"),
         ({"checkpoint": "first"}, BadOption, "--checkpoint: got 'first', expected best or last"),
-        ({"samples": 5}, BadOption, "--samples: got 5, expected at least 100"),
+        ({"samples": 5, "metrics": STANDARD}, BadOption, "--samples: got 5, expected at least 100"),
         ({"jobs": -1}, BadOption, "--jobs: got -1"),
         ({"timeout": 5.0}, BadOption, "--timeout: got 5.0 and 0 jobs"),
         ({"timeout": 0.0, "jobs": 1}, BadOption, "--timeout: got 0.0"),
@@ -124,14 +124,14 @@ def test_chosen_metrics_alone_are_computed_and_the_others_follow(tmp_path):
     first = quick(tmp_path, ["mean"], metrics=metrics_named(["parzen"]), seeds=[4])
     assert set(first["metric"]) == {"parzen"}
     assert set(first["seed"]) == {4}
-    second = quick(tmp_path, ["mean"], seeds=[4])
+    second = quick(tmp_path, ["mean"], seeds=[4], metrics=STANDARD)
     assert set(second["metric"]) == set(STANDARD)
     kept = second[second["metric"] == "parzen"]
     assert list(kept["created"]) == list(first["created"])
 
 
 def test_tables_are_those_of_all_metrics_whichever_was_computed_last(tmp_path):
-    quick(tmp_path, ["mean"])
+    quick(tmp_path, ["mean"], metrics=STANDARD)
     table = (tmp_path / "digits" / "table1.csv").read_bytes()
     quick(tmp_path, ["mean"], metrics=metrics_named([list(STANDARD)[-1]]))
     assert (tmp_path / "digits" / "table1.csv").read_bytes() == table
