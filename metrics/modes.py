@@ -53,7 +53,9 @@ PROMISES = (("real", "one class"), ("real", "mean image"))
 def reached(modes: Tensor) -> Estimate:
     """Return how many different modes there are among those of samples, (n,) int64."""
     _, counts = torch.unique(modes, return_counts=True)
-    return Estimate(len(counts), math.sqrt(int((counts == 1).sum())))
+    n, once = len(modes), int((counts == 1).sum())
+    # the jackknife: too large where there are hardly more samples than modes
+    return Estimate(len(counts), math.sqrt((n - 1) / n * once * (1 - once / n)))
 
 
 def kl_of_modes(modes: Tensor, probabilities: Tensor) -> Estimate:

@@ -6,7 +6,8 @@ Config: `gan.Config(loss="minimax")`.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import MISSING, Field, fields, replace
+from typing import Any
 
 from genmodel_bench.models import (
     cae,
@@ -89,5 +90,15 @@ def adapted(config: Config, dataset: str) -> Config:
     They stand in for defaults: a field with another value keeps it.
     """
     settings = getattr(config, "SETTINGS", {}).get(dataset, {})
-    default = {field.name for field in fields(config) if getattr(config, field.name) == field.default}
-    return replace(config, **{name: value for name, value in settings.items() if name in default})
+    kept = {f.name for f in fields(config) if has_default(f) and getattr(config, f.name) != default_of(f)}
+    return replace(config, **{name: value for name, value in settings.items() if name not in kept})
+
+
+def has_default(field: Field[Any]) -> bool:
+    """Return whether a Config can be made without giving a field."""
+    return field.default is not MISSING or field.default_factory is not MISSING
+
+
+def default_of(field: Field[Any]) -> object:
+    """Return the default of a field that has one."""
+    return field.default if field.default_factory is MISSING else field.default_factory()

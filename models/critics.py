@@ -45,9 +45,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu, softplus
 
 BOUND = 20.0
-"""Exponents of the f-divergences are at most this; beyond, D's output has no gradient.
+"""Exponents of the f-divergences are at most this, and have no gradient beyond.
 
-e²⁰ is 5e8: a critic that is sure of one image would else drown a whole mini-batch.
+e²⁰ is 5e8: a critic that is sure of one image would else drown a whole mini-batch. T and
+f* are bounded each by itself, so that the bound of a divergence holds where |v| < 10.
 """
 Direction = Literal["divergence", "trick"]
 

@@ -127,6 +127,7 @@ class Config:
     BOUNDS: ClassVar = {
         "slope": (0, 1),
         "betas": (0, 1),
+        "batch_size": (2, None),  # of one image there is no batch norm and no pair of codes
         **{name: (0, None) for name in ("critic_epochs", "penalty", "repelling")},
     }
     SETTINGS: ClassVar = {

@@ -1,12 +1,14 @@
 """Promises of all registered models: a new entry is tested before its own tests."""
 
-from dataclasses import FrozenInstanceError, fields
+import dataclasses
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import ClassVar
 
 import pytest
 from conftest import tiny
 from genmodel_bench import contract
 from genmodel_bench.cells.forms import check_config
-from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.models import MODELS, adapted, settings_for
 
 
 def small(name):
@@ -50,6 +52,20 @@ def test_stages_log_scalars_and_train_something(name, few):
 def test_samples_differ_from_each_other(name, few):
     samples = contract.trained(small(name), few.train).sample(30).flatten(1)
     assert len(samples.unique(dim=0)) == 30
+
+
+def test_settings_stand_in_for_defaults_alone():
+    @dataclass(frozen=True)
+    class Config:
+        rate: float
+        width: int = 5
+        layers: tuple[int, ...] = dataclasses.field(default_factory=lambda: (1, 2))
+        SETTINGS: ClassVar = {"digits": {"rate": 0.5, "width": 7, "layers": (3,)}}
+
+    assert adapted(Config(0.1), "digits") == Config(0.5, 7, (3,))
+    assert adapted(Config(0.1, width=6), "digits") == Config(0.5, 6, (3,))
+    assert adapted(Config(0.1, layers=(9,)), "digits") == Config(0.5, 7, (9,))
+    assert adapted(Config(0.1), "mnist") == Config(0.1)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -11,6 +11,7 @@ import torch
 from flat import run
 from genmodel_bench import BadOption, BenchError
 from genmodel_bench.cells.plan import plan
+from genmodel_bench.commands.report import tables_so_far
 from genmodel_bench.data.dataset import assemble
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.context import Context
@@ -475,3 +476,11 @@ def test_tables_are_written_while_cells_still_run(tmp_path, monkeypatch):
     assert name == "gaussian"
     assert "| mean" in table
     assert "| gaussian" not in table
+
+
+def test_tables_so_far_leave_pages_alone(tmp_path):
+    run(["mean"], seeds=1, samples=100, results=tmp_path)
+    page = (tmp_path / "digits" / "report.html").read_bytes()
+    tables_so_far(Store(tmp_path, "digits"))
+    assert (tmp_path / "digits" / "report.html").read_bytes() == page
+    assert (tmp_path / "index.html").exists()

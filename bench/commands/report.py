@@ -9,7 +9,7 @@ from pathlib import Path
 from genmodel_bench.cells.recorded import stale_lines
 from genmodel_bench.metrics import METRICS, Metric
 from genmodel_bench.metrics.column import declared
-from genmodel_bench.report.rebuild import Stale, Today, tabulated
+from genmodel_bench.report.rebuild import Stale, Today, tabulated, write_table
 from genmodel_bench.report.rebuild import report as rebuild
 from genmodel_bench.report.tables.columns import Declared
 from genmodel_bench.report.tables.table import Table
@@ -35,6 +35,13 @@ def report(
     """
     results = results_at(results)
     return rebuild(results, figures=figures, today=today(results, metrics), say=say)
+
+
+def tables_so_far(store: Store, metrics: Mapping[str, Metric] = METRICS) -> None:
+    """Write the tables of one data set while cells still run; figures and pages stay."""
+    records, known = store.records(), today(store.folder.parent, metrics)
+    stale = {(store.dataset, name) for name in known.stale(records)}
+    write_table(store.folder, tabulated(store, with_beside(store, records), known, stale=stale)[0])
 
 
 def today(results: Path, metrics: Mapping[str, Metric] = METRICS) -> Today:

@@ -15,7 +15,7 @@ from genmodel_bench.cells.featured import with_features
 from genmodel_bench.cells.plan import plan
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.commands.display import heard
-from genmodel_bench.commands.report import report, stale_under
+from genmodel_bench.commands.report import report, stale_under, tables_so_far
 from genmodel_bench.data.registry import load
 from genmodel_bench.errors import BadOption
 from genmodel_bench.execution.artefacts import keep_test_images, new_mark, unmark
@@ -138,7 +138,7 @@ def run(
                     records += outcome.records
                     listener.finished(cell, outcome)
                     if (begun := time.monotonic()) - written > pause:
-                        report(where, figures=False, metrics=known, say=listener.notice)
+                        tables_so_far(store, known)
                         written = time.monotonic()
                         pause = max(INTERIM, 20 * (written - begun))
                         listener.notice(f"tables so far: {store.folder / 'table1.md'}")

@@ -36,7 +36,15 @@ from genmodel_bench.storage.names import results_at
 from genmodel_bench.storage.provenance import git_commit, package_versions, resolve_device
 from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
-from genmodel_bench.storage.studied import REAL, Studied, code_of, path_of, read_studied, write_studied
+from genmodel_bench.storage.studied import (
+    REAL,
+    Studied,
+    code_of,
+    path_of,
+    read_studied,
+    superseded_of,
+    write_studied,
+)
 from genmodel_bench.storage.waiting import held
 from genmodel_bench.studies import STUDIES
 from genmodel_bench.studies.study import Arm, Moment, Study, measured, usual
@@ -173,6 +181,10 @@ def run_missing(
     done = {r.key for r in kept}
     due = [t for t in trainings if t.blank.key not in done]
     if due and others:
+        older = read_studied(superseded_of(path))
+        known = {r.key for r in older}
+        new = [r for r in there if r.recipe != recipe and r.key not in known]
+        write_studied(superseded_of(path), [*older, *new])
         listener.notice(
             f"{others} trainings of {path}, of other data, code or number of mini-batches, are superseded"
         )

@@ -78,6 +78,11 @@ def path_of(folder: Path, study: str) -> Path:
     return folder / "studies" / f"{study}.csv"
 
 
+def superseded_of(path: Path) -> Path:
+    """Return where the rows of a study go that other data, code or budget replaces."""
+    return path.with_name(f"{path.stem}-superseded.csv")
+
+
 def code_of(study: str) -> str:
     """Return the digest of the code of a study: what trains, and what measures."""
     return code_digest(code_digests(f"genmodel_bench.studies.{study.replace('-', '_')}"))

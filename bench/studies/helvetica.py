@@ -3,7 +3,7 @@
 "G must not be trained too much without updating D, in order to avoid 'the Helvetica
 scenario' in which G collapses too many values of z to the same value of x to have enough
 diversity to model p_data" (section 6). All trainings have the same updates of D, on the
-same mini-batches; G has j times as many. They are measured where D's updates are 1/d of
+as many images; G has j times as many updates. They are measured where D's are 1/d of
 all, d the values of j: so there is a moment of each at which all have as many updates of
 G as the one with j = 1 has at its end.
 

@@ -247,7 +247,7 @@ def helvetica(found: Found) -> Drawn:
         f"Helvetica: G updated j times for each update of D, on {found.dataset}",
         f"Of samples: {meanings(*shown)}. From j = {first} to j = {last}, after the same "
         f"{found.budget:,} updates of G (solid; D has one for j of them): {ends['G']}. After the same "
-        f"{found.budget:,} updates of D, on the same mini-batches (dashed; G has j times as many): "
+        f"{found.budget:,} updates of D, on as many images (dashed; G has j times as many): "
         f"{ends['D']}.{reals(found, *shown)}{found.said}",
         f"{len(shown)} panels against j on a logarithmic axis. After the same updates of D: {ends['D']}",
     )
@@ -397,7 +397,7 @@ def film(found: Found, films: dict[str, tuple[Any, list[int]]]) -> Drawn:
         draw_tiles(rows, width=TWO_COLUMNS, titles=titles, left=[f"j = {at}" for at in films]),
         f"Helvetica: samples, on {found.dataset}",
         f"The first {n} draws, none chosen, of seed {found.seeds[0]}, after the same updates of D on the "
-        "same mini-batches; G has j times as many. The codes are the same in all rows and at all moments.",
+        "as many images; G has j times as many. The codes are the same in all rows and at all moments.",
         f"{len(films)} rows of samples, for j = {', '.join(films)}, at {len(chosen)} moments of training",
     )
 
