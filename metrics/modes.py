@@ -55,7 +55,7 @@ def reached(modes: Tensor) -> Estimate:
     _, counts = torch.unique(modes, return_counts=True)
     n, once = len(modes), int((counts == 1).sum())
     # the jackknife: too large where there are hardly more samples than modes
-    return Estimate(len(counts), math.sqrt((n - 1) / n * once * (1 - once / n)))
+    return Estimate(len(counts), math.sqrt((n - 1) / n * once * (1 - once / n)) if n else 0.0)
 
 
 def kl_of_modes(modes: Tensor, probabilities: Tensor) -> Estimate:

@@ -12,6 +12,7 @@ from genmodel_bench.data.registry import load
 from genmodel_bench.execution.evidence import Evidence
 from genmodel_bench.metrics import Subject
 from genmodel_bench.metrics.assigning import modes_of
+from genmodel_bench.metrics.comparison import Estimate
 from genmodel_bench.metrics.features import NotApplicable
 from genmodel_bench.metrics.known import GaussianMixture
 from genmodel_bench.metrics.known_density import KnownDensity
@@ -226,3 +227,7 @@ def test_data_without_labels_or_density_have_no_modes(few):
         Modes()(Subject(few.test), plain)
     with pytest.raises(NotApplicable, match="not drawn from a known density"):
         KnownDensity()(Subject(few.test), few)
+
+
+def test_samples_that_reach_no_mode_are_none_of_it():
+    assert reached(torch.empty(0, dtype=torch.int64)) == Estimate(0, 0.0)

@@ -203,7 +203,7 @@ def study(
                 dataset=dataset or "digits",
                 seeds=chosen,
                 epochs=epochs,
-                jobs=usual_jobs(resolve_device(device)) if jobs is None else jobs,
+                jobs=max(1, usual_jobs(resolve_device(device))) if jobs is None else jobs,
                 data=data,
                 results=results,
                 device=device,
