@@ -316,9 +316,11 @@ def test_the_table_of_verdicts_fits_on_eighty_columns():
         assert whole in text
 
 
-def test_the_committed_baseline_is_of_three_seeds_or_more_and_can_be_checked(tmp_path):
+def test_the_committed_baseline_is_of_three_seeds_or_eight_and_can_be_checked(tmp_path):
     baseline = Path(__file__).parents[1] / "results" / "baselines" / "digits"
-    assert all(len(records) >= 3 for records in read_lines(baseline / "runs.csv"))
+    more = ("gan-mlp", "lsgan", "wgan", "wgan-gp", "ebgan", "ebgan-pt")  # a claim turns on them
+    for records in read_lines(baseline / "runs.csv"):
+        assert len(records) == (8 if records[0].model in more else 3)
     (verdict,) = check(baseline, rows=["mean"], results=tmp_path)
     assert verdict.finding == "indistinguishable"
 

@@ -351,7 +351,7 @@ def started(tmp_path, *args):
     run = subprocess.Popen(
         args, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    for _ in range(1800):
+    for _ in range(600):
         time.sleep(0.1)
         if list(tmp_path.glob(".cache/fits/*/epoch-00005.safetensors")):
             return run

@@ -13,12 +13,21 @@ from genmodel_bench.cli.main import main
 from genmodel_bench.commands import study as command
 from genmodel_bench.commands.study import study
 from genmodel_bench.models import adversarial, gan, mlp_gan
+from genmodel_bench.report.figures.curves import DRAWN
 from genmodel_bench.report.figures.figure import sweep
-from genmodel_bench.report.figures.studies import DRAWN, draw_studies
+from genmodel_bench.report.figures.studies import draw_studies
 from genmodel_bench.report.page.plates import plates_of
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.record import as_json
-from genmodel_bench.storage.studied import REAL, Studied, code_of, path_of, read_studied, write_studied
+from genmodel_bench.storage.studied import (
+    REAL,
+    Studied,
+    code_of,
+    path_of,
+    read_studied,
+    superseded_of,
+    write_studied,
+)
 from genmodel_bench.studies import STUDIES
 from genmodel_bench.studies.reach import apart, number, perplexity, reached
 from genmodel_bench.studies.saturation import Saturation
@@ -284,13 +293,15 @@ def test_a_failed_training_is_a_row_and_is_tried_again(quick, monkeypatch):
     assert len(begun) == 1
 
 
-def test_other_seeds_stand_beside_and_another_budget_supersedes(quick, monkeypatch):
+def test_other_seeds_stand_beside_and_another_budget_supersedes(quick, monkeypatch, tmp_path):
     quick()
     begun = count(monkeypatch)
     rows, _ = quick(seeds=[1])
     assert (len(begun), {r.seed for r in rows}) == (4, {0, 1})
     rows, _ = quick(epochs=1)
     assert {(r.seed, r.budget) for r in rows} == {(0, 1197 // 50)}
+    older = read_studied(superseded_of(path_of(tmp_path / "results" / "digits", "saturation")))
+    assert {(r.seed, r.budget) for r in older} == {(0, 3), (1, 3)}
 
 
 @pytest.mark.slow
