@@ -31,6 +31,7 @@ from genmodel_bench.metrics.mind_pixels import MindPixels
 from genmodel_bench.metrics.mmd import Mmd
 from genmodel_bench.metrics.modes import Modes
 from genmodel_bench.metrics.neighbours import Neighbours
+from genmodel_bench.metrics.nll import NLL
 from genmodel_bench.metrics.parzen import Parzen
 from genmodel_bench.metrics.parzen_audit import ParzenAudit, effective_neighbours
 from genmodel_bench.metrics.permutations import kernel_test
@@ -58,6 +59,7 @@ METRICS: dict[str, Metric] = {
     "neighbours": Neighbours(),
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
+    "nll": NLL(),
     "parzen-audit": ParzenAudit(),
     "fld": FLD(),
     "frechet": Frechet(),

@@ -6,6 +6,7 @@ imports nothing for it. A metric names the capabilities that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -24,4 +25,55 @@ class Latent(Protocol):
         """Return n draws from the prior: (n, k)."""
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the images of codes z: (n, k) -> (n, c, h, w), float32 in [0, 1]."""
+        """Return the images of codes z: (n, k) -> (n, c, h, w), float32 in [0, 1].
+
+        By autograd, differentiable.
+        """
+
+
+@runtime_checkable
+class Density(Protocol):
+    """A model that has the exact log-probability, or log-density, of an image.
+
+    levels: how many grey levels a pixel has, 2 for binary images. An image is of the
+        levels k / (levels − 1).
+    dequantised: whether the model is a density of pixels in [0, 1], of images to which
+        noise was added: (k + u) / levels, u uniform.
+    """
+
+    levels: int
+    dequantised: bool
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x) in nats, (n, c, h, w) -> (n,), a probability or a density."""
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """A model of binary images with a latent code z and an approximate q(z|x)."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of q(z|x): (n, c, h, w) -> (n, k) each."""
+
+    def log_weights(self, x: Tensor, k: int) -> Tensor:
+        """Return log p(x, z) − log q(z|x) of k draws of q(z|x), (k, n), for n images."""
+
+
+class Machine(Protocol):
+    """The energy −v·W h − b·v − c·h of binary v and h: W (n_visible, n_hidden)."""
+
+    W: Tensor
+    b: Tensor
+    c: Tensor
+
+
+@runtime_checkable
+class Boltzmann(Protocol):
+    """A stack of restricted Boltzmann machines, from the images upwards.
+
+    The top one is undirected; below it, each layer generates the one beneath.
+    """
+
+    @property
+    def rbms(self) -> Sequence[Machine]:
+        """Return the machines, the first one over the pixels."""

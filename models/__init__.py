@@ -10,6 +10,7 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from genmodel_bench.models import (
+    autoregressive,
     cae,
     conv_gan,
     dbn,
@@ -42,6 +43,10 @@ MODELS: dict[str, Config] = {
     "kmeans": references.KMeans(),
     "gaussian": references.Gaussian(),
     "mean": references.Gaussian(rank=0),
+    # exact likelihoods
+    "fvbn": autoregressive.Config(hidden=()),
+    "made": autoregressive.Config(),
+    "made-32": autoregressive.Config(masks=32),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),

@@ -123,13 +123,13 @@ class GAN(nn.Module):
         """Return n draws z of the prior, (n, latent)."""
         return noise(self.G, n, self.prior)
 
-    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Return G(z): (n, latent) -> (n, c, h, w)."""
         y = self.output(self.G(z))
         x = y if self.contrast is None else self.contrast.restore(y)
         return x.view(len(z), *self.shape)  # (n, d) -> (n, c, h, w)
 
+    @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """Return n draws G(z), (n, c, h, w)."""
         return self.decode(self.latent(n))

@@ -30,7 +30,8 @@ Arjovsky et al. (2017), arXiv 1701.07875; gradient penalty: Gulrajani et al. (20
 1704.00028. Hinge: Miyato et al. (2018), arXiv 1802.05957. f-divergences: Nowozin et al.
 (2016), arXiv 1606.00709. Energy: Zhao et al. (2017), arXiv 1609.03126.
 Differs from the papers: f-GAN's table of output activations g_f is replaced by the
-canonical form above, and exponents are bounded by `BOUND`.
+canonical form above, and D's output is bounded where an exponent of it would exceed
+`BOUND`.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu, softplus
 
 BOUND = 20.0
-"""Exponents of the f-divergences are at most this, and have no gradient beyond.
+"""Exponents of the f-divergences are at most this: v stops where one reaches it.
 
 e²⁰ is 5e8: a critic that is sure of one image would else drown a whole mini-batch. T and
-f* are bounded each by itself, so that the bound of a divergence holds where |v| < 10.
+f* are of the same stopped v, which is a critic as any other: its loss bounds the
+divergence. It has no gradient beyond.
 """
 Direction = Literal["divergence", "trick"]
 
@@ -137,30 +139,46 @@ class Divergence:
     f: of the ratio u = p/q.
     T: the critic f′(eᵛ) of v = log u, increasing.
     conjugate: f*(T(v)) = eᵛ T(v) − f(eᵛ).
+    low, high: where v stops.
     """
 
     f: Callable[[Tensor], Tensor]
     T: Callable[[Tensor], Tensor]
     conjugate: Callable[[Tensor], Tensor]
-
-
-def exp(v: Tensor) -> Tensor:
-    """Return eᵛ, of at most e^BOUND."""
-    return v.clamp(max=BOUND).exp()
+    low: float = -math.inf
+    high: float = math.inf
 
 
 LOG2 = math.log(2)
 DIVERGENCES: dict[str, Divergence] = {
-    "kl": Divergence(lambda u: u * u.log(), lambda v: 1 + v, exp),
-    "rkl": Divergence(lambda u: -u.log(), lambda v: -exp(-v), lambda v: v - 1),
-    "pearson": Divergence(lambda u: (u - 1).square(), lambda v: 2 * (exp(v) - 1), lambda v: exp(2 * v) - 1),
+    "kl": Divergence(lambda u: u * u.log(), lambda v: 1 + v, torch.exp, high=BOUND),
+    "rkl": Divergence(lambda u: -u.log(), lambda v: -torch.exp(-v), lambda v: v - 1, low=-BOUND),
+    "pearson": Divergence(
+        lambda u: (u - 1).square(),
+        lambda v: 2 * (torch.exp(v) - 1),
+        lambda v: torch.exp(2 * v) - 1,
+        high=BOUND / 2,
+    ),
     "neyman": Divergence(
-        lambda u: (1 - u).square() / u, lambda v: 1 - exp(-2 * v), lambda v: 2 - 2 * exp(-v)
+        lambda u: (1 - u).square() / u,
+        lambda v: 1 - torch.exp(-2 * v),
+        lambda v: 2 - 2 * torch.exp(-v),
+        low=-BOUND / 2,
     ),
     "hellinger": Divergence(
-        lambda u: (u.sqrt() - 1).square(), lambda v: 1 - exp(-v / 2), lambda v: exp(v / 2) - 1
+        lambda u: (u.sqrt() - 1).square(),
+        lambda v: 1 - torch.exp(-v / 2),
+        lambda v: torch.exp(v / 2) - 1,
+        low=-2 * BOUND,
+        high=2 * BOUND,
     ),
-    "jeffrey": Divergence(lambda u: (u - 1) * u.log(), lambda v: 1 + v - exp(-v), lambda v: exp(v) + v - 1),
+    "jeffrey": Divergence(
+        lambda u: (u - 1) * u.log(),
+        lambda v: 1 + v - torch.exp(-v),
+        lambda v: torch.exp(v) + v - 1,
+        low=-BOUND,
+        high=BOUND,
+    ),
     "js": Divergence(
         lambda u: u * u.log() - (u + 1) * ((1 + u) / 2).log(),
         lambda v: LOG2 - softplus(-v),
@@ -175,11 +193,18 @@ Hellinger, Jeffrey, twice Jensen–Shannon (nats), and the latter minus log 4.""
 def f_divergence(name: str, *, direction: Direction) -> Game:
     """Return f-GAN's game of a divergence by name, with G's loss of a `direction`."""
     d = DIVERGENCES[name]
+
+    def T(v: Tensor) -> Tensor:
+        return d.T(v.clamp(d.low, d.high)).mean()
+
+    def conjugate(v: Tensor) -> Tensor:
+        return d.conjugate(v.clamp(d.low, d.high)).mean()
+
     losses: dict[str, Callable[[Tensor], Tensor]] = {
-        "divergence": lambda b: -d.conjugate(b).mean(),
-        "trick": lambda b: -d.T(b).mean(),
+        "divergence": lambda b: -conjugate(b),
+        "trick": lambda b: -T(b),
     }
-    return Game(lambda a, b: d.conjugate(b).mean() - d.T(a).mean(), losses[direction], logit=True)
+    return Game(lambda a, b: conjugate(b) - T(a), losses[direction], logit=True)
 
 
 def gradient_penalty(D: nn.Module, x: Tensor, fake: Tensor) -> Tensor:

@@ -158,6 +158,8 @@ class Config:
             raise ValueError(f"mlp_gan: k and j must be at least 1, got {self.k} and {self.j}")
         if self.repelling and self.loss != "energy":
             raise ValueError(f"mlp_gan: repelling is of the loss energy, got {self.loss}")
+        if self.loss == "energy" and not self.critic_layers:
+            raise ValueError("mlp_gan: got no critic_layers, expected those of the energy's encoder")
 
     @property
     def SOURCES(self) -> tuple[str, ...]:

@@ -285,7 +285,6 @@ class MomentMatching(nn.Module):
         z = torch.empty(n, self.config.latent, device=self.G[0].weight.device)
         return z.uniform_(-math.sqrt(3), math.sqrt(3))
 
-    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Return G(z), or the decoded codes G(z): (n, latent) -> (n, c, h, w)."""
         x = self.made(z)
@@ -293,6 +292,7 @@ class MomentMatching(nn.Module):
             x = self.ae.logits(x, self.layers).sigmoid()
         return x.unflatten(1, self.shape)  # (n, d) -> (n, c, h, w)
 
+    @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """Return the images of n draws of the prior, (n, c, h, w)."""
         return self.decode(self.latent(n))

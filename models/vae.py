@@ -110,16 +110,36 @@ class VAE(nn.Module):
         self.optimiser.step()
         return {"loss": loss.detach(), "kl": kl.detach().mean()}
 
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of q(z|x): (n, c, h, w) -> (n, latent) each."""
+        mu, log_var = self.encoder(x.flatten(1)).chunk(2, dim=1)
+        return mu, log_var
+
+    def log_weights(self, x: Tensor, k: int) -> Tensor:
+        """Return log p(x, z) − log q(z|x) of k draws z of q(z|x) for each image.
+
+        x: (n, c, h, w), of pixels 0 or 1; returns (k, n), nats.
+        """
+        mu, log_var = self.encode(x)
+        eps = torch.randn(k, *mu.shape, device=mu.device)
+        z = mu + (0.5 * log_var).exp() * eps
+        logits = self.decoder(z.flatten(0, 1)).unflatten(0, (k, len(x)))
+        log_p = -binary_cross_entropy_with_logits(
+            logits, x.flatten(1).expand_as(logits), reduction="none"
+        ).sum(2)
+        # log N(z; 0, I) − log N(z; mu, sigma²): what both have in common cancels
+        return log_p + 0.5 * (eps.square() + log_var - z.square()).sum(2)
+
     def latent(self, n: int) -> Tensor:
         """Return n draws z ~ N(0, I), (n, latent)."""
         return torch.randn(n, self.config.latent, device=self.decoder[-1].weight.device)
 
-    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Return the decoder's means f(z): (n, latent) -> (n, c, h, w)."""
         # (n, d) -> (n, c, h, w)
         return self.decoder(z).sigmoid().unflatten(1, self.shape)
 
+    @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """Return the decoder's means for n draws from the prior, (n, c, h, w)."""
         return self.decode(self.latent(n))

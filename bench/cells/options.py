@@ -223,6 +223,8 @@ def parse(text: str, kind: Any) -> Any:
         elements = [part.strip() for part in text.strip("()[]").split(",")]
         if not elements[-1]:  # as in '()' and '(64,)'
             elements.pop()
+        if args[-1] is not ... and len(elements) != len(args):
+            raise ValueError(f"got {short(text)}, expected {len(args)} elements")
         return tuple(parse(element, args[0]) for element in elements)
     if kind is bool:
         if text.lower() not in ("true", "false"):

@@ -52,7 +52,7 @@ def plan(
     """
     if like and like not in DATASETS:
         raise UnknownName("data set", like, DATASETS)
-    meant = [name for name in MODELS if meant_for(name, like or data.name)]
+    meant = [name for name in MODELS if meant_for(name, like or data.name, data.levels)]
     if models is not None and not models:
         raise BadOption("models: got none, expected some; leave them out for all of this project")
     named = models_named(meant if models is None else models)
@@ -69,6 +69,7 @@ def plan(
             batch_size = getattr(config, "batch_size", 1)
             if batch_size < 1:
                 raise BadOption(f"{name}: batch_size: got {batch_size}, expected at least 1")
+            check_levels(name, config, data)
             if config != usual[name] or name not in MODELS or data.name not in DATASETS:
                 check_builds(name, config, data.shape)
             other = {LIKE: like} if usual[name] != adapted(named[name], data.name) else {}
@@ -80,9 +81,23 @@ def plan(
     return cells
 
 
-def meant_for(name: str, dataset: str) -> bool:
-    """Return whether a run of all models has this one on a data set."""
-    return dataset in getattr(MODELS[name], "ONLY", (dataset,))
+def meant_for(name: str, dataset: str, levels: int) -> bool:
+    """Return whether a run of all models has this one on a data set of so many levels."""
+    config = adapted(MODELS[name], dataset)
+    return dataset in getattr(config, "ONLY", (dataset,)) and getattr(config, "levels", levels) == levels
+
+
+def check_levels(name: str, config: Config, data: Dataset) -> None:
+    """Check that a model of so many grey levels has images of these.
+
+    Raises:
+        BadOption: the data have others.
+    """
+    levels = getattr(config, "levels", data.levels)
+    if levels != data.levels:
+        got = f"{data.name} has {data.levels}" if data.levels else f"pixels of {data.name} may be any number"
+        how = f"--set {name}.levels={data.levels}" if data.levels else "run it on images of 8 bits"
+        raise BadOption(f"{name}: levels: got {levels}, but {got}; {how}")
 
 
 def settled(name: str, config: Config, dataset: str) -> Config:

@@ -13,6 +13,11 @@ from genmodel_bench.errors import DataMissing
 from genmodel_bench.metrics.known import GaussianMixture
 from torch import Tensor
 
+LEVELS = (2, 16, 17, 256)
+"""How many grey levels pixels may have: binary, 4 bits, those of `digits`, 8 bits."""
+LEVEL_TOLERANCE = 1e-3
+"""In steps between levels; float32 in [0, 1] is exact to 1e-5 of the 255."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -34,6 +39,8 @@ class Dataset:
     density: that the images were drawn from, where it is known.
     stacked: of how many classes each channel is, where a label is the number that the
         channels' classes write to this base; else 0.
+    levels: how many grey levels a pixel has, as its values say: k / (levels − 1); 2 for
+        binary images, 0 where it may be any number.
     """
 
     name: str
@@ -45,6 +52,7 @@ class Dataset:
     folds: tuple[Fold, ...] = ()
     density: GaussianMixture | None = None
     stacked: int = 0
+    levels: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -106,7 +114,23 @@ def dataset_of_parts(
     if density or stacked:
         digest.update(repr((density, stacked)).encode())
     train, valid, test = parts
-    return Dataset(name, train, valid, test, ys, digest.hexdigest()[:16], tuple(folds), density, stacked)
+    levels = levels_of([*parts, *(part for fold in folds for part in (fold.valid, fold.test))])
+    content = digest.hexdigest()[:16]
+    return Dataset(name, train, valid, test, ys, content, tuple(folds), density, stacked, levels)
+
+
+def levels_of(parts: Sequence[Tensor]) -> int:
+    """Return how many grey levels the pixels of some sets of images have, or 0.
+
+    The fewest of `LEVELS` of which all pixels are.
+    """
+
+    def are(x: Tensor, levels: int) -> bool:
+        steps = x * (levels - 1)
+        return bool(steps.sub_(steps.round()).abs_().max() < LEVEL_TOLERANCE)
+
+    some = [x[i : i + 1000] for x in parts for i in range(0, len(x), 1000)]
+    return next((k for k in LEVELS if all(are(x, k) for x in some)), 0)
 
 
 def missing(name: str, root: Path, files: str, error: Exception) -> DataMissing:

@@ -1,10 +1,10 @@
 """Which data sets are there, and how is one named that is not among them?
 
-`digits` comes with scikit-learn; `ring` and `grid` are made by code. The files of the
-others are under a root folder, which is `--data DIR` or the environment variable
-BENCH_DATA, in the layout in which torchvision or scikit-learn downloads them. Missing
-ones are downloaded there, except `tfd`, which has to be requested from its owners. Pixels
-are float32 in [0, 1].
+`digits` comes with scikit-learn, of which `digits-binary` is drawn; `ring` and `grid` are
+made by code. The files of the others are under a root folder, which is `--data DIR` or
+the environment variable BENCH_DATA, in the layout in which torchvision or scikit-learn
+downloads them. Missing ones are downloaded there, except `tfd`, which has to be requested
+from its owners, and `mnist-larochelle`. Pixels are float32 in [0, 1].
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from genmodel_bench.data.binary import drawn_of, load_larochelle
 from genmodel_bench.data.dataset import Dataset, assemble
 from genmodel_bench.data.faces import load_olivetti, load_tfd
 from genmodel_bench.data.folder import load_folder
@@ -109,11 +110,12 @@ def load_digits(name: str, root: Path | str | None) -> Dataset:
 
 
 MNIST = "train-images-idx3-ubyte"
+load_mnist = partial(
+    load_registered, cls="MNIST", files=f"MNIST/raw/{MNIST}", valid=10_000, shape=(1, 28, 28)
+)
 DATASETS: dict[str, Callable[[str, Path | str | None], Dataset]] = {
     "digits": load_digits,
-    "mnist": partial(
-        load_registered, cls="MNIST", files=f"MNIST/raw/{MNIST}", valid=10_000, shape=(1, 28, 28)
-    ),
+    "mnist": load_mnist,
     "fashion-mnist": partial(
         load_registered,
         cls="FashionMNIST",
@@ -129,6 +131,9 @@ DATASETS: dict[str, Callable[[str, Path | str | None], Dataset]] = {
     "ring": load_ring,
     "grid": load_grid,
     "stacked-mnist": load_stacked,
+    "digits-binary": drawn_of(load_digits),
+    "mnist-binary": drawn_of(load_mnist),
+    "mnist-larochelle": load_larochelle,
 }
 FORMS: dict[str, Form] = {
     "npz": Form("npz:PATH", "A NumPy file of images and perhaps labels.", lambda name, root: load_npz(name)),
@@ -154,14 +159,14 @@ LECUN = """@article{lecun1998gradient,
             title = {Gradient-Based Learning Applied to Document Recognition},
             journal = {Proceedings of the IEEE}, volume = {86}, number = {11}, pages = {2278--2324},
             year = {1998}}"""
-SOURCES: dict[str, tuple[str, ...]] = {
-    "digits": (
-        """@misc{alpaydin1998optical,
+ALPAYDIN = """@misc{alpaydin1998optical,
             author = {Alpaydin, E. and Kaynak, C.},
             title = {Optical Recognition of Handwritten Digits},
             howpublished = {UCI Machine Learning Repository},
-            year = {1998}, doi = {10.24432/C50P49}}""",
-    ),
+            year = {1998}, doi = {10.24432/C50P49}}"""
+SOURCES: dict[str, tuple[str, ...]] = {
+    "digits": (ALPAYDIN,),
+    "digits-binary": (ALPAYDIN,),
     "mnist": (LECUN,),
     "fashion-mnist": (
         """@article{xiao2017fashion,
@@ -194,5 +199,15 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "ring": (METZ, SRIVASTAVA_2017),
     "grid": (SRIVASTAVA_2017,),
     "stacked-mnist": (LECUN, METZ),
+    "mnist-binary": (LECUN,),
+    "mnist-larochelle": (
+        LECUN,
+        """@inproceedings{larochelle2011neural,
+            author = {Larochelle, Hugo and Murray, Iain},
+            title = {The Neural Autoregressive Distribution Estimator},
+            booktitle = {Proceedings of the Fourteenth International Conference on Artificial Intelligence
+                and Statistics},
+            year = {2011}}""",
+    ),
 }
 """What to cite for each data set, as BibTeX entries."""

@@ -10,8 +10,7 @@ radius 1 and 0.01, which is the same then, and a grid of −4 to 4 in steps of 2
 The outermost centres are at 0.1 and 0.9, at least 20 sd inside: points beyond the edges
 would be moved onto them, and none of all that there are is.
 
-All are made by code, each split from a seed that its name gives, by NumPy's RandomState,
-whose streams are frozen.
+All are made by code, each split from a seed that its name gives (`streams.py`).
 
 Source: ring and grid: Metz et al. (2017), Srivastava et al. (2017), Lin et al. (2018),
 whose code has radius 1, sd 0.01 and sd 0.05. Stacked MNIST: Metz et al. (2017).
@@ -21,14 +20,13 @@ points or makes more, 128,000 stacked images of Lin et al.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from genmodel_bench.data.dataset import Dataset, dataset_of_parts
+from genmodel_bench.data.streams import streams
 from genmodel_bench.data.vision import load_registered
 from genmodel_bench.metrics.known import GaussianMixture
 from torch import Tensor
@@ -112,10 +110,3 @@ def load_stacked(name: str, root: Path | str | None) -> Dataset:
         parts.append(x[:, 0][chosen])  # (n, 28, 28) -> (m, 3, 28, 28)
         labels.append(digits @ torch.tensor([100, 10, 1]))
     return dataset_of_parts(name, parts, labels, stacked=10)
-
-
-def streams(name: str, sizes: dict[str, int]) -> Iterator[tuple[int, np.random.RandomState]]:
-    """Yield the size of each split, and the random numbers that it is made with."""
-    for split, n in sizes.items():
-        seed = hashlib.sha256(f"{name} {split}".encode()).hexdigest()[:8]
-        yield n, np.random.RandomState(int(seed, 16))

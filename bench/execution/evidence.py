@@ -36,7 +36,7 @@ class Evidence:
         self.name, self.digest, self.shape = data.name, data.digest, data.shape
         self.train, self.valid, self.test = data.train, data.valid, data.test
         self.labels, self.folds = data.labels, data.folds
-        self.density, self.stacked = data.density, data.stacked
+        self.density, self.stacked, self.levels = data.density, data.stacked, data.levels
         self.store, self.say = store, say
         self._kept: OrderedDict[str, object] = OrderedDict()
         self._sizes: dict[str, int] = {}

@@ -19,6 +19,7 @@ from genmodel_bench.storage.record import Record
 TABLE1, UNCERTAINTY, COST = "table1", "uncertainty", "cost"
 VIEWS = {
     TABLE1: "Table 1",
+    "density": "The models' own likelihood",
     "likelihood": "Likelihood",
     "quality": "Sample quality",
     "features": "Sample quality in other features",
