@@ -432,7 +432,7 @@ def test_report_is_a_function_of_the_records_alone(tmp_path):
 
 
 def test_the_readmes_table_is_of_the_committed_one():
-    """The README has some rows: those with a published number and the reference rows among them."""
+    """Whole rows, among them those with a published number and the reference rows."""
     committed = (ROOT / "results" / "mnist" / "table1.md").read_text().split("\n\n")[0].splitlines()
     shown = [line for line in (ROOT / "README.md").read_text().splitlines() if line in committed]
     bounds = committed[2:].index(next(line for line in committed if "*reference rows*" in line)) + 2
