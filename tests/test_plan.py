@@ -1,5 +1,6 @@
 """Which requests to `run` are plans, and which are refused in one line?"""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from genmodel_bench.cells.plan import check_builds
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
 from genmodel_bench.metrics import METRICS, STANDARD
-from genmodel_bench.models import MODELS, settings_for, vae
+from genmodel_bench.models import CORE, MODELS, settings_for, vae
 from test_run import quick
 
 import bench
@@ -70,7 +71,8 @@ def test_a_registered_batch_size_of_zero_is_one_line(tmp_path, monkeypatch):
 
 def test_all_models_are_those_meant_for_the_data_set(digits):
     assert {c.model for c in plan(digits)} == set(MODELS) - {"gan-conv"}
-    assert {c.model for c in plan(replace(digits, name="cifar10"))} == set(MODELS)
+    on_cifar = {c.model for c in plan(replace(digits, name="cifar10"))}
+    assert on_cifar == {name for name in MODELS if not hasattr(MODELS[name], "levels")}
     assert {c.model for c in plan(digits, ["gan-conv"])} == {"gan-conv"}
 
 
@@ -142,3 +144,25 @@ def test_the_python_api_is_where_the_readme_says():
     assert bench.score is score
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         bench.runn  # noqa: B018  # the lookup is the test
+
+
+def test_of_a_run_of_all_the_later_families_have_one_seed(digits):
+    seeds = Counter(c.model for c in plan(digits, None))
+    assert {name: n for name, n in seeds.items() if name in CORE} == {
+        name: 3 for name in CORE if name in seeds
+    }
+    assert {n for name, n in seeds.items() if name not in CORE} == {1}
+    assert len(plan(digits, ["lsgan"])) == 3
+    named = Counter(c.model for c in plan(digits, None, seeds=2))
+    assert {*named.values()} == {2}
+
+
+def test_a_model_of_grey_levels_is_run_on_images_of_these(digits):
+    (cell,) = plan(digits, ["made"], seeds=1)
+    assert cell.config.levels == 17
+    with pytest.raises(BadOption, match=r"made: levels: got 2, but digits has 17; --set made.levels=17"):
+        plan(digits, ["made"], options=["made.levels=2"])
+    grey = replace(digits, levels=0, name="grey")
+    assert "made" not in {c.model for c in plan(grey, None, seeds=1)}
+    with pytest.raises(BadOption, match="pixels of grey may be any number"):
+        plan(grey, ["made"])

@@ -14,11 +14,13 @@ from genmodel_bench.data.dataset import Dataset
 from genmodel_bench.data.registry import DATASETS
 from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.metrics import Metric
-from genmodel_bench.models import MODELS, Config, Model, Shape, adapted
+from genmodel_bench.models import CORE, MODELS, Config, Model, Shape, adapted
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.record import MOST
 
 NOTHING_VOUCHED = Vouched()
+SEEDS = 3
+"""Training runs of each model unless it is said how many."""
 MOST_SEEDS = 1000
 """More of them are taken for a seed that was meant."""
 
@@ -29,7 +31,7 @@ def plan(
     metrics: Mapping[str, Metric],
     *,
     like: str = "",
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] | None = None,
     options: Sequence[str] = (),
     protocol: Protocol = USUAL,
     vouched: Vouched = NOTHING_VOUCHED,
@@ -40,7 +42,8 @@ def plan(
         all of this project that are meant for the data set.
     like: a registered data set whose settings the models have, instead of their own for
         `data`; where that makes a difference it is one of the options of a row.
-    seeds: how many, from 0 on, or these.
+    seeds: how many, from 0 on, or these; None for `SEEDS`, and for one seed of the models
+        outside `CORE` where all are run.
     options: as 'MODEL.KEY=VALUE'; several values, 'MODEL.KEY=VALUE,VALUE', are several
         lines of the table (`cells/options.py`).
 
@@ -57,7 +60,7 @@ def plan(
         raise BadOption("models: got none, expected some; leave them out for all of this project")
     named = models_named(meant if models is None else models)
     protocol.check()
-    chosen = seeds_of(seeds)
+    chosen = seeds_of(SEEDS if seeds is None else seeds)
     needs_most, fewest = max(((n, m.min_samples) for n, m in metrics.items()), key=lambda pair: pair[1])
     if protocol.samples < fewest:
         text = f"got {protocol.samples}, expected at least {fewest}"
@@ -70,13 +73,14 @@ def plan(
             if batch_size < 1:
                 raise BadOption(f"{name}: batch_size: got {batch_size}, expected at least 1")
             check_levels(name, config, data)
+            alone = models is None and seeds is None and name not in CORE
             if config != usual[name] or name not in MODELS or data.name not in DATASETS:
                 check_builds(name, config, data.shape)
             other = {LIKE: like} if usual[name] != adapted(named[name], data.name) else {}
             changed = other | changed_options(config, usual[name], protocol)
             cells += [
                 Cell(data.name, data.digest, name, config, seed, protocol, changed, vouched)
-                for seed in chosen
+                for seed in (chosen[:1] if alone else chosen)
             ]
     return cells
 

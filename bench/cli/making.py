@@ -52,7 +52,7 @@ def run(
     everything: Annotated[bool, typer.Option("--all", help="Run every registered model.")] = False,
     dataset: DatasetName = "digits",
     like: Like = "",
-    seeds: Seeds = "3",
+    seeds: Seeds = None,
     samples: Samples = USUAL.samples,
     draws: Draws = USUAL.draws,
     checkpoint: Checkpoint = Taken.last,
@@ -106,7 +106,7 @@ def run(
         raise BenchError(f"--jobs: got {jobs}, expected at least 1")
     if bool(models) == everything:
         raise BenchError("run: expected names of models or --all, one of them; see `bench list models`")
-    chosen = seeds_in(seeds)
+    chosen = None if seeds is None else seeds_in(seeds)
     say_loading()
     from genmodel_bench.cli.terminal import display, print_preview
     from genmodel_bench.commands.preview import preview

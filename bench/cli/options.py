@@ -145,11 +145,12 @@ Changes = Annotated[
     ),
 ]
 Seeds = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--seeds",
         metavar="N|SEED,SEED,…",
-        help="Training runs of each model: N from seeds 0, 1, …, or these seeds, as 3,7,11 (one: 7,).",
+        help="Training runs of each model: N from seeds 0, 1, …, or these seeds, as 3,7,11 (one: 7,); "
+        "3 unless given, and 1 of the later families with --all.",
     ),
 ]
 Metrics = Annotated[

@@ -25,7 +25,7 @@ def preview(
     *,
     dataset: str,
     like: str = "",
-    seeds: int | Sequence[int],
+    seeds: int | Sequence[int] | None,
     options: Sequence[str],
     protocol: Protocol,
     data: Path | None,
