@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,32 +134,36 @@ def check_resumes(config: Config, x: Tensor) -> None:
         assert same, f"{name} differs after a resume: state belongs into buffers, optimisers into the Stage"
 
 
-def check_metric(metric: Metric, shape: Shape = (1, 8, 8), data: Dataset | None = None) -> None:
+def check_metric(
+    metric: Metric, shape: Shape = (1, 8, 8), data: Dataset | None = None, model: object = None
+) -> None:
     """Check that a metric keeps what the benchmark relies on.
 
     It scores noise against noise, 150 images of `shape` or as many as it needs. One that
-    needs more of a model than its samples is checked for its form alone.
+    needs more of a model than its samples, and is given none, is checked for its form
+    alone.
 
     data: real images to score noise against, where the metric needs what noise lacks, as
         a known density.
+    model: one that has what the metric needs.
 
     Raises:
         AssertionError, BenchError: a promise is broken; the text says which.
     """
     check_form(type(metric).__name__, metric)
-    if metric.needs:
+    if metric.needs and model is None:
         return
     n = max(150, metric.min_samples)
     x = images(n + 280, data.shape if data else shape)
     splits = [torch.arange(200), torch.arange(200, 240), torch.arange(240, 280)]
     real = data or assemble("noise", x[:280], torch.arange(280) % 10, splits)
     for law in METRIC_LAWS:
-        law(metric, x[280:], Evidence(real))
+        law(metric, Subject(x[280:], model), Evidence(real))
 
 
-def check_scores(metric: Metric, samples: Tensor, data: Reference) -> None:
+def check_scores(metric: Metric, subject: Subject, data: Reference) -> None:
     """Check that scores are finite and say what they are."""
-    scores = metric(Subject(samples), data).scores
+    scores = metric(subject, data).scores
     assert scores, "the metric returned no scores"
     for name, score in scores.items():
         assert isinstance(score, Score), f"{name} is a {type(score).__name__}, expected a Score"
@@ -171,9 +176,9 @@ def check_scores(metric: Metric, samples: Tensor, data: Reference) -> None:
         assert score.better in ways, f"{name}: better is {score.better!r}, expected one of {ways}"
 
 
-def check_columns(metric: Metric, samples: Tensor, data: Reference) -> None:
+def check_columns(metric: Metric, subject: Subject, data: Reference) -> None:
     """Check that what columns are declared of is in the result."""
-    result, columns = metric(Subject(samples), data), declared(metric)
+    result, columns = metric(subject, data), declared(metric)
     assert columns.keys() <= result.scores.keys(), "a column is declared of a score that is not returned"
     if columns:
         assert next(iter(columns)) == next(iter(result.scores)), "the headline score comes first in both"
@@ -189,33 +194,34 @@ def check_columns(metric: Metric, samples: Tensor, data: Reference) -> None:
             assert close, f"{name} is not the mean of {column.examples}"
 
 
-def check_leaves_inputs(metric: Metric, samples: Tensor, data: Reference) -> None:
+def check_leaves_inputs(metric: Metric, subject: Subject, data: Reference) -> None:
     """Check that a metric does not change its inputs."""
-    inputs = (samples, data.train, data.valid, data.test)
+    inputs = (subject.samples, data.train, data.valid, data.test)
     before = [tensor.clone() for tensor in inputs]
-    metric(Subject(samples), data)
+    metric(subject, data)
     same = all(torch.equal(a, b) for a, b in zip(before, inputs, strict=True))
     assert same, "the metric changed its inputs in place"
 
 
-def check_takes_no_gradient(metric: Metric, samples: Tensor, data: Reference) -> None:
+def check_takes_no_gradient(metric: Metric, subject: Subject, data: Reference) -> None:
     """Check that no array of the result requires a gradient."""
-    arrays = dict(metric(Subject(samples.clone().requires_grad_()), data).arrays)
+    samples = subject.samples.clone().requires_grad_()
+    arrays = dict(metric(replace(subject, samples=samples), data).arrays)
     arrays.pop("shown_samples", None)  # a view of the input itself
     for name, values in arrays.items():
         assert not values.requires_grad, f"{name} requires a gradient; put @torch.no_grad() on __call__"
 
 
-def check_scores_repeat(metric: Metric, samples: Tensor, data: Reference) -> None:
+def check_scores_repeat(metric: Metric, subject: Subject, data: Reference) -> None:
     """Check that one seed gives one score."""
     found = []
     for _ in range(2):
         torch.manual_seed(4)
-        found.append(metric(Subject(samples), data).scores)
+        found.append(metric(subject, data).scores)
     assert found[0] == found[1], "one seed gave two scores: draw with torch's default generator"
 
 
-METRIC_LAWS: tuple[Callable[[Metric, Tensor, Reference], None], ...] = (
+METRIC_LAWS: tuple[Callable[[Metric, Subject, Reference], None], ...] = (
     check_scores,
     check_columns,
     check_leaves_inputs,

@@ -39,7 +39,7 @@ def support_of(levels: int, reference: object, *, dequantised: bool = False) -> 
     """
     of_data = getattr(reference, "levels", 0)
     if levels != of_data:
-        raise NotApplicable(f"the model is of {support(levels)} images, the data are {support(of_data)}")
+        raise NotApplicable(f"the model's support is {support(levels)}, that of the data {support(of_data)}")
     return support(levels, dequantised=dequantised)
 
 

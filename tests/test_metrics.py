@@ -8,7 +8,9 @@ from genmodel_bench import contract
 from genmodel_bench.cells.forms import check_metric
 from genmodel_bench.data.registry import load
 from genmodel_bench.execution.evidence import Evidence
+from genmodel_bench.execution.measure import missing
 from genmodel_bench.metrics import METRICS, Subject
+from genmodel_bench.models import settings_for
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -22,6 +24,15 @@ def test_metric_is_a_frozen_dataclass_of_plain_settings(name):
 
 OF_DENSITIES = ("known-density",)
 """Metrics that images of a known density alone can be scored with."""
+MODEL = {"nll": "made"}
+"""Models that metrics need, which score more than samples."""
+
+
+def subject(name, samples, *redraws):
+    """Samples, and an untrained model that has what a metric needs."""
+    model = settings_for(MODEL[name], "digits").build((1, 8, 8)).eval() if name in MODEL else None
+    assert not missing(METRICS[name], model)
+    return Subject(samples, model, redraws)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +54,7 @@ def seen(few):
 @pytest.mark.parametrize("law", contract.METRIC_LAWS, ids=lambda law: law.__name__)
 def test_metric_keeps_what_the_benchmark_relies_on(name, law, seen, ring):
     images = ring if name in OF_DENSITIES else seen
-    law(METRICS[name], torch.rand(150, *images.shape), images)
+    law(METRICS[name], subject(name, torch.rand(150, *images.shape)), images)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +68,12 @@ def test_one_and_two_threads_give_the_same_scores(name, by_threads, ring):
     before = torch.get_num_threads()
     by_threads = dict.fromkeys((1, 2), ring) if name in OF_DENSITIES else by_threads
     samples = torch.rand(300, *by_threads[1].shape)
-    values = []
+    scored, values = subject(name, samples, samples.flip(0)), []
     try:
         for threads, images in by_threads.items():
             torch.set_num_threads(threads)
             torch.manual_seed(4)
-            scores = METRICS[name](Subject(samples, None, (samples.flip(0),)), images).scores
+            scores = METRICS[name](scored, images).scores
             values.append({quantity: score.value for quantity, score in scores.items()})
     finally:
         torch.set_num_threads(before)
@@ -90,7 +101,7 @@ def test_tf32_stays_off_and_the_callers_setting_is_kept(name, spied, ring):
     torch.set_float32_matmul_precision("medium")
     try:
         with Spy():
-            METRICS[name](Subject(torch.rand(150, *images.shape)), images)
+            METRICS[name](subject(name, torch.rand(150, *images.shape)), images)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
