@@ -30,6 +30,7 @@ import torch
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.capabilities import Density
 from genmodel_bench.metrics.column import Column
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.papers import THEIS_2016
 from genmodel_bench.metrics.supports import bits, nats, support_of
 from torch import Tensor
@@ -79,8 +80,9 @@ class NLL:
         support = support_of(model.levels, reference, dequantised=model.dequantised)
         settings = {"folds": 0, "support": support, "kind": "="}
         test = reference.test
-        found = negative_log_likelihoods(model, test)
-        train = negative_log_likelihoods(model, reference.train[: len(test)])
+        with full_precision():
+            found = negative_log_likelihoods(model, test)
+            train = negative_log_likelihoods(model, reference.train[: len(test)])
         nll = nats(found, settings, better="lower")
         scores = {
             "nll": nll,

@@ -16,9 +16,10 @@ from typing import Any
 from genmodel_bench.report.tables.published import HEADLINE, TABLE_1
 from genmodel_bench.storage.record import Record
 
-TABLE1, UNCERTAINTY, COST = "table1", "uncertainty", "cost"
+TABLE1, LEDGER, UNCERTAINTY, COST = "table1", "ledger", "uncertainty", "cost"
 VIEWS = {
     TABLE1: "Table 1",
+    LEDGER: "Parzen beside the models' own likelihood",
     "density": "The models' own likelihood",
     "likelihood": "Likelihood",
     "quality": "Sample quality",
@@ -126,7 +127,22 @@ EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY = (
 )
 BESIDE_HEADLINE = (TOTAL, SEEDS, SAMPLES, SIGMA, THEIRS, THEIR_ERROR, Z)
 AFTER = (TEST, TEST_N, DRAW, DRAWS, SEED, DETECTABLE, EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY)
-KNOWN = (*BESIDE_HEADLINE, *AFTER)
+PARZEN, OWN_LOG_P, KIND, SUPPORT, BITS, PARZEN_RANK, OWN_RANK, OWN_PUBLISHED = BESIDE_PARZEN = (
+    Column("Parzen", "Parzen-window log-likelihood of the test images, nats", LEDGER, 1),
+    Column("own log p", "their log-likelihood by the model itself, nats per image", LEDGER, 2),
+    Column(
+        "kind",
+        "how own log p stands to the log-likelihood: = it is it, ≤ a lower bound of it, ≥ an estimate that "
+        "tends to be above it, ≈ both",
+        LEDGER,
+    ),
+    Column("support", "of which images p is the probability; only within one do rows compare", LEDGER),
+    Column("bits", "minus own log p, in bits per pixel and channel", LEDGER, 3),
+    Column("rank Parzen", "place by Parzen among the rows of the support, 1 the best", LEDGER),
+    Column("rank own", "place by own log p among them", LEDGER),
+    Column("own published", "own log p as published", LEDGER, 2),
+)
+KNOWN = (*BESIDE_HEADLINE, *BESIDE_PARZEN, *AFTER)
 """The columns that no metric declares."""
 
 
@@ -152,6 +168,7 @@ def columns_of(records: Sequence[Record], declared: Declared) -> tuple[Column, .
         *first,
         *(BESIDE_HEADLINE if first else (SEEDS, SAMPLES)),
         *own,
+        *BESIDE_PARZEN,
         *(c for c in ordered if c.view != TABLE1),
         *AFTER,
     )

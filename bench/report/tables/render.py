@@ -9,6 +9,7 @@ import pandas as pd
 from genmodel_bench.report.tables.columns import (
     COST,
     DASH,
+    OWN_LOG_P,
     TABLE1,
     TOTAL,
     UNCERTAINTY,
@@ -119,6 +120,7 @@ def legend_as_text(table: Table, columns: Sequence[Column]) -> str:
     said += [DIRECTIONS] if any(column.directed for column in columns) else []
     shown = {column.title for column in columns}
     said += [MARKED] if any(title in shown for _, title, _ in table.marks) else []
+    said += table.agreement if OWN_LOG_P.title in shown else []
     said += [
         f"{BROKEN} {title} breaks a promise on {dataset} (`bench audit`): {text}"
         for (dataset, title), text in table.broken.items()

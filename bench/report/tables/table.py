@@ -29,6 +29,7 @@ from genmodel_bench.report.tables.columns import (
     number,
 )
 from genmodel_bench.report.tables.ledger import cost, ledger, mean, sigma, total_error, values_of
+from genmodel_bench.report.tables.likelihoods import kind_of, side_by_side
 from genmodel_bench.report.tables.notes import (
     STALE,
     above_real_data,
@@ -55,6 +56,7 @@ class Table:
         column.
     floors: by (data set, title), what unseen real images have in place of samples.
     shared: by (data set, title), what the scores of most rows share, as "N = 300, k = 5".
+    agreement: how far Parzen and the models' own likelihoods rank alike, by data set.
     broken: by (data set, title), the promises that a score breaks in `bench audit`.
     """
 
@@ -64,6 +66,7 @@ class Table:
     marks: frozenset[tuple[str, str, Key]] = frozenset()
     floors: Mapping[tuple[str, str], float] = field(default_factory=dict)
     shared: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    agreement: Sequence[str] = ()
     broken: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -142,8 +145,13 @@ def table1(
     datasets = list(dict.fromkeys(dataset for dataset, _ in groups))
     keys = list(dict.fromkeys(key for _, key in cells))
     marks: set[tuple[str, str, Key]] = set()
+    agreement: list[str] = []
     for dataset in datasets:
         own = {key: rows for (of, key), rows in groups.items() if of == dataset}
+        beside_parzen, said = side_by_side(dataset, own, published_setting)
+        for key, found in beside_parzen.items():
+            cells[dataset, key] |= found
+        agreement += [said] * bool(said)
         for key, note in [*other_networks(own, dataset), *other_numbers(own, dataset)]:
             notes[key].append(note)
         for column in (c for c in columns if c.directed):
@@ -186,7 +194,7 @@ def table1(
         for column in columns
         if (text := shared_by(column, [r for r in records if r.dataset == dataset]))
     }
-    return Table(in_order(numbers, columns), columns, notes, frozenset(marks), floors, shared)
+    return Table(in_order(numbers, columns), columns, notes, frozenset(marks), floors, shared, agreement)
 
 
 def shared_by(column: Column, records: Sequence[Record]) -> str:
@@ -212,12 +220,15 @@ def ranked(
 ) -> tuple[list[Key], dict[Key, float]]:
     """Return the models that share the best place of a column, and what was detectable.
 
-    Only rows of one number of samples, and of features of one network, compare: those of
-    most rows do.
+    Only rows of one number of samples, of features of one network, and of likelihoods of
+    one support and kind, compare: those of most rows do.
     """
     assert column.of is not None
     models = {key: rows for key, rows in groups.items() if key[0] == "model"}
-    kinds = {key: (key[3], network_of(rows, column.of[0])) for key, rows in models.items()}
+    kinds = {
+        key: (key[3], network_of(rows, column.of[0]), kind_of(rows, column.of))
+        for key, rows in models.items()
+    }
     usual = statistics.mode(kinds.values()) if kinds else None
     names = {str(i): key for i, key in enumerate(models) if kinds[key] == usual}
     rows = [
