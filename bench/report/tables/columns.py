@@ -168,7 +168,7 @@ def columns_of(records: Sequence[Record], declared: Declared) -> tuple[Column, .
         *first,
         *(BESIDE_HEADLINE if first else (SEEDS, SAMPLES)),
         *own,
-        *BESIDE_PARZEN,
+        *(BESIDE_PARZEN if first else ()),
         *(c for c in ordered if c.view != TABLE1),
         *AFTER,
     )

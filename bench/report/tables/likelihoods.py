@@ -92,7 +92,7 @@ def own_of(records: Sequence[Record]) -> Own | None:
             settings = json.loads(found[0].metric_settings)
             sign = -1 if found[0].better == "lower" else 1
             bits = mean(r.value for r in values_of(records, metric, "bits"))
-            return Own(sign * value, settings["kind"], settings["support"], bits)
+            return Own(sign * value, settings.get("kind", ""), settings.get("support", ""), bits)
     return None
 
 

@@ -1,0 +1,102 @@
+"""Do the tables put Parzen beside the models' own likelihoods, support by support?"""
+
+import math
+
+import numpy as np
+import pytest
+from genmodel_bench.report.tables.likelihoods import interval, kendall
+from genmodel_bench.report.tables.render import to_markdown
+from genmodel_bench.report.tables.table import table1
+from genmodel_bench.storage.record import as_json
+from test_report import parzen
+
+BINARY, LEVELS = "binary", "17 levels"
+
+
+def own(model, value, *, metric="nll", quantity="nll", support=BINARY, kind="=", **changes):
+    """Rows of a likelihood of a model's own, one for each seed."""
+    settings = as_json({"folds": 0, "support": support, "kind": kind})
+    more = {"metric": metric, "quantity": quantity, "better": "lower", "metric_settings": settings}
+    return parzen(model, [value, value + 1], **(more | changes))
+
+
+def table_of(*rows):
+    return table1([r for group in rows for r in group])
+
+
+def shown(table, title):
+    """A column by model, without rows that have none."""
+    values = table.numbers["mnist", title].dropna()
+    return {key[1]: value for key, value in values.items()}
+
+
+def test_each_row_has_its_exact_likelihood_or_the_best_substitute():
+    table = table_of(
+        parzen("a", [10, 12]), own("a", 90), own("a", 95, metric="bound", quantity="bound", kind="≤"),
+        parzen("b", [20, 22]), own("b", 80, metric="bound", quantity="bound", kind="≤"),
+        parzen("c", [0, 2]), own("c", 70, metric="ais", kind="≥"),
+        parzen("d", [5, 7]),
+    )  # fmt: skip
+    assert shown(table, "own log p") == {"a": -90.5, "b": -80.5, "c": -70.5}
+    assert shown(table, "kind") == {"a": "=", "b": "≤", "c": "≥"}
+    assert shown(table, "Parzen") == {"a": 11, "b": 21, "c": 1}
+    assert shown(table, "rank Parzen") == {"b": 1, "a": 2, "c": 3}
+    assert shown(table, "rank own") == {"c": 1, "b": 2, "a": 3}
+    assert "Kendall's τ of both over 3 rows is −0.33 (no interval)" in to_markdown(table)
+
+
+def test_rows_rank_within_their_support_alone():
+    table = table_of(
+        parzen("a", [1, 1]), own("a", 90), parzen("b", [2, 2]), own("b", 80),
+        parzen("c", [3, 3]), own("c", 10, support=LEVELS), parzen("d", [4, 4]), own("d", 20, support=LEVELS),
+        parzen("e", [5, 5]),
+        own("e", 600, metric="ais-decoder", quantity="log_likelihood", better="higher", support="p_σ"),
+    )  # fmt: skip
+    assert shown(table, "rank own") == {"b": 1, "a": 2, "c": 1, "d": 2, "e": 1}
+    assert shown(table, "rank Parzen") == {"b": 1, "a": 2, "d": 1, "c": 2, "e": 1}
+    assert shown(table, "own log p")["e"] == 600.5
+    assert table.agreement == []  # of two rows nothing is said
+
+
+def test_the_best_of_a_likelihood_is_marked_among_its_like():
+    """A bound, and a row of another support, are not compared with exact likelihoods."""
+    exact = [
+        row for m, v in (("a", 90), ("b", 80), ("c", 85)) for row in [*parzen(m, [1, 2, 3]), *three(m, v)]
+    ]
+    other = [*parzen("d", [1, 2, 3]), *three("d", 10, support=LEVELS)]
+    table = table1([*exact, *other])
+    assert {key[1] for _, title, key in table.marks if "nll" in title} == {"b"}
+
+
+def three(model, value, **changes):
+    settings = as_json({"folds": 0, "support": changes.get("support", BINARY), "kind": "="})
+    return parzen(
+        model, [value, value + 0.1, value - 0.1], stderr=0.1,
+        metric="nll", quantity="nll", better="lower", metric_settings=settings,
+    )  # fmt: skip
+
+
+def test_published_values_stand_beside_rows_of_the_published_data():
+    rows = [*parzen("made", [1, 2], dataset="mnist-larochelle"), *own("made", 89, dataset="mnist-larochelle")]
+    table = table1(rows)
+    assert table.numbers["mnist-larochelle", "own published"].tolist() == [-88.4]
+    small = table1([*parzen("made", [1], dataset="digits"), *own("made", 89, dataset="digits")])
+    assert small.numbers["digits", "own published"].isna().all()
+
+
+def test_tau_counts_pairs_in_order():
+    pairs = [(1, 1), (2, 3), (3, 2), (4, 4)]  # five of six pairs agree
+    assert kendall(pairs) == pytest.approx((5 - 1) / 6)
+
+
+def test_the_interval_of_tau_covers_the_truth():
+    """For normal pairs of correlation r, τ is 2/π arcsin r in the mean."""
+    generator, r, n, runs = np.random.default_rng(0), 0.6, 12, 1000
+    truth, held = 2 / math.pi * math.asin(r), 0
+    for _ in range(runs):
+        a, b = generator.standard_normal((2, n))
+        low, high = interval(kendall(list(zip(a, r * a + math.sqrt(1 - r * r) * b, strict=True))), n)
+        held += math.isnan(low) or low <= truth <= high
+    # 95 % within 3 %, of which 2 % are what 1,000 runs leave uncertain
+    assert held / runs == pytest.approx(0.95, abs=0.03)
+    assert all(math.isnan(x) for x in (*interval(0.5, 4), *interval(1.0, 9)))
