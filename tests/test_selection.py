@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from genmodel_bench.storage.store import Store
 from genmodel_bench.training import checkpoint
 from genmodel_bench.training import loop as harness
 from genmodel_bench.training.drawing import chosen_epoch
-from genmodel_bench.training.selection import Check, validation_score
+from genmodel_bench.training.selection import Check, checked, own_score, validation_score
 
 CPU = torch.device("cpu")
 
@@ -82,11 +83,50 @@ def test_checks_are_made_once_and_kept(few, tmp_path):
 def test_a_check_that_is_not_finite_is_an_error_and_never_the_best(few, tmp_path):
     cell = cell_of(few, epochs=10)
     checks = Checks(cell, few, tmp_path / "checks.json")
-    with pytest.raises(ValueError, match="samples after epoch 3 have the validation score nan"):
+    with pytest.raises(ValueError, match="after epoch 3 the validation score is nan"):
         checks.make(Drawer(torch.full((100, 1, 8, 8), torch.nan)), 3)
     assert checks.values == {}
     (tmp_path / "checks.json").write_text('{"1": null}')
     assert Checks(cell, few, tmp_path / "checks.json").values == {}
+
+
+class Coin:
+    """Binary pixels that are 1 with probability ¼; with levels, a posterior, or neither."""
+
+    def __init__(self, levels=2, dequantised=False):
+        self.levels, self.dequantised = levels, dequantised
+
+    def log_prob(self, x):
+        return torch.where(x == 1, math.log(0.25), math.log(0.75)).flatten(1).sum(1)
+
+
+class Weighted:
+    """A posterior whose weights are 1 and 3 times a half, in turn."""
+
+    def encode(self, x):
+        return x, x
+
+    def log_weights(self, x, k):
+        return (torch.arange(k) % 2 * 2 + 1).float().mul(0.5).log()[:, None].expand(k, len(x))
+
+
+def test_a_model_with_a_likelihood_of_its_own_is_selected_by_that():
+    x = (torch.rand(30, 1, 4, 4) < 0.25).float()
+    wanted = float(Coin().log_prob(x).mean())
+    assert own_score(Coin(), x) == pytest.approx(wanted, rel=1e-6)
+    found = checked(Coin(), 3, x, base_seed=0, dataset="d", family="f")
+    assert found == Check(3, own_score(Coin(), x))
+    assert own_score(Weighted(), x) == pytest.approx(0, abs=1e-6)  # the log of the mean, 1
+
+
+def test_of_other_grey_levels_or_no_likelihood_nothing_is_said():
+    x = torch.rand(30, 1, 4, 4)
+    assert own_score(Coin(), x) is None
+    assert own_score(Weighted(), x) is None
+    assert own_score(Drawer(x), x.round()) is None
+    levels = (x * 16).round() / 16
+    assert own_score(Coin(17), levels) is not None
+    assert own_score(Coin(16), levels) is None
 
 
 def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path, monkeypatch):

@@ -120,7 +120,12 @@ TEST, TEST_N, DRAW, DRAWS, SEED, DETECTABLE = (
 EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY = (
     Column("epoch", "whose weights were sampled, the last unless the name says otherwise", COST),
     Column("epochs", "of how many of the last stage", COST),
-    Column("valid last", "what validation images say of the last weights (Parzen, 1,000 samples)", COST, 1),
+    Column(
+        "valid last",
+        "what validation images say of the last weights (Parzen, 1,000 samples; its own log p where the model has it)",
+        COST,
+        1,
+    ),
     Column("valid best", "the same of the best weights", COST, 1),
     Column("minutes", "wall time of training one seed", COST, 2),
     Column("MiB", "peak memory of its process or device", COST),
