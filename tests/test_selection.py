@@ -91,7 +91,7 @@ def test_a_check_that_is_not_finite_is_an_error_and_never_the_best(few, tmp_path
 
 
 class Coin:
-    """Binary pixels that are 1 with probability ¼; with levels, a posterior, or neither."""
+    """Binary pixels that are 1 with probability ¼."""
 
     def __init__(self, levels=2, dequantised=False):
         self.levels, self.dequantised = levels, dequantised

@@ -122,7 +122,7 @@ EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY = (
     Column("epochs", "of how many of the last stage", COST),
     Column(
         "valid last",
-        "what validation images say of the last weights (Parzen, 1,000 samples; its own log p where the model has it)",
+        "what validation images say of the last weights: the model's own log p, or Parzen with 1,000 samples",
         COST,
         1,
     ),
