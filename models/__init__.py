@@ -19,6 +19,7 @@ from genmodel_bench.models import (
     gsn,
     mlp_gan,
     moments,
+    nade,
     rbm,
     references,
     vae,
@@ -52,6 +53,7 @@ MODELS: dict[str, Config] = {
     "fvbn": autoregressive.Config(hidden=()),
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
+    "nade": nade.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),
