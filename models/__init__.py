@@ -17,6 +17,7 @@ from genmodel_bench.models import (
     dcgan,
     gan,
     gsn,
+    iwae,
     mlp_gan,
     moments,
     rbm,
@@ -43,10 +44,11 @@ MODELS: dict[str, Config] = {
     "kmeans": references.KMeans(),
     "gaussian": references.Gaussian(),
     "mean": references.Gaussian(rank=0),
-    # exact likelihoods
+    # likelihoods of their own
     "fvbn": autoregressive.Config(hidden=()),
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
+    "iwae": iwae.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),
