@@ -19,6 +19,7 @@ until all are there:
 
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
 from genmodel_bench.metrics.birthday import Birthday
+from genmodel_bench.metrics.bound import Bound
 from genmodel_bench.metrics.c2st import C2ST, classifier_two_sample_test
 from genmodel_bench.metrics.fld import FLD, feature_likelihood_divergence
 from genmodel_bench.metrics.frechet import Frechet, frechet_distance
@@ -60,6 +61,7 @@ METRICS: dict[str, Metric] = {
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
     "nll": NLL(),
+    "bound": Bound(),
     "parzen-audit": ParzenAudit(),
     "fld": FLD(),
     "frechet": Frechet(),

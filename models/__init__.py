@@ -17,6 +17,7 @@ from genmodel_bench.models import (
     dcgan,
     gan,
     gsn,
+    iwae,
     mlp_gan,
     moments,
     nade,
@@ -49,11 +50,12 @@ CORE: dict[str, Config] = {
 
 MODELS: dict[str, Config] = {
     **CORE,
-    # exact likelihoods
+    # likelihoods of their own
     "fvbn": autoregressive.Config(hidden=()),
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
     "nade": nade.Config(),
+    "iwae": iwae.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),
