@@ -325,6 +325,27 @@ def test_the_committed_baseline_is_of_three_seeds_or_eight_and_can_be_checked(tm
     assert verdict.finding == "indistinguishable"
 
 
+@pytest.mark.parametrize(
+    ("change", "finding"), [(0, "indistinguishable"), (-1, "regressed"), (1, "improved")]
+)
+def test_a_likelihood_of_a_models_own_has_a_line_and_lower_is_better(tmp_path, change, finding):
+    folder, metrics = tmp_path / "made", {name: METRICS[name] for name in ("parzen", "nll")}
+    few = {"samples": 200, "draws": 1, "seeds": 1, "metrics": metrics, "figures": False}
+    run(["fvbn", "mean"], options=["fvbn.epochs=1"], results=folder, device="cpu", **few)
+
+    def other(r):
+        return replace(r, value=r.value + change) if (r.metric, r.quantity) == ("nll", "nll") else r
+
+    changed = edited(folder, tmp_path, other)
+    verdicts = {v.line: v.finding for v in check(changed, results=folder, device="cpu")}
+    line = "fvbn (epochs=1, draws=1), N = 200"
+    assert verdicts == {
+        line: "indistinguishable",
+        f"{line}, nll": finding,
+        "mean (draws=1), N = 200": "indistinguishable",
+    }
+
+
 def test_one_row_may_be_named_without_a_list(baseline):
     with pytest.raises(BenchError, match="unknown row 'zzz'"):
         check(baseline / "digits", rows="zzz")

@@ -29,7 +29,7 @@ from genmodel_bench.execution.context import Setup
 from genmodel_bench.execution.executor import Executor
 from genmodel_bench.execution.listener import Listener
 from genmodel_bench.metrics import METRICS
-from genmodel_bench.report.tables.published import HEADLINE
+from genmodel_bench.report.tables.published import HEADLINE, OWN_SCORES
 from genmodel_bench.report.verdicts import (
     Finding,
     Verdict,
@@ -47,8 +47,10 @@ from genmodel_bench.storage.store import Store, believed, sure
 
 FAST_SECONDS = 60.0
 """Seconds of training up to which `--fast` repeats a line, with one seed."""
+LIKELIHOODS = (HEADLINE, *OWN_SCORES)
+"""The scores that are checked: (metric, its name)."""
 SCORED = {HEADLINE[0]: METRICS[HEADLINE[0]]}
-"""The metric of the likelihood, by name."""
+"""The metric of samples' likelihood, by name."""
 
 
 def check(
@@ -96,26 +98,37 @@ def check(
                 verdicts.append(planned)
             else:
                 todo.append((records, planned))
-        cells = [cell for _, planned in todo for cell in planned]
+        cells = list(dict.fromkeys(cell for _, planned in todo for cell in planned))
+        metrics = {name: METRICS[name] for name in dict.fromkeys(records[0].metric for records, _ in todo)}
         listener.planned(cells)
         with working_folder(results, scratch=retrain) as folder, as_many_threads(lines, jobs):
-            setup = Setup(source, folder, device, SCORED, rescore=True, stores=False)
-            outcomes = headlines(cells, content, setup, executor, listener)
-    judged = [compare(records, [outcomes[cell] for cell in cells], vouched) for records, cells in todo]
+            setup = Setup(source, folder, device, metrics, rescore=True, stores=False)
+            outcomes = likelihoods(cells, content, setup, executor, listener)
+    judged = [
+        compare(records, [outcomes[cell, records[0].metric] for cell in cells], vouched)
+        for records, cells in todo
+    ]
     return [*judged, *verdicts]
 
 
-def headlines(
+def likelihoods(
     cells: Sequence[Cell], content: Dataset, setup: Setup, executor: Executor, listener: Listener
-) -> dict[Cell, Record]:
-    """Return the headline record of each cell, or its failure, made by today's code."""
+) -> dict[tuple[Cell, str], Record]:
+    """Return each cell's likelihood, or its failure, by each metric, as made today."""
     Store(setup.results, content.name).prepare()
-    found = {}
+    found: dict[tuple[Cell, str], Record] = {}
     with closing(executor.outcomes(cells, content, setup, listener)) as outcomes:
         for cell, outcome in outcomes:
-            found[cell] = outcome.records[0]
+            for metric in setup.metrics:
+                rows = [r for r in outcome.records if r.metric in (metric, "")]
+                found[cell, metric] = next((r for r in rows if is_likelihood(r)), rows[0])
             listener.finished(cell, outcome)
     return found
+
+
+def is_likelihood(record: Record) -> bool:
+    """Return whether a record is of a score that is checked."""
+    return (record.metric, record.quantity) in LIKELIHOODS
 
 
 def check_samples(
@@ -179,9 +192,10 @@ def made_of(
 
 
 def read_lines(path: Path) -> list[list[Record]]:
-    """Return the headline records of each line of a baseline.
+    """Return the records of each likelihood of each line of a baseline.
 
-    Of a line that has trusted records with a value, only these are returned.
+    Of a line that has trusted records with a value, only these are returned. A likelihood
+    of their own that models do not have is no line.
 
     Raises:
         DataMissing: there is no such file.
@@ -192,11 +206,12 @@ def read_lines(path: Path) -> list[list[Record]]:
         raise DataMissing(
             f"--baseline: {path} not found; expected a folder that `bench run` wrote, like results/mnist"
         )
-    lines: dict[tuple[str, str, str, int], list[Record]] = {}
+    lines: dict[object, list[Record]] = {}
     records = read_records(path)
     for r in believed(records, records[0].dataset if records else "", read_vouched(path.parent.parent)):
-        if r.metric == HEADLINE[0] and r.quantity in (HEADLINE[1], ""):  # a failure has no quantity
-            lines.setdefault(r.key, []).append(r)
+        failed = not r.quantity and (r.metric == HEADLINE[0] or not r.status.startswith("n/a"))
+        if is_likelihood(r) or (failed and r.metric in dict(LIKELIHOODS)):
+            lines.setdefault((r.key, r.metric), []).append(r)
     if not lines:
         raise BenchError(f"--baseline: {path} holds no likelihood numbers")
     return [[r for r in sure(records) if r.value is not None] or records for records in lines.values()]

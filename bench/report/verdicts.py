@@ -42,6 +42,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.storage.ingredients import CODE, Vouched
 from genmodel_bench.storage.record import Record, as_json
 
@@ -83,10 +84,10 @@ NOTHING_VOUCHED = Vouched()
 def compare(before: Sequence[Record], now: Sequence[Record], vouched: Vouched = NOTHING_VOUCHED) -> Verdict:
     """Return the verdict on one line of the table.
 
-    before, now: its headline records on either side, one for each run.
+    before, now: the records of a likelihood on either side, one for each run.
     vouched: code that gives the bits of other code is not named as a difference.
     """
-    again = {run_of(r) for r in now}
+    again, better = {run_of(r) for r in now}, before[0].better
     shared = [r for r in before if run_of(r) in again]
     like = shared if len(shared) == len(now) else list(before)
     made = differences(like, now, vouched)
@@ -106,17 +107,17 @@ def compare(before: Sequence[Record], now: Sequence[Record], vouched: Vouched = 
     if pairs and all(a.value == b.value for a, b in pairs):
         return verdict("indistinguishable", "identical seed by seed", 0.0)
     if pairs and all(drawn(a) and drawn(a) == drawn(b) for a, b in pairs):
-        finding = judge(values(like), values(now), limit=ROUNDING)
+        finding = judge(values(like), values(now), limit=ROUNDING, better=better)
         return verdict(finding, "the samples are the same, only their score can differ", ROUNDING)
     beside = [r for r in before if r not in like]
     limit = limit_of(values(like), values(now), beside=values(beside))
     seeds = f"{counted(len(before))} before, {len(now)} now"
     if limit is None:
-        finding = judge(values(like), values(now), limit=ROUNDING)
+        finding = judge(values(like), values(now), limit=ROUNDING, better=better)
         if finding != "indistinguishable":
             return verdict("cannot tell", f"{seeds}: the spread over training is unknown")
         return verdict(finding, f"{seeds}, equal within rounding", ROUNDING)
-    return verdict(judge(values(like), values(now), limit=limit), seeds, limit)
+    return verdict(judge(values(like), values(now), limit=limit, better=better), seeds, limit)
 
 
 def limit_of(before: Sequence[float], now: Sequence[float], *, beside: Sequence[float] = ()) -> float | None:
@@ -132,9 +133,9 @@ def limit_of(before: Sequence[float], now: Sequence[float], *, beside: Sequence[
     return max(ROUNDING, quantile(dof) * math.sqrt(squares / dof * (1 / len(before) + 1 / len(now))))
 
 
-def judge(before: Sequence[float], now: Sequence[float], *, limit: float) -> Finding:
+def judge(before: Sequence[float], now: Sequence[float], *, limit: float, better: str = "higher") -> Finding:
     """Return the finding on two sets of values, by the change that counts, in nats."""
-    change = average(now) - average(before)
+    change = (average(now) - average(before)) * (-1 if better == "lower" else 1)
     return "indistinguishable" if abs(change) <= limit else "improved" if change > 0 else "regressed"
 
 
@@ -260,8 +261,13 @@ def counted(seeds: int) -> str:
 
 
 def line_name(record: Record) -> str:
-    """Return the name of a record's line in the table, with N if that is not 10,000."""
-    return record.name if record.samples == 10_000 else f"{record.name}, N = {record.samples}"
+    """Return the name of a record's line in the table.
+
+    With N if that is not 10,000, and with the metric if it is not that of Table 1.
+    """
+    number = [f"N = {record.samples}"] * (record.samples != 10_000)
+    metric = [record.metric] * (record.metric != HEADLINE[0])
+    return ", ".join([record.name, *number, *metric])
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:

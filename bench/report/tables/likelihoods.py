@@ -29,11 +29,8 @@ from genmodel_bench.report.tables.columns import (
     number,
 )
 from genmodel_bench.report.tables.ledger import mean, values_of
-from genmodel_bench.report.tables.published import HEADLINE, OWN
+from genmodel_bench.report.tables.published import HEADLINE, OWN, OWN_SCORES
 from genmodel_bench.storage.record import Record
-
-SCORES = (("nll", "nll"), ("bound", "bound"), ("ais", "nll"), ("ais-decoder", "log_likelihood"))
-"""Whose number is a row's own likelihood: the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def side_by_side(
 
 def own_of(records: Sequence[Record]) -> Own | None:
     """Return the log-likelihood that a row has of its own, the mean over seeds."""
-    for metric, quantity in SCORES:
+    for metric, quantity in OWN_SCORES:
         found = values_of(records, metric, quantity)
         value = mean(r.value for r in found)
         if value is not None:
