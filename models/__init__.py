@@ -20,6 +20,7 @@ from genmodel_bench.models import (
     mlp_gan,
     moments,
     nade,
+    pixelcnn,
     rbm,
     references,
     vae,
@@ -49,6 +50,7 @@ MODELS: dict[str, Config] = {
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
     "nade": nade.Config(),
+    "pixelcnn": pixelcnn.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),
