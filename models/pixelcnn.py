@@ -29,7 +29,6 @@ pixel stand side by side, as pixels of their own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -176,7 +175,7 @@ class PixelCNN(nn.Module):
         super().__init__()
         self.config, self.shape, self.levels = config, shape, config.levels
         c, k, first = config.channels, config.kernel // 2, config.first_kernel
-        # the input is shifted: without its own pixel a kernel reaches as far as it is wide
+        # of the first layer without the pixel itself: the input is shifted
         layers = [Layer(1, c, first // 2, first, first // 2, first=True)]
         layers += [Layer(c, c, k + 1, config.kernel, k + 1, first=False) for _ in range(config.blocks)]
         self.layers = nn.ModuleList(layers)
