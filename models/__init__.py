@@ -23,6 +23,7 @@ from genmodel_bench.models import (
     pixelcnn,
     rbm,
     references,
+    transformer,
     vae,
 )
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
@@ -51,6 +52,7 @@ MODELS: dict[str, Config] = {
     "made-32": autoregressive.Config(masks=32),
     "nade": nade.Config(),
     "pixelcnn": pixelcnn.Config(),
+    "transformer": transformer.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),

@@ -133,6 +133,7 @@ def tiny(config):
         "chains": 20,
         "code_epochs": 2,
         "blocks": 1,
+        "width": 8,
     }
     if isinstance(getattr(config, "hidden", ()), int):
         small["hidden"] = 16
