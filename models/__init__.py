@@ -21,8 +21,10 @@ from genmodel_bench.models import (
     mlp_gan,
     moments,
     nade,
+    pixelcnn,
     rbm,
     references,
+    transformer,
     vae,
 )
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
@@ -55,6 +57,8 @@ MODELS: dict[str, Config] = {
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
     "nade": nade.Config(),
+    "pixelcnn": pixelcnn.Config(),
+    "transformer": transformer.Config(),
     "iwae": iwae.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),

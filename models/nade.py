@@ -29,8 +29,8 @@ from typing import Any, ClassVar
 import torch
 from genmodel_bench.models.annealed import Annealed
 from genmodel_bench.models.base import Shape, Stage
-from genmodel_bench.models.layers import pixel_logits
 from genmodel_bench.models.levels import Output, check_levels, drawn, log_probs, outputs_for
+from genmodel_bench.models.marginals import marginal_outputs
 from torch import Tensor, nn
 
 AT_ONCE = 200
@@ -58,8 +58,8 @@ class Config:
     ONLY: ClassVar[tuple[str, ...]] = ("digits", "digits-binary", "mnist-binary", "mnist-larochelle")
     BOUNDS: ClassVar = {"levels": (2, 257)}
     SETTINGS: ClassVar = {
-        "digits": {"levels": 17, "hidden": 64, "epochs": 60, "batch_size": 50},
-        "digits-binary": {"hidden": 64, "epochs": 60, "batch_size": 50},
+        "digits": {"levels": 17, "hidden": 64, "epochs": 30, "batch_size": 50, "lr": 0.02},
+        "digits-binary": {"hidden": 64, "epochs": 30, "batch_size": 50, "lr": 0.02},
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
         """@inproceedings{larochelle2011nade,
@@ -107,13 +107,7 @@ class NADE(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Set the output bias to the logits of the levels' shares of each pixel."""
-        x = x.flatten(1)[:, self.order]
-        if self.levels == 2:
-            self.b.copy_(pixel_logits(x, eps=1e-3)[:, None])
-            return
-        level = (x * (self.levels - 1)).round()
-        shares = [(level == k).double().mean(0) for k in range(self.levels)]
-        self.b.copy_(torch.stack(shares, 1).clamp_min(1e-3).log())
+        self.b.copy_(marginal_outputs(x.flatten(1)[:, self.order], self.levels))
 
     def stages(self) -> Sequence[Stage]:
         """Return the one stage of maximum likelihood."""

@@ -132,9 +132,13 @@ def tiny(config):
         "hidden": (16, 12),
         "chains": 20,
         "code_epochs": 2,
+        "blocks": 1,
+        "width": 8,
     }
     if isinstance(getattr(config, "hidden", ()), int):
         small["hidden"] = 16
+    if isinstance(getattr(config, "channels", ()), int):
+        small["channels"] = 4
     if getattr(config, "k", 1) > 1:
         small["k"] = 2
     return replace(config, **{f.name: small[f.name] for f in fields(config) if f.name in small})

@@ -1,0 +1,91 @@
+"""Is a PixelCNN a density without a blind spot, and do samples come from it?"""
+
+import math
+
+import pytest
+import torch
+from genmodel_bench.models.pixelcnn import Config
+from ordered import check_density, check_frequencies, check_reach, naive, rough
+
+SMALL = {"channels": 4, "blocks": 2, "first_kernel": 3, "head": 5}
+NETS = [
+    (SMALL, (1, 3, 3)),
+    ({**SMALL, "levels": 3}, (1, 2, 3)),
+    ({**SMALL, "kernel": 5, "first_kernel": 5}, (3, 2, 1)),
+]
+
+
+@pytest.fixture(params=NETS, ids=["binary", "levels", "colour"])
+def net(request):
+    fields, shape = request.param
+    return rough(Config(**fields), shape)
+
+
+def test_probabilities_sum_to_one(net):
+    check_density(net)
+
+
+def test_samples_have_the_probabilities_of_the_density(net):
+    check_frequencies(net)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 6), (3, 4, 2)])
+def test_an_output_depends_on_all_pixels_before_its_own_and_on_no_other(shape):
+    """Six layers reach across the image, also to the upper right."""
+    check_reach(rough(Config(**{**SMALL, "blocks": 6}), shape).double())
+
+
+def test_stacked_layers_reach_as_far_as_their_kernels():
+    """One layer more, one row and one column on each side more."""
+    for blocks in (0, 1, 2):
+        model = rough(Config(**{**SMALL, "blocks": blocks}), (1, 9, 9)).double()
+        x = torch.rand(1, 81).double().round().requires_grad_()
+        (gradient,) = torch.autograd.grad(model.outputs(x)[0, 0, 5 * 9 + 4], x)
+        rows, columns = gradient.view(9, 9).nonzero(as_tuple=True)
+        assert int(rows.min()) == 5 - 1 - blocks
+        assert (int(columns.min()), int(columns.max())) == (4 - 1 - blocks, 4 + 1 + blocks)
+
+
+def test_the_sampler_gives_what_passes_of_the_whole_net_give(net):
+    torch.manual_seed(1)
+    fast = net.sample(200)
+    torch.manual_seed(1)
+    # a probability that is rounded otherwise would have to lie within 1e-6 of u
+    assert torch.equal(naive(net, 200), fast.permute(0, 2, 3, 1).flatten(1))
+
+
+def test_means_are_of_the_conditionals_under_drawn_pixels():
+    model, means = (rough(Config(**SMALL, output=output), (1, 3, 3)) for output in ("draws", "means"))
+    torch.manual_seed(3)
+    x = model.sample(100).flatten(1)
+    torch.manual_seed(3)
+    p = means.sample(100).flatten(1)
+    torch.testing.assert_close(p, model.outputs(x)[:, 0].sigmoid().detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("levels", [2, 17])
+def test_without_weights_pixels_have_the_shares_of_all_training_pixels(levels):
+    model = Config(**SMALL, levels=levels).build((1, 4, 4))
+    x = torch.randint(levels, (400, 1, 4, 4)) / (levels - 1)
+    model.initialise(x)
+    with torch.no_grad():
+        model.last.weight.zero_()
+    shares = (x * (levels - 1)).round().long().flatten().bincount() / x.numel()
+    entropy = 16 * -float((shares * shares.log()).sum())
+    assert -float(model.log_prob(x).mean()) == pytest.approx(entropy, rel=1e-5)
+    with torch.no_grad():
+        model.last.bias.zero_()
+    assert -float(model.log_prob(x).mean()) == pytest.approx(16 * math.log(levels), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"levels": 1}, "pixelcnn: levels must be at least 2, got 1"),
+        ({"kernel": 4}, "pixelcnn: kernel must be odd and at least 3, got 4"),
+        ({"first_kernel": 1}, "pixelcnn: first_kernel must be odd and at least 3, got 1"),
+    ],
+)
+def test_what_makes_no_net_is_one_line(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**fields)
