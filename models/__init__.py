@@ -15,6 +15,7 @@ from genmodel_bench.models import (
     conv_gan,
     dbn,
     dcgan,
+    flow,
     gan,
     gsn,
     iwae,
@@ -49,6 +50,7 @@ MODELS: dict[str, Config] = {
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
     "iwae": iwae.Config(),
+    "realnvp": flow.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),
