@@ -15,13 +15,16 @@ from genmodel_bench.models import (
     conv_gan,
     dbn,
     dcgan,
+    flow,
     gan,
     gsn,
     iwae,
+    mixture,
     mlp_gan,
     moments,
     nade,
     pixelcnn,
+    ppca,
     rbm,
     references,
     transformer,
@@ -47,6 +50,8 @@ CORE: dict[str, Config] = {
     "kmeans": references.KMeans(),
     "gaussian": references.Gaussian(),
     "mean": references.Gaussian(rank=0),
+    "mixture": mixture.Config(),
+    "ppca": ppca.Config(),
 }
 """The paper's cast and what calibrates its metric: in a run of all with several seeds."""
 
@@ -60,6 +65,7 @@ MODELS: dict[str, Config] = {
     "pixelcnn": pixelcnn.Config(),
     "transformer": transformer.Config(),
     "iwae": iwae.Config(),
+    "realnvp": flow.Config(),
     # moment matching, and nets of convolutions
     "gmmn": moments.Config(),
     "gmmn-ae": moments.Config(autoencoder=True),
