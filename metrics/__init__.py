@@ -17,6 +17,7 @@ until all are there:
 {'coverage': 0.96, 'precision': 0.99, 'recall': 0.98, 'density': 1.0}
 """
 
+from genmodel_bench.metrics.ais import AIS
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
 from genmodel_bench.metrics.birthday import Birthday
 from genmodel_bench.metrics.c2st import C2ST, classifier_two_sample_test
@@ -60,6 +61,7 @@ METRICS: dict[str, Metric] = {
     "histogram": Histogram(),
     "mind-pixels": MindPixels(),
     "nll": NLL(),
+    "ais": AIS(),
     "parzen-audit": ParzenAudit(),
     "fld": FLD(),
     "frechet": Frechet(),
