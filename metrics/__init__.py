@@ -18,6 +18,7 @@ until all are there:
 """
 
 from genmodel_bench.metrics.ais import AIS
+from genmodel_bench.metrics.ais_decoder import AISDecoder
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
 from genmodel_bench.metrics.birthday import Birthday
 from genmodel_bench.metrics.c2st import C2ST, classifier_two_sample_test
@@ -62,6 +63,7 @@ METRICS: dict[str, Metric] = {
     "mind-pixels": MindPixels(),
     "nll": NLL(),
     "ais": AIS(),
+    "ais-decoder": AISDecoder(),
     "parzen-audit": ParzenAudit(),
     "fld": FLD(),
     "frechet": Frechet(),
