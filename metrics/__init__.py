@@ -17,6 +17,8 @@ until all are there:
 {'coverage': 0.96, 'precision': 0.99, 'recall': 0.98, 'density': 1.0}
 """
 
+from genmodel_bench.metrics.ais import AIS
+from genmodel_bench.metrics.ais_decoder import AISDecoder
 from genmodel_bench.metrics.base import Metric, Reference, Result, Score, Subject
 from genmodel_bench.metrics.birthday import Birthday
 from genmodel_bench.metrics.bound import Bound
@@ -62,6 +64,8 @@ METRICS: dict[str, Metric] = {
     "mind-pixels": MindPixels(),
     "nll": NLL(),
     "bound": Bound(),
+    "ais": AIS(),
+    "ais-decoder": AISDecoder(),
     "parzen-audit": ParzenAudit(),
     "fld": FLD(),
     "frechet": Frechet(),

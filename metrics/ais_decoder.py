@@ -1,0 +1,153 @@
+"""What log-likelihood do decoders give test images, all under one definition?
+
+    p_σ(x) = ∫ p(z) N(x; g(z), σ² I) dz,    g the decoder, p(z) its prior
+
+by annealed importance sampling with Hamiltonian Monte Carlo (`metrics/smoothed.py`). It
+is a density of real pixels, as that of a Parzen window, which averages over draws of the
+prior without annealing. Test images are scored as they are, without noise.
+
+    log_likelihood    of the first test images, nats; higher is better. In expectation it
+                      is a lower bound, which longer annealing raises
+    gap               upper minus lower bound of images that were drawn from p_σ itself: so
+                      much too low is the number, where real images are as easy as those
+    sigma             the σ of the highest log-likelihood of validation images, by the
+                      same estimator; another one for each decoder
+    acceptance        of HMC's transitions, the mean
+
+What it misses: how pixels vary around the decoder's outputs, which is no Gaussian; modes
+of the posterior that no chain finds, on which real images may be harder than drawn ones.
+Standard error: over test images; of the gap, over the images that were drawn.
+Cost: images × chains × temperatures × leapfrogs gradients of the decoder.
+Source: Wu, Burda, Salakhutdinov, Grosse (2017), On the quantitative analysis of
+decoder-based generative models, arXiv 1611.04273.
+Differs from the source: no noise on test images; step sizes are tuned on validation
+images, one a temperature, and frozen; the weight of an image grows as t⁴, not by a
+sigmoid; fewer temperatures and chains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from genmodel_bench.metrics.base import Reference, Result, Score, Subject
+from genmodel_bench.metrics.capabilities import Latent
+from genmodel_bench.metrics.column import Column, Curve
+from genmodel_bench.metrics.smoothed import Annealer, in_gaussian_space
+from torch import Tensor
+
+POINTS = 40
+"""Of the curve against σ."""
+
+
+@dataclass(frozen=True)
+class AISDecoder:
+    """log p_σ of test images under a decoder, with the gap between both bounds.
+
+    images: how many test images are scored, the first ones.
+    valid_images: how many validation images choose σ and tune the steps, the first ones.
+    simulated: of how many images of the model's own the gap is the mean.
+    chains: for each image.
+    temperatures: of the annealing; leapfrogs: steps between two of them.
+    smallest_sigma: the smallest σ that is tried.
+    """
+
+    images: int = 100
+    valid_images: int = 20
+    simulated: int = 20
+    chains: int = 8
+    temperatures: int = 500
+    leapfrogs: int = 10
+    smallest_sigma: float = 0.03
+    min_samples: int = 1
+    needs: tuple[type, ...] = (Latent,)
+    columns: ClassVar = {
+        "log_likelihood": Column(
+            "AIS p_σ",
+            "log-density of the first test images under the decoder with Gaussian pixels around its outputs, "
+            "by annealed importance sampling, nats per image",
+            "density",
+            1,
+            curves={
+                "sigma on validation": Curve(
+                    "AIS against σ",
+                    "σ, grey levels in [0, 1]",
+                    "nats, validation images",
+                    "Mean log-density of validation images against the width of the Gaussian pixels; the "
+                    "highest chooses it.",
+                    log_x=True,
+                )
+            },
+        ),
+        "gap": Column("AIS gap", "upper minus lower bound, of images drawn from the decoder", "density", 1),
+    }
+    SOURCES: ClassVar[tuple[str, ...]] = (
+        """@inproceedings{wu2017quantitative,
+            author = {Wu, Yuhuai and Burda, Yuri and Salakhutdinov, Ruslan and Grosse, Roger},
+            title = {On the Quantitative Analysis of Decoder-Based Generative Models},
+            booktitle = {International Conference on Learning Representations},
+            year = {2017}, eprint = {1611.04273}, archivePrefix = {arXiv}}""",
+    )
+
+    def __post_init__(self) -> None:
+        counts = (self.images, self.valid_images, self.simulated, self.chains, self.temperatures)
+        if min(*counts, self.leapfrogs) < 1 or not 0 < self.smallest_sigma < 1:
+            raise ValueError(f"ais-decoder: expected counts ≥ 1 and smallest_sigma in (0, 1), got {self}")
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, reference: Reference) -> Result:
+        """Score the decoder of `subject` on the first test images of `reference`."""
+        assert isinstance(subject.model, Latent)
+        decoder, eps = in_gaussian_space(subject.model), torch.randn_like(subject.model.latent(self.simulated))
+        annealer = Annealer(decoder, eps.shape[1], self.chains, self.temperatures, self.leapfrogs)
+        # (n, c, h, w) -> (n, d)
+        valid = reference.valid[: self.valid_images].flatten(1)
+        test = reference.test[: self.images].flatten(1)
+        chosen = annealer.choose(valid, self.smallest_sigma)
+        own = decoder(eps)
+        own = own + chosen.sigma * torch.randn_like(own)
+        bounds, acceptance = annealer.below(torch.cat([test, own]), chosen)
+        gaps = annealer.above(own, eps, chosen) - bounds[len(test) :]
+        found = bounds[: len(test)]
+        warning = f"the smallest σ tried, {chosen.sigma:.3g}, is the best" if chosen.edge else ""
+        gap, value = float(gaps.mean()), float(found.mean())
+        if gap > 1 + 0.01 * abs(value):
+            warning = f"the annealing is too short: its bounds are {gap:.1f} nats apart"
+        settings = {
+            "folds": 0,
+            "support": "real pixels",
+            "kind": "≤",
+            "sigma": chosen.sigma,
+            "valid_images": len(valid),
+            "chains": self.chains,
+            "temperatures": self.temperatures,
+            "leapfrogs": self.leapfrogs,
+        }
+        every = max(1, len(chosen.log_probs) // POINTS)
+        curve = {f"{sigma:.4g}": value for sigma, value in list(chosen.log_probs.items())[::every]}
+        scores = {
+            "log_likelihood": score(
+                found, "test examples", "higher", settings, warning, {"sigma on validation": curve}
+            ),
+            "gap": score(gaps, "images of the model's own", "neither", settings, warning),
+            "sigma": Score(chosen.sigma, 0.0, "nothing: chosen", len(valid), "grey levels", "neither"),
+            "acceptance": Score(acceptance, 0.0, "nothing: a mean", self.temperatures, "share", "neither"),
+        }
+        return Result(scores, {"log_likelihood": found, "gap": gaps})
+
+
+def score(
+    values: Tensor,
+    over: str,
+    better: Literal["higher", "neither"],
+    settings: Mapping[str, Any],
+    warning: str,
+    curves: Mapping[str, Mapping[str, float]] | None = None,
+) -> Score:
+    """Return the score of a mean over images: (n,), nats."""
+    n = len(values)
+    stderr = float(values.std(correction=0)) / math.sqrt(n)
+    return Score(float(values.mean()), stderr, over, n, "nats", better, warning, None, settings, curves or {})
