@@ -58,7 +58,7 @@ CORE: dict[str, Config] = {
 MODELS: dict[str, Config] = {
     **CORE,
     # likelihoods of their own
-    "fvbn": autoregressive.Config(hidden=()),
+    "fvbn": autoregressive.Config(hidden=(), lr=5e-3),
     "made": autoregressive.Config(),
     "made-32": autoregressive.Config(masks=32),
     "nade": nade.Config(),

@@ -180,8 +180,6 @@ def test_the_bias_starts_at_the_shares_of_the_levels(levels):
     torch.manual_seed(0)
     x = torch.randint(levels, (400, *SHAPE[levels])) / (levels - 1)
     model = Config(hidden=(), levels=levels).build(SHAPE[levels])
-    with torch.no_grad():
-        model.direct.weight.zero_()
     model.initialise(x)
     flat = (x.flatten(1) * (levels - 1)).round()
     shares = torch.stack([(flat == k).double().mean(0) for k in range(levels)])
