@@ -21,7 +21,10 @@ def naive(model: Ordered, n: int) -> Tensor:
     mask and images of one channel.
     """
     x = torch.zeros(n, *model.shape).flatten(1).to(next(model.parameters()))
-    places = model.place[0].argsort() if isinstance(model, Masked) else torch.arange(x.shape[1])
+    places = torch.arange(x.shape[1])
+    if isinstance(model, Masked):
+        torch.randint(1, (n,), device=x.device)  # the sampler's choice of a mask
+        places = model.place[0].argsort()
     for i in places.tolist():
         outputs = model.outputs(x, 0) if isinstance(model, Masked) else model.outputs(x)
         x[:, i], _ = drawn(outputs[:, :, i], "draws")
