@@ -49,7 +49,7 @@ class Config:
     levels: int = 2
     epochs: int = 50
     batch_size: int = 100
-    lr: float = 1e-3
+    lr: float = 3e-3
     output: Output = "draws"
 
     KIND: ClassVar[str] = "models.nade.Config"

@@ -86,8 +86,8 @@ class Config:
         "first_kernel": (3, None),
     }
     SETTINGS: ClassVar = {
-        "digits": {"levels": 17, "blocks": 4, "first_kernel": 5, "epochs": 40},
-        "digits-binary": {"blocks": 4, "first_kernel": 5, "epochs": 40},
+        "digits": {"levels": 17, "blocks": 3, "first_kernel": 5, "lr": 4e-3},
+        "digits-binary": {"blocks": 3, "first_kernel": 5, "lr": 4e-3},
         "mnist": {"levels": 256},
         "fashion-mnist": {"levels": 256},
     }

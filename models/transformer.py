@@ -70,8 +70,8 @@ class Config:
     )
     BOUNDS: ClassVar = {"levels": (2, 257), "width": (1, None), "blocks": (1, None), "heads": (1, None)}
     SETTINGS: ClassVar = {
-        "digits": {"levels": 17, "width": 32, "epochs": 20},
-        "digits-binary": {"width": 32, "epochs": 20},
+        "digits": {"levels": 17, "width": 32, "epochs": 20, "lr": 4e-3},
+        "digits-binary": {"width": 32, "epochs": 20, "lr": 4e-3},
         "mnist": {"levels": 256},
         "fashion-mnist": {"levels": 256},
     }
