@@ -52,7 +52,7 @@ class Config:
     blocks: int = 2
     heads: int = 2
     levels: int = 2
-    epochs: int = 5
+    epochs: int = 3
     batch_size: int = 50
     lr: float = 2e-3
     output: Output = "draws"
@@ -70,8 +70,8 @@ class Config:
     )
     BOUNDS: ClassVar = {"levels": (2, 257), "width": (1, None), "blocks": (1, None), "heads": (1, None)}
     SETTINGS: ClassVar = {
-        "digits": {"levels": 17, "width": 32, "epochs": 20, "lr": 4e-3},
-        "digits-binary": {"width": 32, "epochs": 20, "lr": 4e-3},
+        "digits": {"levels": 17, "width": 32, "epochs": 16, "lr": 4e-3},
+        "digits-binary": {"width": 32, "epochs": 16, "lr": 4e-3},
         "mnist": {"levels": 256},
         "fashion-mnist": {"levels": 256},
     }
