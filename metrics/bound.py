@@ -60,7 +60,8 @@ def importance_bounds(model: Posterior, x: Tensor, k: int) -> Mapping[str, Tenso
     draws}, each (n,), float64. Random numbers are from torch's default generator.
     """
     found = []
-    for image in x.split(1):
+    for i in range(len(x)):
+        image = x[i : i + 1]
         parts = [min(PART, k - start) for start in range(0, k, PART)]
         log_w = torch.cat([model.log_weights(image, part)[:, 0].double() for part in parts])
         total = log_w.logsumexp(0)
@@ -72,7 +73,8 @@ def importance_bounds(model: Posterior, x: Tensor, k: int) -> Mapping[str, Tenso
 @torch.no_grad()
 def active_units(model: Posterior, x: Tensor) -> tuple[int, int]:
     """Return how many units of the code are active on images x, and of how many."""
-    means = torch.cat([model.encode(part)[0].double() for part in x.split(PART)])  # (n, units)
+    parts = [x[start : start + PART] for start in range(0, len(x), PART)]
+    means = torch.cat([model.encode(part)[0].double() for part in parts])  # (n, units)
     return int((means.var(0, correction=0) > ACTIVE).sum()), means.shape[1]
 
 

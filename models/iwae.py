@@ -17,7 +17,7 @@ Differs from the paper: the nets of one stochastic layer alone. Batches of 100 i
 20, and a rate that falls linearly to 0 instead of eight rates from 1e-3 to 1e-4 over
 3,280 epochs, for a training of one or two hours on one core. Adam with the usual decay
 rates and moments that start at 0; the authors' code has a first one of 0.99, and second
-moments that start at 1. The initial weights are torch's.
+moments that start at 1.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Config:
     levels: int = 2
     epochs: int = 100
     batch_size: int = 100
-    lr: float = 1e-3
+    lr: float = 3e-3
     output: Output = "draws"
 
     KIND: ClassVar[str] = "models.iwae.Config"
@@ -62,7 +62,14 @@ class Config:
     ONLY: ClassVar[tuple[str, ...]] = ("digits-binary", "mnist-binary", "mnist-larochelle")
     BOUNDS: ClassVar = {"k": (1, None), "levels": (2, 3)}
     SETTINGS: ClassVar = {
-        "digits-binary": {"k": 10, "latent": 8, "hidden": (128, 128), "batch_size": 50},
+        "digits-binary": {
+            "k": 10,
+            "latent": 8,
+            "hidden": (128, 128),
+            "epochs": 60,
+            "batch_size": 50,
+            "lr": 1e-3,
+        },
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
         """@inproceedings{burda2016importance,
@@ -94,6 +101,10 @@ class IWAE(nn.Module):
         d = math.prod(shape)
         self.encoder = mlp([d, *config.hidden, 2 * config.latent], nn.Tanh)
         self.decoder = mlp([config.latent, *reversed(config.hidden), d], nn.Tanh)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:

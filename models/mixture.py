@@ -58,8 +58,8 @@ class Config:
     ONLY: ClassVar[tuple[str, ...]] = ("digits", "digits-binary", "mnist-binary", "mnist-larochelle")
     BOUNDS: ClassVar = {"components": (1, None), "levels": (2, 257), "smoothing": (1e-6, None)}
     SETTINGS: ClassVar = {
-        "digits": {"levels": 17, "components": 60},
-        "digits-binary": {"components": 60},
+        "digits": {"levels": 17, "components": 60, "smoothing": 10.0},
+        "digits-binary": {"components": 60, "smoothing": 5.0},
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
         """@article{dempster1977maximum,

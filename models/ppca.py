@@ -46,7 +46,7 @@ class Config:
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     ONLY: ClassVar[tuple[str, ...]] = ("digits", "mnist")
     BOUNDS: ClassVar = {"latent": (1, None), "levels": (2, 257)}
-    SETTINGS: ClassVar = {"digits": {"levels": 17, "latent": 30}}
+    SETTINGS: ClassVar = {"digits": {"levels": 17, "latent": 50}}
     SOURCES: ClassVar[tuple[str, ...]] = (
         """@article{tipping1999probabilistic,
             author = {Tipping, Michael E. and Bishop, Christopher M.},
