@@ -8,8 +8,8 @@ prior without annealing. Test images are scored as they are, without noise.
 
     log_likelihood    of the first test images, nats; higher is better. In expectation it
                       is a lower bound, which longer annealing raises
-    gap               upper minus lower bound of images that were drawn from p_σ itself: so
-                      much too low is the number, where real images are as easy as those
+    gap               upper minus lower bound of images drawn from p_σ itself: so much too
+                      low is the number, where real images are as easy as those
     sigma             the σ of the highest log-likelihood of validation images, by the
                       same estimator; another one for each decoder
     acceptance        of HMC's transitions, the mean
