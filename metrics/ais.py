@@ -5,7 +5,7 @@ without bias, so that its logarithm is, in expectation, too low. The log-likelih
 to be too HIGH, the opposite of bounds and of AIS for decoders. Of a deep belief net, the
 log Z is that of the top machine, and its lower layers have the variational bound
 
-    log p(v) ≥ E_q(h|v) [log p(v, h) − log q(h|v)],    q from the bottom up, by draws of h,
+    log p(v) ≥ E_q(h|v) [log p(v, h) − log q(h|v)],    q from the bottom up, by draws,
 
 so that its number errs to either side.
 

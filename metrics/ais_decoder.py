@@ -8,8 +8,8 @@ prior without annealing. Test images are scored as they are, without noise.
 
     log_likelihood    of the first test images, nats; higher is better. In expectation it
                       is a lower bound, which longer annealing raises
-    gap               upper minus lower bound of images that were drawn from p_σ itself: so
-                      much too low is the number, where real images are as easy as those
+    gap               upper minus lower bound of images drawn from p_σ itself: so much too
+                      low is the number, where real images are as easy as those
     sigma             the σ of the highest log-likelihood of validation images, by the
                       same estimator; another one for each decoder
     acceptance        of HMC's transitions, the mean
@@ -56,10 +56,10 @@ class AISDecoder:
     """
 
     images: int = 100
-    valid_images: int = 20
+    valid_images: int = 10
     simulated: int = 20
-    chains: int = 8
-    temperatures: int = 500
+    chains: int = 4
+    temperatures: int = 250
     leapfrogs: int = 10
     smallest_sigma: float = 0.03
     min_samples: int = 1
@@ -101,7 +101,10 @@ class AISDecoder:
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score the decoder of `subject` on the first test images of `reference`."""
         assert isinstance(subject.model, Latent)
-        decoder, eps = in_gaussian_space(subject.model), torch.randn_like(subject.model.latent(self.simulated))
+        decoder, eps = (
+            in_gaussian_space(subject.model),
+            torch.randn_like(subject.model.latent(self.simulated)),
+        )
         annealer = Annealer(decoder, eps.shape[1], self.chains, self.temperatures, self.leapfrogs)
         # (n, c, h, w) -> (n, d)
         valid = reference.valid[: self.valid_images].flatten(1)

@@ -60,7 +60,7 @@ def forward(state: State, weights: Sequence[float], move: Move) -> Tensor:
 
 
 def reverse(state: State, weights: Sequence[float], move: Move) -> Tensor:
-    """Return log w of chains that start at exact draws of the last target: (n,), float64."""
+    """Return log w of chains from exact draws of the last target: (n,), float64."""
     log_w = torch.zeros_like(state.value, dtype=torch.float64)
     for t in range(len(weights) - 1, 0, -1):
         log_w = log_w + (weights[t] - weights[t - 1]) * state.value.double()

@@ -1,6 +1,6 @@
 """How is the partition function of a Boltzmann machine estimated, and a net's bound?
 
-A machine of binary units has p(v) = exp(−F(v)) / Z, F(v) = −b·v − Σ_j softplus(v W + c)_j.
+A machine of binary units has p(v) = exp(−F(v)) / Z, F(v) = −b·v − Σ_j softplus(v W+c)_j.
 Annealed importance sampling starts M chains from independent pixels with logits a0, whose
 partition function is known, and raises β from 0 to 1 along
 
@@ -32,7 +32,7 @@ SHARES = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
 
 
 def schedule(temperatures: int) -> list[float]:
-    """Return β from 0 to 1, `temperatures` steps or nearly, in the shares of the source."""
+    """Return β from 0 to 1, about `temperatures` steps in the shares of the source."""
     betas, start, total = [0.0], 0.0, sum(share for _, share in SHARES)
     for end, share in SHARES:
         n = max(1, round(temperatures * share / total))
@@ -48,7 +48,7 @@ def base_logits(v: Tensor) -> Tensor:
 
 @torch.no_grad()
 def log_z_estimates(machine: Machine, a0: Tensor, betas: Sequence[float], chains: int) -> Tensor:
-    """Return log of independent, unbiased estimates of Z, one a chain: (chains,), float64.
+    """Return logs of independent, unbiased estimates of Z: (chains,), float64.
 
     a0: the logits of the base model, (n_visible,). The steps of β have to be small: times
     any of v W + c at most 5, for the weights to be exact to 1e-5.
@@ -70,7 +70,7 @@ def log_z_estimates(machine: Machine, a0: Tensor, betas: Sequence[float], chains
         torch.mul(x, beta, out=p).sigmoid_()
         bits.random_()
         h.copy_(of_h.view_as(h)).abs_().mul_(2.0**-31).lt_(p)
-        # with s = step · x: softplus(βx) − softplus(βx − s) = −log(1 + σ(βx) (exp(−s) − 1))
+        # softplus(βx) − softplus(βx − s) = −log(1 + σ(βx) (exp(−s) − 1)), s = step · x
         x.mul_(-step).expm1_().mul_(p).log1p_()
         log_w += step * torch.mv(v, shift) - x.sum(1)
         torch.add(a0, shift, alpha=beta, out=bias)

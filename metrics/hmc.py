@@ -34,7 +34,7 @@ class State:
 
 
 def state_at(z: Tensor, ell: LogLikelihood) -> State:
-    """Return the state at points z: (n, k). Takes gradients where they are disabled too."""
+    """Return the state at z: (n, k). Takes gradients where they are disabled too."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         value = ell(z)

@@ -102,7 +102,7 @@ class Annealer:
         return Chosen(sigma, found, sigma == min(found), weights, sizes)
 
     def below(self, x: Tensor, chosen: Chosen) -> tuple[Tensor, float]:
-        """Return the lower bounds of images x: (n, d), (n,), and HMC's mean acceptance."""
+        """Return lower bounds of images x: (n, d), (n,), and HMC's mean acceptance."""
         ell = nearness(self.decoder, x, self.chains)
         weights, move = self.path(ell, chosen)
         log_w = forward(state_at(self.start(x), ell), weights, move)[-1]
@@ -110,7 +110,7 @@ class Annealer:
         return found, sum(move.acceptances) / max(1, len(move.acceptances))
 
     def above(self, x: Tensor, eps: Tensor, chosen: Chosen) -> Tensor:
-        """Return the upper bounds of images x = g(ε) + σ · noise, with their ε: (n, k)."""
+        """Return upper bounds of images x = g(ε) + σ · noise, with their ε: (n, k)."""
         ell = nearness(self.decoder, x, self.chains)
         weights, move = self.path(ell, chosen)
         log_w = reverse(state_at(eps.repeat_interleave(self.chains, 0), ell), weights, move)

@@ -125,7 +125,7 @@ def test_probabilities_of_all_images_sum_to_one():
 
 
 def log_p_of_net(below, top, v):
-    """log p of the images v of a net of two machines, by enumeration of the units between."""
+    """log p of the images v of a net of two machines, by enumeration."""
     h = every(len(below.c))
     log_top = log_unnormalised([top], h)[0] - exact(top)
     logits = h @ below.W.T + below.b  # (2^n, d)
@@ -192,6 +192,6 @@ def test_grey_images_have_no_probability_under_binary_units():
 
 def test_settings_that_cannot_be_are_refused():
     for changes in ({"temperatures": 99}, {"chains": 1}, {"draws": 0}):
-        with pytest.raises(ValueError, match="^ais: expected temperatures ≥ 100"):
+        with pytest.raises(ValueError, match=r"^ais: expected temperatures ≥ 100"):
             AIS(**changes)
     assert METRICS["ais"].temperatures == 14_500

@@ -1,0 +1,223 @@
+"""AIS of decoders against probabilistic PCA, x = W z + σ noise, whose p_σ is Gaussian."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from genmodel_bench.metrics import METRICS, Subject
+from genmodel_bench.metrics.ais_decoder import AISDecoder
+from genmodel_bench.metrics.annealing import forward, lower, reverse, schedule, upper
+from genmodel_bench.metrics.hmc import state_at
+from genmodel_bench.metrics.smoothed import Annealer, Chosen, in_gaussian_space, log_constant, nearness
+from torch.distributions import MultivariateNormal
+
+D, K, SIGMA = 5, 2, 0.3
+W = torch.tensor([[0.9, 0.1], [-0.4, 0.8], [0.3, 0.5], [0.0, -0.7], [0.6, 0.2]], dtype=torch.float64)
+X = torch.tensor([0.8, 0.3, 0.6, -0.9, 0.4], dtype=torch.float64)
+LAST = SIGMA**-2
+
+
+class Linear:
+    """Probabilistic PCA as a model with a latent space."""
+
+    prior = "gaussian"
+
+    def latent(self, n):
+        return torch.randn(n, K, dtype=torch.float64)
+
+    def decode(self, z):
+        return (z @ W.T).unflatten(1, (1, 1, D))
+
+
+def exact(x, sigma):
+    """log p_σ of x: (..., d)."""
+    cov = W @ W.T + sigma**2 * torch.eye(D, dtype=torch.float64)
+    return MultivariateNormal(torch.zeros(D, dtype=torch.float64), cov).log_prob(x)
+
+
+def posterior(weight):
+    """Mean and covariance of N(z; 0, I) exp(weight · ℓ(z)) for the image X."""
+    cov = (torch.eye(K, dtype=torch.float64) + weight * W.T @ W).inverse()
+    return weight * cov @ W.T @ X, cov
+
+
+def mean_ell(weight):
+    """E ℓ(z) under that."""
+    m, cov = posterior(weight)
+    return float(-0.5 * ((X - W @ m).square().sum() + (W @ cov @ W.T).trace()))
+
+
+def ell(z):
+    return -0.5 * (X - z @ W.T).square().sum(1)
+
+
+def drawn(weight, n):
+    m, cov = posterior(weight)
+    return MultivariateNormal(m, cov).sample((n,))
+
+
+def exactly(weights, n):
+    """Transitions that draw from their target, independently of the state."""
+    return lambda state, t: state_at(drawn(weights[t], n), ell)
+
+
+@pytest.mark.parametrize("path", ["linear", "fourth power"])
+def test_perfect_transitions_hit_the_left_and_the_right_riemann_sum(path):
+    T, n = 8, 20_000
+    weights = [LAST * t / T for t in range(T + 1)] if path == "linear" else schedule(LAST, T)
+    steps = [b - a for a, b in zip(weights[:-1], weights[1:], strict=True)]
+    left = sum(step * mean_ell(w) for step, w in zip(steps, weights[:-1], strict=True))
+    right = sum(step * mean_ell(w) for step, w in zip(steps, weights[1:], strict=True))
+    torch.manual_seed(0)
+    up = forward(state_at(drawn(0.0, n), ell), weights, exactly(weights, n))[-1]
+    down = reverse(state_at(drawn(LAST, n), ell), weights, exactly(weights, n))
+    for found, law in ((up, left), (down, right)):
+        assert abs(float(found.mean()) - law) < 4 * float(found.std()) / n**0.5
+    log_z = float(exact(X, SIGMA)) - log_constant(LAST, D)
+    assert left < log_z < right
+    if path == "linear":
+        gap = LAST * (mean_ell(LAST) - mean_ell(0.0)) / T
+        assert right - left == pytest.approx(gap, rel=1e-12)
+    else:  # weights of both directions have moderate variances
+        assert float(lower(up, n)) == pytest.approx(log_z, abs=0.1)
+        assert float(upper(down, n)) == pytest.approx(log_z, abs=0.1)
+
+
+def test_every_temperature_of_a_run_estimates_its_own_log_z():
+    weights, n = schedule(LAST, 30), 4_000
+    torch.manual_seed(0)
+    log_w = forward(state_at(drawn(0.0, n), ell), weights, exactly(weights, n))
+    for t in (10, 20, 25, 30):
+        found = float(lower(log_w[t - 1], n)) + log_constant(weights[t], D)
+        w = (log_w[t - 1] - log_w[t - 1].max()).exp()
+        error = float(w.std() / w.mean()) / n**0.5
+        assert abs(found - float(exact(X, weights[t] ** -0.5))) < 4 * error
+
+
+def test_without_temperatures_in_between_it_is_importance_sampling_from_the_prior():
+    z = drawn(0.0, 500)
+    found = forward(state_at(z, ell), schedule(LAST, 1), lambda state, t: pytest.fail("moved"))
+    torch.testing.assert_close(found, (LAST * ell(z))[None])
+
+
+def annealer(**changes):
+    settings = {"k": K, "chains": 20, "temperatures": 60, "leapfrogs": 5, **changes}
+    return Annealer(in_gaussian_space(Linear()), **settings)
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    torch.manual_seed(3)
+    x = exact_images(20)[0]
+    return annealer().choose(x, 0.2)
+
+
+def exact_images(n):
+    """Images of the model itself, and their codes."""
+    z = torch.randn(n, K, dtype=torch.float64)
+    return z @ W.T + SIGMA * torch.randn(n, D, dtype=torch.float64), z
+
+
+def test_hmc_finds_the_exact_log_probability_between_its_bounds(chosen):
+    torch.manual_seed(0)
+    x, z = exact_images(200)
+    at = Chosen(SIGMA, {}, False, chosen.weights, chosen.sizes)
+    below, acceptance = annealer().below(x, at)
+    above = annealer().above(x, z, at)
+    truth = exact(x, SIGMA)
+    for errors in (below - truth, above - truth):
+        assert abs(float(errors.mean())) < 3 * float(errors.std()) / 200**0.5 + 0.02
+    assert float((above - below).mean()) > -0.01
+    assert 0.6 < acceptance < 0.99
+    # of short runs of one chain, the bounds are far apart, and the truth lies in between
+    short = annealer(chains=1, temperatures=4, leapfrogs=2)
+    low, high = short.below(x, at)[0] - truth, short.above(x, z, at) - truth
+    assert float(low.mean()) + 3 * float(low.std()) / 200**0.5 < 0
+    assert float(high.mean()) - 3 * float(high.std()) / 200**0.5 > 0
+
+
+def test_sigma_is_that_of_the_highest_exact_log_probability(chosen):
+    torch.manual_seed(3)
+    x = exact_images(20)[0]
+    truth = {sigma: float(exact(x, sigma).mean()) for sigma in chosen.log_probs}
+    best = max(truth, key=truth.get)
+    # neighbours on the path differ by 2 · 4/60 at its end: one of them is as good
+    assert abs(math.log(chosen.sigma / best)) < 0.1
+    assert not chosen.edge
+    for sigma, value in chosen.log_probs.items():
+        assert value == pytest.approx(truth[sigma], abs=0.15)  # 400 chains, 20 images
+
+
+def test_a_uniform_prior_is_reached_from_a_gaussian_one():
+    model = SimpleNamespace(prior="uniform", decode=lambda z: z)
+    torch.manual_seed(0)
+    z = in_gaussian_space(model)(torch.randn(100_000, 1, dtype=torch.float64))[:, 0]
+    assert float(z.abs().max()) <= math.sqrt(3)
+    # mean 0, variance 1, fourth moment 9/5: five standard errors
+    for power, law, var in ((1, 0, 1), (2, 1, 0.8), (4, 1.8, 9 - 1.8**2)):
+        assert abs(float(z.pow(power).mean()) - law) < 5 * (var / 100_000) ** 0.5
+
+
+def test_log_probability_under_a_uniform_prior_is_that_of_quadrature():
+    def curve(z):
+        return torch.cat([z.sin(), 0.3 * z.square()], 1)
+
+    model, sigma = SimpleNamespace(prior="uniform", decode=curve), 0.2
+    x = torch.tensor([[0.5, 0.2], [-0.9, 0.6], [0.9, 1.1]], dtype=torch.float64)
+    grid = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000 * 2 * math.sqrt(3) - math.sqrt(3)
+    square = (x[:, None] - curve(grid[:, None])[None]).square().sum(2)
+    truth = (-square / (2 * sigma**2)).exp().mean(1).log() - math.log(2 * math.pi * sigma**2)
+    torch.manual_seed(0)
+    run = Annealer(in_gaussian_space(model), 1, 1500, 100, 5)
+    found, _ = run.below(x, Chosen(sigma, {}, False, [0.0, 1e3], [0.15, 0.15]))
+    # 1,500 chains with sd(w) / mean(w) near 1: three errors of three images
+    torch.testing.assert_close(found, truth, atol=0.08, rtol=0)
+
+
+def test_chains_of_an_image_stay_together():
+    x = torch.tensor([[0.0], [1.0]])
+    values = nearness(lambda eps: eps, x, 3)(torch.zeros(6, 1))
+    assert values.tolist() == [0, 0, 0, -0.5, -0.5, -0.5]
+    log_w = torch.tensor([0.0, 0.0, math.log(4), 1.0, 1.0, 1.0])
+    torch.testing.assert_close(lower(log_w, 3), torch.tensor([math.log(2), 1.0]))
+    torch.testing.assert_close(upper(log_w, 3), torch.tensor([-math.log(2.25 / 3), 1.0]))
+
+
+def images(n=12):
+    torch.manual_seed(2)
+    x = exact_images(2 * n)[0].view(2, n, 1, 1, D)
+    return SimpleNamespace(train=x[0], valid=x[0], test=x[1], folds=(), levels=0)
+
+
+SMALL = AISDecoder(images=10, valid_images=8, simulated=6, chains=4, temperatures=100, leapfrogs=5)
+
+
+def test_scores_say_kind_sigma_and_gap():
+    data = images()
+    torch.manual_seed(0)
+    result = SMALL(Subject(torch.empty(0), Linear()), data)
+    value, gap = result.scores["log_likelihood"], result.scores["gap"]
+    assert (value.better, value.n, value.unit, value.settings["kind"]) == ("higher", 10, "nats", "≤")
+    assert value.settings["sigma"] == result.scores["sigma"].value
+    assert result.arrays["log_likelihood"].shape == (10,)
+    truth = exact(data.test[:10].flatten(1), value.settings["sigma"]).mean()
+    # four chains and a short run: a lower bound, about as loose as the gap says
+    assert -1 < value.value - float(truth) < 0.2
+    assert 0 < gap.value < 1.5 and gap.n == 6
+    torch.manual_seed(0)
+    assert SMALL(Subject(torch.empty(0), Linear()), data).scores == result.scores
+
+
+def test_annealing_that_is_too_short_is_warned_of():
+    short = AISDecoder(images=10, valid_images=8, simulated=12, chains=1, temperatures=2, leapfrogs=1)
+    torch.manual_seed(0)
+    value = short(Subject(torch.empty(0), Linear()), images()).scores["log_likelihood"]
+    assert "the annealing is too short" in value.warning
+
+
+def test_settings_that_cannot_be_are_refused():
+    for changes in ({"images": 0}, {"temperatures": 0}, {"smallest_sigma": 0.0}):
+        with pytest.raises(ValueError, match="ais-decoder: expected counts"):
+            AISDecoder(**changes)
+    assert METRICS["ais-decoder"].needs[0].__name__ == "Latent"
