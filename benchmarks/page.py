@@ -205,6 +205,13 @@ def seeds_table(run: Run) -> str:
     return markdown(header, rows)
 
 
+def pixels_table(run: Run) -> str:
+    """Compare samplers that keep what they computed with naive ones."""
+    found = in_section(run, "pixels")
+    rows = [[named(m), m.info["size"], ours(m), theirs(m), number(1 / m.ratio)] for m in found]
+    return markdown(["", "size", "time", "the whole net for each pixel", "times faster"], rows)
+
+
 def startup_table(run: Run) -> str:
     """Compare the command line's start with Python's."""
     rows = [[named(m), m.info["other"], ours(m), theirs(m), ratio_of(m)] for m in in_section(run, "start-up")]
@@ -260,6 +267,7 @@ TABLES: dict[str, Callable[[Run], str]] = {
     "shares": shares_table,
     "loops": loops_table,
     "sampling": lambda run: floor_table(run, "sampling"),
+    "pixels": pixels_table,
     "start-up": startup_table,
     "growth": growth_table,
     "seeds": seeds_table,

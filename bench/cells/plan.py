@@ -85,10 +85,14 @@ def plan(
     return cells
 
 
-def meant_for(name: str, dataset: str, levels: int) -> bool:
-    """Return whether a run of all models has this one on a data set of so many levels."""
+def meant_for(name: str, dataset: str, levels: int | None = None) -> bool:
+    """Return whether a run of all models has this one on a data set.
+
+    levels: the grey levels of its pixels, if they are known.
+    """
     config = adapted(MODELS[name], dataset)
-    return dataset in getattr(config, "ONLY", (dataset,)) and getattr(config, "levels", levels) == levels
+    fits = levels is None or getattr(config, "levels", levels) == levels
+    return fits and dataset in getattr(config, "ONLY", (dataset,))
 
 
 def check_levels(name: str, config: Config, data: Dataset) -> None:

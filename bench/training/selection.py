@@ -63,8 +63,8 @@ def own_score(model: object, valid: Tensor) -> float | None:
     if isinstance(model, Density):
         return -float(negative_log_likelihoods(model, valid).mean())
     if isinstance(model, Posterior):
-        weights = torch.cat([model.log_weights(x, WEIGHTS) for x in valid.split(100)], dim=1)
-        return float(weights.double().logsumexp(0).mean()) - math.log(WEIGHTS)
+        parts = [model.log_weights(valid[i : i + 100], WEIGHTS) for i in range(0, len(valid), 100)]
+        return float(torch.cat(parts, dim=1).double().logsumexp(0).mean()) - math.log(WEIGHTS)
     return None
 
 

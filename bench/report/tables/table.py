@@ -149,8 +149,8 @@ def table1(
     for dataset in datasets:
         own = {key: rows for (of, key), rows in groups.items() if of == dataset}
         beside_parzen, said = side_by_side(dataset, own, published_setting)
-        for key, found in beside_parzen.items():
-            cells[dataset, key] |= found
+        for key, likelihood in beside_parzen.items():
+            cells[dataset, key] |= likelihood
         agreement += [said] * bool(said)
         for key, note in [*other_networks(own, dataset), *other_numbers(own, dataset)]:
             notes[key].append(note)
