@@ -37,6 +37,14 @@ AT_ONCE = 200
 """How many images are evaluated or sampled at once: their units stay in the cache."""
 
 
+LAROCHELLE_2011 = """@inproceedings{larochelle2011nade,
+    author = {Larochelle, Hugo and Murray, Iain},
+    title = {The Neural Autoregressive Distribution Estimator},
+    booktitle = {Proceedings of the 14th International Conference on Artificial
+        Intelligence and Statistics},
+    year = {2011}}"""
+
+
 @dataclass(frozen=True)
 class Config:
     """A NADE of `hidden` sigmoid units.
@@ -62,12 +70,7 @@ class Config:
         "digits-binary": {"hidden": 64, "epochs": 30, "batch_size": 50, "lr": 0.02},
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
-        """@inproceedings{larochelle2011nade,
-            author = {Larochelle, Hugo and Murray, Iain},
-            title = {The Neural Autoregressive Distribution Estimator},
-            booktitle = {Proceedings of the 14th International Conference on Artificial
-                Intelligence and Statistics},
-            year = {2011}}""",
+        LAROCHELLE_2011,
         """@article{uria2016nade,
             author = {Uria, Benigno and C{\\^o}t{\\'e}, Marc-Alexandre and Gregor, Karol and
                 Murray, Iain and Larochelle, Hugo},

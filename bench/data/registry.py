@@ -28,6 +28,7 @@ from genmodel_bench.data.vision import load_class, load_registered
 from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.inputs.objects import installed, is_spec
 from genmodel_bench.metrics.papers import SRIVASTAVA_2017
+from genmodel_bench.models.nade import LAROCHELLE_2011
 
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""
@@ -202,12 +203,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "mnist-binary": (LECUN,),
     "mnist-larochelle": (
         LECUN,
-        """@inproceedings{larochelle2011neural,
-            author = {Larochelle, Hugo and Murray, Iain},
-            title = {The Neural Autoregressive Distribution Estimator},
-            booktitle = {Proceedings of the Fourteenth International Conference on Artificial Intelligence
-                and Statistics},
-            year = {2011}}""",
+        LAROCHELLE_2011,
     ),
 }
 """What to cite for each data set, as BibTeX entries."""
