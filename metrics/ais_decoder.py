@@ -36,6 +36,7 @@ import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.column import Column, Curve
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.smoothed import Annealer, in_gaussian_space
 from torch import Tensor
 
@@ -98,6 +99,7 @@ class AISDecoder:
             raise ValueError(f"ais-decoder: expected counts ≥ 1 and smallest_sigma in (0, 1), got {self}")
 
     @torch.no_grad()
+    @full_precision()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score the decoder of `subject` on the first test images of `reference`."""
         assert isinstance(subject.model, Latent)
