@@ -43,6 +43,7 @@ from genmodel_bench.metrics.boltzmann import (
 )
 from genmodel_bench.metrics.capabilities import Boltzmann, Machine
 from genmodel_bench.metrics.column import Column
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.supports import Kind, bits, nats, support_of
 from torch import Tensor
 
@@ -89,6 +90,7 @@ class AIS:
             raise ValueError(f"ais: expected temperatures ≥ 100, chains ≥ 2, draws ≥ 1, got {got}")
 
     @torch.no_grad()
+    @full_precision()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score the machines of `subject` on the test and training images of `reference`.
 

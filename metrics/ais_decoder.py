@@ -27,17 +27,16 @@ sigmoid; fewer temperatures and chains.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.column import Column, Curve
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.smoothed import Annealer, in_gaussian_space
-from torch import Tensor
+from genmodel_bench.metrics.supports import nats
 
 POINTS = 40
 """Of the curve against σ."""
@@ -98,13 +97,12 @@ class AISDecoder:
             raise ValueError(f"ais-decoder: expected counts ≥ 1 and smallest_sigma in (0, 1), got {self}")
 
     @torch.no_grad()
+    @full_precision()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score the decoder of `subject` on the first test images of `reference`."""
         assert isinstance(subject.model, Latent)
-        decoder, eps = (
-            in_gaussian_space(subject.model),
-            torch.randn_like(subject.model.latent(self.simulated)),
-        )
+        decoder = in_gaussian_space(subject.model)
+        eps = torch.randn_like(subject.model.latent(self.simulated))
         annealer = Annealer(decoder, eps.shape[1], self.chains, self.temperatures, self.leapfrogs)
         # (n, c, h, w) -> (n, d)
         valid = reference.valid[: self.valid_images].flatten(1)
@@ -116,9 +114,8 @@ class AISDecoder:
         gaps = annealer.above(own, eps, chosen) - bounds[len(test) :]
         found = bounds[: len(test)]
         warning = f"the smallest σ tried, {chosen.sigma:.3g}, is the best" if chosen.edge else ""
-        gap, value = float(gaps.mean()), float(found.mean())
-        if gap > 1 + 0.01 * abs(value):
-            warning = f"the annealing is too short: its bounds are {gap:.1f} nats apart"
+        if gaps.mean() > 1 + 0.01 * abs(found.mean()):
+            warning = f"the annealing is too short: its bounds are {gaps.mean():.1f} nats apart"
         settings = {
             "folds": 0,
             "support": "real pixels",
@@ -130,27 +127,12 @@ class AISDecoder:
             "leapfrogs": self.leapfrogs,
         }
         every = max(1, len(chosen.log_probs) // POINTS)
-        curve = {f"{sigma:.4g}": value for sigma, value in list(chosen.log_probs.items())[::every]}
+        curve = {f"{sigma:.4g}": mean for sigma, mean in list(chosen.log_probs.items())[::every]}
+        value, gap = nats(found, settings, better="higher"), nats(gaps, settings, better="neither")
         scores = {
-            "log_likelihood": score(
-                found, "test examples", "higher", settings, warning, {"sigma on validation": curve}
-            ),
-            "gap": score(gaps, "images of the model's own", "neither", settings, warning),
+            "log_likelihood": replace(value, warning=warning, curves={"sigma on validation": curve}),
+            "gap": replace(gap, stderr_over="images of the model's own", warning=warning),
             "sigma": Score(chosen.sigma, 0.0, "nothing: chosen", len(valid), "grey levels", "neither"),
             "acceptance": Score(acceptance, 0.0, "nothing: a mean", self.temperatures, "share", "neither"),
         }
         return Result(scores, {"log_likelihood": found, "gap": gaps})
-
-
-def score(
-    values: Tensor,
-    over: str,
-    better: Literal["higher", "neither"],
-    settings: Mapping[str, Any],
-    warning: str,
-    curves: Mapping[str, Mapping[str, float]] | None = None,
-) -> Score:
-    """Return the score of a mean over images: (n,), nats."""
-    n = len(values)
-    stderr = float(values.std(correction=0)) / math.sqrt(n)
-    return Score(float(values.mean()), stderr, over, n, "nats", better, warning, None, settings, curves or {})

@@ -43,6 +43,7 @@ import torch
 from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.capabilities import Posterior
 from genmodel_bench.metrics.column import Column
+from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.supports import bits, nats, support_of
 from torch import Tensor
 
@@ -115,6 +116,7 @@ class Bound:
             "active": Column("active", "units of the code that the encoder uses", "density", 0),
         }
 
+    @full_precision()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
         """Score the model of `subject` on the test images of `reference`.
 

@@ -186,7 +186,7 @@ def test_chains_that_miss_the_machine_give_a_warning():
 
 
 def test_grey_images_have_no_probability_under_binary_units():
-    with pytest.raises(NotApplicable, match="the model is of binary images, the data are 17 levels"):
+    with pytest.raises(NotApplicable, match="the model's support is binary, that of the data 17 levels"):
         AIS()(a_model(machine(9, 4)), images(levels=17))
 
 
