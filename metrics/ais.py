@@ -41,7 +41,7 @@ from genmodel_bench.metrics.boltzmann import (
     log_z_estimates,
     schedule,
 )
-from genmodel_bench.metrics.capabilities import Boltzmann, Machine
+from genmodel_bench.metrics.capabilities import Boltzmann, Machine, machines_of
 from genmodel_bench.metrics.column import Column
 from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.supports import Kind, bits, nats, support_of
@@ -98,7 +98,7 @@ class AIS:
             NotApplicable: the images are not binary.
         """
         assert isinstance(subject.model, Boltzmann)
-        support, machines = support_of(2, reference), list(subject.model.rbms)
+        support, machines = support_of(2, reference), machines_of(subject.model)
         everything = reference.train.flatten(1)  # (n, c, h, w) -> (n, d)
         test = reference.test.flatten(1)
         a0 = base_logits(log_unnormalised(machines, everything)[1])

@@ -6,8 +6,7 @@ imports nothing for it. A metric names the capabilities that it needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -67,13 +66,21 @@ class Machine(Protocol):
     c: Tensor
 
 
-@runtime_checkable
-class Boltzmann(Protocol):
-    """A stack of restricted Boltzmann machines, from the images upwards.
+class Stacked(type):
+    """Of whoever has `rbms`, or a single `rbm`: a Protocol cannot say "or"."""
 
-    The top one is undirected; below it, each layer generates the one beneath.
+    def __instancecheck__(cls, instance: object) -> bool:
+        """Return whether a model is one, or a stack, of such machines."""
+        return hasattr(instance, "rbms") or hasattr(instance, "rbm")
+
+
+class Boltzmann(metaclass=Stacked):
+    """A restricted Boltzmann machine, `rbm`, or a stack of them upwards, `rbms`.
+
+    The top one of a stack is undirected; below it, each layer generates the one beneath.
     """
 
-    @property
-    def rbms(self) -> Sequence[Machine]:
-        """Return the machines, the first one over the pixels."""
+
+def machines_of(model: Any) -> list[Machine]:
+    """Return the machines of a model that is `Boltzmann`, the first one over the pixels."""
+    return list(model.rbms) if hasattr(model, "rbms") else [model.rbm]

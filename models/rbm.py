@@ -208,11 +208,6 @@ class Machine(nn.Module):
         self.config, self.shape = config, shape
         self.rbm = RBM(math.prod(shape), config.hidden, chains=config.chains)
 
-    @property
-    def rbms(self) -> tuple[RBM]:
-        """Return the stack of machines, which is of one."""
-        return (self.rbm,)
-
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Set the visible bias to the logit of the pixel means.
