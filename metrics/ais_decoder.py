@@ -21,7 +21,7 @@ Cost: images × chains × temperatures × leapfrogs gradients of the decoder.
 Source: Wu, Burda, Salakhutdinov, Grosse (2017), On the quantitative analysis of
 decoder-based generative models, arXiv 1611.04273.
 Differs from the source: no noise on test images; step sizes are tuned on validation
-images, one a temperature, and frozen; the weight of an image grows as t⁴, not by a
+images, one a temperature, and frozen; the weight of an image grows as t³, not by a
 sigmoid; fewer temperatures and chains.
 """
 

@@ -37,12 +37,17 @@ LONGEST = 0.5
 
 
 def schedule(last: float, temperatures: int) -> list[float]:
-    """Return λ_t = last (t/T)⁴, t = 0 … T.
+    """Return λ_t = last (t/T)³, t = 0 … T.
 
     Once the image determines z, the variance of λ ℓ is half the dimension of z whatever
-    λ is: weights that grow by one share a step spread it evenly, and t⁴ nearly does.
+    λ is: weights that grow by one share a step would spread it evenly. With T = 100 and 4
+    chains, the gaps of 30 images drawn from decoders trained on digits were, in nats,
+
+        linear    t²      t³      t⁴      t⁶      sigmoid
+        1.49      0.17    0.33    0.52    0.82    0.58       vae, ± 0.2
+        2.02      1.04    0.72    1.34                       gan-mlp, ± 0.2
     """
-    return [last * (t / temperatures) ** 4 for t in range(temperatures + 1)]
+    return [last * (t / temperatures) ** 3 for t in range(temperatures + 1)]
 
 
 def forward(state: State, weights: Sequence[float], move: Move) -> Tensor:

@@ -175,7 +175,7 @@ def test_sigma_is_that_of_the_highest_exact_log_probability(chosen):
     x = exact_images(20)[0]
     truth = {sigma: float(exact(x, sigma).mean()) for sigma in chosen.log_probs}
     best = max(truth, key=truth.get)
-    # neighbours on the path differ by 2 · 4/60 at its end: one of them is as good
+    # neighbours on the path differ by 1.5/46 there: one of them is as good
     assert abs(math.log(chosen.sigma / best)) < 0.1
     assert not chosen.edge
     for sigma, value in chosen.log_probs.items():
