@@ -76,7 +76,8 @@ def reverse(state: State, weights: Sequence[float], move: Move) -> Tensor:
 
 def lower(log_w: Tensor, chains: int) -> Tensor:
     """Return log mean w over the chains of each image: (..., images · chains)."""
-    return log_w.unflatten(-1, (-1, chains)).logsumexp(-1) - math.log(chains)
+    by_image = log_w.reshape(*log_w.shape[:-1], -1, chains)
+    return by_image.logsumexp(-1) - math.log(chains)
 
 
 def upper(log_w: Tensor, chains: int) -> Tensor:

@@ -60,7 +60,8 @@ def log_z_estimates(machine: Machine, a0: Tensor, betas: Sequence[float], chains
     # Half the calls of the generator, a third of the time besides products: each draws 63
     # bits, the sizes of whose halves, of 32 and 31 bits, are uniform below 2**31.
     bits = torch.empty((v.numel() + h.numel() + 1) // 2, dtype=torch.int64, device=W.device)
-    of_h, of_v = bits.view(torch.int32)[: h.numel() + v.numel()].split([h.numel(), v.numel()])
+    halves = bits.view(torch.int32)
+    of_h, of_v = halves[: h.numel()], halves[h.numel() : h.numel() + v.numel()]
     shift, bias = b - a0, torch.empty_like(a0)
     log_w = W.new_zeros(chains, dtype=torch.float64)
     v.uniform_().lt_(a0.sigmoid())

@@ -82,5 +82,5 @@ class Boltzmann(metaclass=Stacked):
 
 
 def machines_of(model: Any) -> list[Machine]:
-    """Return the machines of a model that is `Boltzmann`, the first one over the pixels."""
+    """Return the machines of a `Boltzmann` model, the first one over the pixels."""
     return list(model.rbms) if hasattr(model, "rbms") else [model.rbm]

@@ -43,7 +43,9 @@ def support_of(levels: int, reference: object, *, dequantised: bool = False) -> 
     return support(levels, dequantised=dequantised)
 
 
-def nats(values: Tensor, settings: Mapping[str, Any], *, better: Literal["lower", "neither"]) -> Score:
+def nats(
+    values: Tensor, settings: Mapping[str, Any], *, better: Literal["lower", "higher", "neither"]
+) -> Score:
     """Return the score of a mean over test images, of what each has in nats: (n,)."""
     n = len(values)
     stderr = float(values.std(correction=0)) / math.sqrt(n)
