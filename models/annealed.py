@@ -38,7 +38,15 @@ class Annealed:
             fused=True,
             capturable=rate.is_cuda,
         )
+        self.rate = rate
+        # A loaded state has a copy of the rate, which the schedule would not reach.
+        self.optimiser.register_load_state_dict_post_hook(self.relink)
         self.schedule = Schedule(rate, lambda step, epoch: lr * (1 - epoch / epochs))
+
+    def relink(self, optimiser: torch.optim.Optimizer) -> None:
+        """Let the optimiser read its rate where the schedule writes it."""
+        for group in optimiser.param_groups:
+            group["lr"] = self.rate
 
     def descend(self, loss: Tensor) -> None:
         """Take one step down the gradient of `loss`, 0-d."""
@@ -46,5 +54,5 @@ class Annealed:
         for p, gradient in zip(self.parameters, gradients, strict=True):
             p.grad = gradient.to(p.dtype)
         if self.norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.norm, foreach=True)
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.norm)
         self.optimiser.step()
