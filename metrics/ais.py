@@ -96,6 +96,7 @@ class AIS:
 
         Raises:
             NotApplicable: the images are not binary.
+            ValueError: the temperatures are too few for the machine's weights.
         """
         assert isinstance(subject.model, Boltzmann)
         support, machines = support_of(2, reference), machines_of(subject.model)
@@ -103,6 +104,8 @@ class AIS:
         test = reference.test.flatten(1)
         a0 = base_logits(log_unnormalised(machines, everything)[1])
         z = log_z(log_z_estimates(machines[-1], a0, schedule(self.temperatures), self.chains))
+        if not (math.isfinite(z.value) and math.isfinite(z.stderr)):
+            raise ValueError(f"ais: log Z is {z.value}, with {self.temperatures} temperatures; take more")
         settings = {
             "folds": 0,
             "support": support,

@@ -35,6 +35,7 @@ from genmodel_bench.metrics.base import Reference, Result, Score, Subject
 from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.column import Column, Curve
 from genmodel_bench.metrics.distances import full_precision
+from genmodel_bench.metrics.features import NotApplicable
 from genmodel_bench.metrics.smoothed import Annealer, in_gaussian_space
 from genmodel_bench.metrics.supports import nats
 
@@ -99,8 +100,14 @@ class AISDecoder:
     @torch.no_grad()
     @full_precision()
     def __call__(self, subject: Subject, reference: Reference) -> Result:
-        """Score the decoder of `subject` on the first test images of `reference`."""
+        """Score the decoder of `subject` on the first test images of `reference`.
+
+        Raises:
+            NotApplicable: the decoder's images are those with noise.
+        """
         assert isinstance(subject.model, Latent)
+        if getattr(subject.model, "dequantised", False):
+            raise NotApplicable("the decoder is of images with noise")
         decoder = in_gaussian_space(subject.model)
         eps = torch.randn_like(subject.model.latent(self.simulated))
         annealer = Annealer(decoder, eps.shape[1], self.chains, self.temperatures, self.leapfrogs)

@@ -36,8 +36,8 @@ from typing import ClassVar
 import torch
 from genmodel_bench.models.annealed import Annealed
 from genmodel_bench.models.base import Shape, Stage
-from genmodel_bench.models.layers import pixel_logits
 from genmodel_bench.models.levels import Output, check_levels, drawn, log_probs, outputs_for
+from genmodel_bench.models.marginals import marginal_outputs
 from torch import Tensor, nn
 from torch.nn.functional import linear, relu
 
@@ -144,13 +144,8 @@ class Masked(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the output bias to the logits of the levels' shares of each pixel."""
-        if self.k == 1:
-            self.bias.copy_(pixel_logits(x, eps=1e-3))
-            return
-        level = (x.flatten(1) * (self.levels - 1)).round()
-        shares = [(level == k).double().mean(0) for k in range(self.levels)]
-        self.bias.copy_(torch.stack(shares, 1).clamp_min(1e-3).log().flatten())
+        """Set the output bias to what gives each pixel's levels their shares."""
+        self.bias.copy_(marginal_outputs(x.flatten(1), self.levels).flatten())
 
     def stages(self) -> Sequence[Stage]:
         """Return the one stage of maximum likelihood."""

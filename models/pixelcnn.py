@@ -12,8 +12,8 @@ and one pass of a net gives all terms. It is of two stacks of layers,
 (a_1, a_2 the halves of a; L, O of 1 × 1). The kernels of the vertical stack reach over
 the rows above and its own, and its input is shifted down by one row: it sees all rows
 above a pixel. Those of the horizontal one reach to the left, and its input is shifted by
-one pixel. So an output depends on every pixel before its own, without a blind spot, and
-on no other. The first layer has no residual.
+one pixel. So an output depends on every pixel before its own within reach of the kernels,
+without a blind spot, and on no other. The first layer has no residual.
 
 To draw an image, the vertical stack is computed once a row, and the horizontal one once a
 pixel: each value once, as in one pass.

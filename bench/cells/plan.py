@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from genmodel_bench.cells.catalogue import models_named
 from genmodel_bench.cells.cell import Cell, changed_options
-from genmodel_bench.cells.options import apply_options
+from genmodel_bench.cells.options import apply_options, check_bounds
 from genmodel_bench.cells.protocol import LIKE, USUAL, Protocol
 from genmodel_bench.cells.untrained import untrained
 from genmodel_bench.data.dataset import Dataset
@@ -104,7 +104,11 @@ def check_levels(name: str, config: Config, data: Dataset) -> None:
     levels = getattr(config, "levels", data.levels)
     if levels != data.levels:
         got = f"{data.name} has {data.levels}" if data.levels else f"pixels of {data.name} may be any number"
-        how = f"--set {name}.levels={data.levels}" if data.levels else "run it on images of 8 bits"
+        try:
+            check_bounds(config, "levels", data.levels)
+            how = f"--set {name}.levels={data.levels}" if data.levels else "run it on images of 8 bits"
+        except ValueError:
+            how = f"run it on images of {levels} levels"
         raise BadOption(f"{name}: levels: got {levels}, but {got}; {how}")
 
 

@@ -52,45 +52,50 @@ def side_by_side(
     printed in a row.
     """
     rows = {key: [r for r in records if not r.doubt] for key, records in groups.items()}
-    own = {key: found for key, records in rows.items() if (found := own_of(records)) is not None}
+    own = {key: found for key, records in rows.items() if (found := own_of(records))}
     parzen = {key: mean(r.value for r in values_of(rows[key], *HEADLINE)) for key in own}
     cells: dict[Key, dict[str, object]] = {}
     said = []
-    for support in dict.fromkeys(each.support for each in own.values()):
-        both = {
-            key: (value, own[key].log_p)
-            for key in own
-            if own[key].support == support and (value := parzen[key]) is not None
+    for key, (first, *_) in own.items():
+        cells[key] = {
+            PARZEN.title: parzen[key],
+            OWN_LOG_P.title: first.log_p,
+            KIND.title: first.kind,
+            SUPPORT.title: first.support,
+            BITS.title: first.bits,
+            OWN_PUBLISHED.title: OWN.get((key[1], dataset)) if published[key] else None,
         }
-        for key, found in ((key, found) for key, found in own.items() if found.support == support):
-            theirs = OWN.get((key[1], dataset)) if published[key] else None
-            cells[key] = {
-                PARZEN.title: parzen[key],
-                OWN_LOG_P.title: found.log_p,
-                KIND.title: found.kind,
-                SUPPORT.title: support,
-                BITS.title: found.bits,
-                OWN_PUBLISHED.title: theirs,
-            }
-            if key in both:
+    for support in dict.fromkeys(each.support for found in own.values() for each in found):
+        of = {key: each for key, found in own.items() for each in found if each.support == support}
+        both = {key: (value, each.log_p) for key, each in of.items() if (value := parzen[key]) is not None}
+        for key in both:
+            if own[key][0] == of[key]:
                 above = [sum(other[i] > both[key][i] for other in both.values()) for i in (0, 1)]
                 cells[key] |= {PARZEN_RANK.title: above[0] + 1, OWN_RANK.title: above[1] + 1}
         if len(both) > 2:
-            said.append(f"on {dataset}, {support}: {in_words(list(both.values()))}")
+            mixed = len({of[key].kind for key in both}) > 1
+            among = ", exact ones and bounds alike" if mixed else ""
+            said.append(f"on {dataset}, {support}{among}: {in_words(list(both.values()))}")
     return cells, "; ".join(said)
 
 
-def own_of(records: Sequence[Record]) -> Own | None:
-    """Return the log-likelihood that a row has of its own, the mean over seeds."""
+def own_of(records: Sequence[Record]) -> list[Own]:
+    """Return the log-likelihoods that a row has of its own, means over seeds.
+
+    The first is its own likelihood; that under Gaussian pixels, whose support is another,
+    is beside it or alone.
+    """
+    found: dict[str, Own] = {}
     for metric, quantity in OWN_SCORES:
-        found = values_of(records, metric, quantity)
-        value = mean(r.value for r in found)
+        of = values_of(records, metric, quantity)
+        value = mean(r.value for r in of)
         if value is not None:
-            settings = json.loads(found[0].metric_settings)
-            sign = -1 if found[0].better == "lower" else 1
+            settings = json.loads(of[0].metric_settings)
+            sign = -1 if of[0].better == "lower" else 1
             bits = mean(r.value for r in values_of(records, metric, "bits"))
-            return Own(sign * value, settings.get("kind", ""), settings.get("support", ""), bits)
-    return None
+            each = Own(sign * value, settings.get("kind", ""), settings.get("support", ""), bits)
+            found.setdefault(each.support, each)
+    return list(found.values())
 
 
 def in_words(pairs: Sequence[tuple[float, float]]) -> str:
