@@ -22,31 +22,16 @@ arXiv 1511.01844, sections 3.1 and 3.2; the measure itself is a textbook one.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from genmodel_bench.metrics.base import Reference, Result, Subject
 from genmodel_bench.metrics.capabilities import Density
 from genmodel_bench.metrics.column import Column
 from genmodel_bench.metrics.distances import full_precision
+from genmodel_bench.metrics.log_probs import negative_log_likelihoods
 from genmodel_bench.metrics.papers import THEIS_2016
 from genmodel_bench.metrics.supports import bits, nats, support_of
-from torch import Tensor
-
-
-@torch.no_grad()
-def negative_log_likelihoods(model: Density, x: Tensor) -> Tensor:
-    """Return −log p of images x: (n, c, h, w) -> (n,), float64, nats.
-
-    For a dequantised model noise is added, from torch's default generator.
-    """
-    if not model.dequantised:
-        return -model.log_prob(x).double()
-    d = x[0].numel()
-    noisy = (x * (model.levels - 1) + torch.rand_like(x)) / model.levels
-    return d * math.log(model.levels) - model.log_prob(noisy).double()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 class Config:
     """Probabilistic PCA with `latent` directions, of images with `levels` grey levels."""
 
-    latent: int = 100
+    latent: int = 50
     levels: int = 256
 
     KIND: ClassVar[str] = "models.ppca.Config"
@@ -46,7 +46,7 @@ class Config:
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     ONLY: ClassVar[tuple[str, ...]] = ("digits", "mnist")
     BOUNDS: ClassVar = {"latent": (1, None), "levels": (2, 257)}
-    SETTINGS: ClassVar = {"digits": {"levels": 17, "latent": 50}}
+    SETTINGS: ClassVar = {"digits": {"levels": 17}}
     SOURCES: ClassVar[tuple[str, ...]] = (
         """@article{tipping1999probabilistic,
             author = {Tipping, Michael E. and Bishop, Christopher M.},

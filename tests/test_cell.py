@@ -94,7 +94,9 @@ def test_options_name_what_differs():
 @pytest.mark.parametrize("name", MODELS)
 def test_every_models_code_is_followed(name):
     module = type(MODELS[name]).__module__
-    assert {module, "genmodel_bench.models.base"} <= code_digests(module).keys()
+    # of base, ppca has the names of types alone
+    base = set() if name == "ppca" else {"genmodel_bench.models.base"}
+    assert {module, *base} <= code_digests(module).keys()
 
 
 def test_content_digest_is_of_values():

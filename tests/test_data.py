@@ -271,7 +271,9 @@ def test_unknown_name_suggests():
         load("minst")
 
 
-@pytest.mark.parametrize("name", [n for n in DATASETS if n not in ("digits", "ring", "grid")])
+@pytest.mark.parametrize(
+    "name", [n for n in DATASETS if n not in ("digits", "digits-binary", "ring", "grid")]
+)
 def test_nothing_there_and_no_network_is_one_line(name, tmp_path, monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", offline)
     with pytest.raises(DataMissing) as error:

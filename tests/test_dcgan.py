@@ -103,6 +103,7 @@ def test_a_map_of_odd_size_is_a_doubled_one_cropped():
     torch.testing.assert_close(cropped, doubled[:, :, :7, :7], atol=1e-4, rtol=0)
 
 
+@torch.no_grad()
 def test_an_image_depends_on_its_own_z_alone(trained):
     z = trained.latent(64)
     x = trained.decode(z)

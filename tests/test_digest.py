@@ -295,7 +295,10 @@ def test_the_closures_are_small():
     assert held == {
         "training loop": {"loop", "graph", "seeding", "numerics"},
         "drawing": {"drawing", "seeding", "numerics"},
-        "selection": {"selection", "seeding", "numerics", "windows", "distances"},
+        "selection": {
+            *("selection", "seeding", "numerics", "windows", "distances"),
+            *("capabilities", "log_probs"),  # a model's own likelihood
+        },
         "scoring": {"measure", "seeding", "numerics", "base"},
     }
 

@@ -317,7 +317,8 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))
-        if function in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+        aten = torch.ops.aten
+        if function in (aten.mm.default, aten.addmm.default, aten.convolution.default):
             self.types.add(out.dtype)
         return out
 
@@ -333,7 +334,9 @@ def test_bf16_is_of_the_products_and_weights_and_logs_stay_float32(name, few):
         with Products() as seen:
             log = harness.train(model, few.train, bf16=bf16)
         logs.append(log.history)
-        if bf16:  # what is only logged may stay as it is
+        if name == "nade":  # its products are its own code's, which autocast does not reach
+            assert not seen.types
+        elif bf16:  # what is only logged may stay as it is
             assert torch.bfloat16 in seen.types
         else:
             assert seen.types == {torch.float32}

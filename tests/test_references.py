@@ -1,6 +1,6 @@
 import pytest
 import torch
-from genmodel_bench.models import MODELS, references
+from genmodel_bench.models import MODELS, mixture, ppca, references
 from genmodel_bench.models.base import pick
 
 
@@ -37,6 +37,8 @@ def test_the_rows_that_calibrate_are_data_prototypes_a_gaussian_and_the_mean():
         "kmeans": references.KMeans(clusters=10_000, iterations=20),
         "gaussian": references.Gaussian(rank=None),
         "mean": references.Gaussian(rank=0),
+        "mixture": mixture.Config(),
+        "ppca": ppca.Config(),
     }
 
 

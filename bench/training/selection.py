@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import torch
 from genmodel_bench.metrics.capabilities import Density, Posterior
-from genmodel_bench.metrics.nll import negative_log_likelihoods
+from genmodel_bench.metrics.log_probs import negative_log_likelihoods
 from genmodel_bench.metrics.windows import PAPER_SIGMAS, parzen_log_probs
 from genmodel_bench.models.base import Model
 from genmodel_bench.training.seeding import check_seed, seed_everything
