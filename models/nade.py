@@ -22,7 +22,7 @@ Pixels of more than two levels have a softmax, and enter as k / (levels − 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -138,7 +138,8 @@ class NADE(nn.Module):
         if units is None:
             places = len(self.W) if torch.is_grad_enabled() else 1
             units = x.new_empty(places, len(x), len(self.c))
-        y: Tensor = Scan.apply(x, self.W, self.V, self.c, units)  # type: ignore[no-untyped-call]
+        scan: Callable[..., Tensor] = Scan.apply  # which torch does not annotate
+        y = scan(x, self.W, self.V, self.c, units)
         return (y + self.b[:, None]).permute(1, 2, 0)  # (d, n, k) -> (n, k, d)
 
     def log_probs(self, x: Tensor, units: Tensor | None = None) -> Tensor:
@@ -190,9 +191,9 @@ class Scan(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        """Return the gradients of x, W, V and c."""
-        x, W, V, h = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x, W, V and c, of that of the sums."""
+        (dy,), (x, W, V, h) = gradients, ctx.saved_tensors
         dx, dW, dV = torch.zeros_like(x), torch.empty_like(W), torch.empty_like(V)
         da = h.new_zeros(h.shape[1:])  # at place i: of all that the units took in after it
         g, s = torch.empty_like(da), torch.empty_like(da)

@@ -2,11 +2,11 @@
 do samples come from it?"""
 
 import math
-from itertools import product
 
 import pytest
 import torch
 from genmodel_bench.models.autoregressive import Config
+from ordered import every_image, rough
 from sklearn.linear_model import LogisticRegression
 
 NETS = [
@@ -20,22 +20,11 @@ NETS = [
 SHAPE = {2: (1, 2, 4), 3: (1, 2, 3)}
 
 
-def net(seed=0, **fields):
+def net(**fields):
     """A net with weights that are not small, and all images of its size."""
-    torch.manual_seed(seed)
     config = Config(**fields)
-    model = config.build(SHAPE[config.levels])
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.5 * torch.randn_like(p))
-    return model.eval(), every_image(config.levels)
-
-
-def every_image(levels):
-    """All images of the shape, (levels^d, c, h, w)."""
-    shape = SHAPE[levels]
-    values = [k / (levels - 1) for k in range(levels)]
-    return torch.tensor(list(product(values, repeat=math.prod(shape)))).view(-1, *shape)
+    shape = SHAPE[config.levels]
+    return rough(config, shape), every_image(config.levels, shape)
 
 
 @pytest.mark.parametrize("fields", NETS)
