@@ -4,6 +4,7 @@ A net's `outputs` are of pixels x: (n, d) in its own order, (n, k, d).
 """
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -79,3 +80,40 @@ def check_frequencies(model):
     mean, second = (float((log_p.exp() * log_p**power).sum()) for power in (1, 2))
     error = math.sqrt((second - mean**2) / n)
     assert float(model.log_prob(draws).mean()) == pytest.approx(mean, abs=5 * error)
+
+
+def check_raster_sampler(model):
+    """Check draws against naive ones, of a net whose order is row by row."""
+    torch.manual_seed(1)
+    fast = model.sample(200)
+    torch.manual_seed(1)
+    # a probability that is rounded otherwise would have to lie within 1e-6 of u
+    assert torch.equal(naive(model, 200), fast.permute(0, 2, 3, 1).flatten(1))
+
+
+def check_means(config):
+    """Check that means are of the conditionals under drawn pixels, row by row."""
+    model, means = (rough(replace(config, output=output), (1, 3, 3)) for output in ("draws", "means"))
+    torch.manual_seed(3)
+    x = model.sample(100).flatten(1)
+    torch.manual_seed(3)
+    p = means.sample(100).flatten(1)
+    torch.testing.assert_close(p, model.outputs(x)[:, 0].sigmoid().detach(), rtol=1e-5, atol=1e-6)
+
+
+def check_shares(config):
+    """Check that without weights pixels have the shares of all training pixels.
+
+    The last layer is `last`; without its bias too, all levels are equally probable.
+    """
+    levels, model = config.levels, config.build((1, 4, 4))
+    x = torch.randint(levels, (400, 1, 4, 4)) / (levels - 1)
+    model.initialise(x)
+    with torch.no_grad():
+        model.last.weight.zero_()
+    shares = (x * (levels - 1)).round().long().flatten().bincount() / x.numel()
+    entropy = 16 * -float((shares * shares.log()).sum())
+    assert -float(model.log_prob(x).mean()) == pytest.approx(entropy, rel=1e-5)
+    with torch.no_grad():
+        model.last.bias.zero_()
+    assert -float(model.log_prob(x).mean()) == pytest.approx(16 * math.log(levels), rel=1e-6)
