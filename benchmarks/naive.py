@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from genmodel_bench.models.autoregressive import Masked
-from genmodel_bench.models.levels import drawn
-from genmodel_bench.models.nade import NADE
-from genmodel_bench.models.pixelcnn import PixelCNN
-from genmodel_bench.models.transformer import Transformer
+from genmodel_bench.models.autoregressive.masked import Masked
+from genmodel_bench.models.autoregressive.nade import NADE
+from genmodel_bench.models.autoregressive.pixelcnn import PixelCNN
+from genmodel_bench.models.autoregressive.transformer import Transformer
+from genmodel_bench.models.shared.levels import drawn
 from torch import Tensor
 
 Ordered = Masked | NADE | PixelCNN | Transformer

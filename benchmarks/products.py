@@ -15,7 +15,10 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from genmodel_bench.models import cae, dbn, gan, gsn, moments, rbm, vae
+from genmodel_bench.models.adversarial import gan
+from genmodel_bench.models.autoencoders import cae, gsn, vae
+from genmodel_bench.models.boltzmann import dbn, rbm
+from genmodel_bench.models.moments import gmmn
 
 Product = tuple[int, int, int]
 
@@ -81,12 +84,12 @@ def gsn_step(c: gsn.Config, d: int) -> list[Product]:
     return up * c.walkbacks + (layer(b, k1, k2) + layer(b, k2, k1)) * (c.walkbacks - 1)
 
 
-def moments_sizes(c: moments.Config, d: int) -> list[tuple[int, int]]:
+def gmmn_sizes(c: gmmn.Config, d: int) -> list[tuple[int, int]]:
     """Return the sizes (inputs, outputs) of the linear layers of G."""
     return list(pairwise([c.latent, *c.hidden, c.encoder[-1] if c.autoencoder else d]))
 
 
-def moments_step(c: moments.Config, d: int) -> list[Product]:
+def gmmn_step(c: gmmn.Config, d: int) -> list[Product]:
     """Return the products of an update of G, or of the auto-encoder's bottom layer.
 
     Those of G's loss are the distances of b samples from 2b points and of b images from
@@ -96,14 +99,14 @@ def moments_step(c: moments.Config, d: int) -> list[Product]:
         b, k = c.code_batch_size, c.encoder[0]
         return layer(b, d, k, inputs=False) + layer(b, k, d)
     b = c.batch_size
-    G = [p for i, (k, n) in enumerate(moments_sizes(c, d)) for p in layer(b, k, n, inputs=i > 0)]
+    G = [p for i, (k, n) in enumerate(gmmn_sizes(c, d)) for p in layer(b, k, n, inputs=i > 0)]
     return [*G, (2 * b, d, b), (b, d, b), (b, 2 * b, d)]
 
 
-def moments_samples(c: moments.Config, d: int, n: int) -> list[Product]:
+def gmmn_samples(c: gmmn.Config, d: int, n: int) -> list[Product]:
     """Return the products of G and, where there is one, of the decoder."""
     decoder = list(pairwise([*reversed(c.encoder), d])) if c.autoencoder else []
-    return [(n, a, b) for a, b in [*moments_sizes(c, d), *decoder]]
+    return [(n, a, b) for a, b in [*gmmn_sizes(c, d), *decoder]]
 
 
 STEPS: dict[type, Callable[[Any, int], list[Product]]] = {
@@ -114,7 +117,7 @@ STEPS: dict[type, Callable[[Any, int], list[Product]]] = {
     dbn.Config: lambda c, d: rbm_step(c, d, c.hidden[0], chains=c.batch_size),
     cae.Config: cae_step,
     gsn.Config: gsn_step,
-    moments.Config: moments_step,
+    gmmn.Config: gmmn_step,
 }
 """Class of a Config -> products of a step of its first stage on images of d pixels."""
 
@@ -147,7 +150,7 @@ SAMPLES: dict[type, Callable[[Any, int, int], list[Product]]] = {
     dbn.Config: lambda c, d, n: gibbs([d, *c.hidden], c.sample_steps, n),
     cae.Config: cae_samples,
     gsn.Config: gsn_samples,
-    moments.Config: moments_samples,
+    gmmn.Config: gmmn_samples,
 }
 """Class of a Config -> the products of drawing n samples of d pixels."""
 

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-from genmodel_bench.models import vae
+from genmodel_bench.models.autoencoders import vae
 from genmodel_bench.training.loop import fit
 from genmodel_bench.training.seeding import seed_everything
 from torch import Tensor

@@ -9,28 +9,14 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
-from genmodel_bench.models import (
-    autoregressive,
-    cae,
-    conv_gan,
-    dbn,
-    dcgan,
-    flow,
-    gan,
-    gsn,
-    iwae,
-    mixture,
-    mlp_gan,
-    moments,
-    nade,
-    pixelcnn,
-    ppca,
-    rbm,
-    references,
-    transformer,
-    vae,
-)
+from genmodel_bench.models import references
+from genmodel_bench.models.adversarial import conv_gan, dcgan, gan, mlp_gan
+from genmodel_bench.models.autoencoders import cae, gsn, iwae, vae
+from genmodel_bench.models.autoregressive import masked, nade, pixelcnn, transformer
 from genmodel_bench.models.base import Config, Model, Schedule, Shape, Stage
+from genmodel_bench.models.boltzmann import dbn, rbm
+from genmodel_bench.models.densities import flow, mixture, ppca
+from genmodel_bench.models.moments import gmmn
 
 __all__ = ["CORE", "MODELS", "Config", "Model", "Schedule", "Shape", "Stage", "adapted", "settings_for"]
 
@@ -58,17 +44,17 @@ CORE: dict[str, Config] = {
 MODELS: dict[str, Config] = {
     **CORE,
     # likelihoods of their own
-    "fvbn": autoregressive.Config(hidden=(), lr=5e-3),
-    "made": autoregressive.Config(),
-    "made-32": autoregressive.Config(masks=32),
+    "fvbn": masked.Config(hidden=(), lr=5e-3),
+    "made": masked.Config(),
+    "made-32": masked.Config(masks=32),
     "nade": nade.Config(),
     "pixelcnn": pixelcnn.Config(),
     "transformer": transformer.Config(),
     "iwae": iwae.Config(),
     "realnvp": flow.Config(),
     # moment matching, and nets of convolutions
-    "gmmn": moments.Config(),
-    "gmmn-ae": moments.Config(autoencoder=True),
+    "gmmn": gmmn.Config(),
+    "gmmn-ae": gmmn.Config(autoencoder=True),
     "dcgan": dcgan.Config(),
     # the same nets under each adversarial loss
     "gan-mlp": mlp_gan.Config(),

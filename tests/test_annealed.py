@@ -7,7 +7,7 @@ import torch
 from conftest import tiny
 from genmodel_bench.contract import check_resumes, images
 from genmodel_bench.models import MODELS
-from genmodel_bench.models.annealed import Annealed
+from genmodel_bench.models.shared.annealed import Annealed
 
 TRAINED = [name for name in MODELS if name in ("fvbn", "nade", "pixelcnn", "transformer", "iwae", "realnvp")]
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from genmodel_bench.models.autoregressive import Config
+from genmodel_bench.models.autoregressive.masked import Config
 from ordered import every_image, rough
 from sklearn.linear_model import LogisticRegression
 

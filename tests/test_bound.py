@@ -9,7 +9,7 @@ from genmodel_bench.data.dataset import assemble
 from genmodel_bench.metrics import METRICS, Subject, bound
 from genmodel_bench.metrics.bound import Bound, active_units, importance_bounds
 from genmodel_bench.metrics.features import NotApplicable
-from genmodel_bench.models import iwae
+from genmodel_bench.models.autoencoders import iwae
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from genmodel_bench.models import cae
-from genmodel_bench.models.cae import CAE
+from genmodel_bench.models.autoencoders import cae
+from genmodel_bench.models.autoencoders.cae import CAE
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SMALL = cae.Config(hidden=(5, 3), contraction=0.3, batch_size=10, starts=7, sample_steps=2, step=0.4)

@@ -7,7 +7,9 @@ from flat import altered
 from genmodel_bench.cells.cell import ROLES, Cell, changed_options
 from genmodel_bench.cells.protocol import Protocol
 from genmodel_bench.metrics import METRICS
-from genmodel_bench.models import MODELS, gan, gsn, references, vae
+from genmodel_bench.models import MODELS, references
+from genmodel_bench.models.adversarial import gan
+from genmodel_bench.models.autoencoders import gsn, vae
 from genmodel_bench.storage.code import code_digests
 from genmodel_bench.storage.digest import content_digest
 

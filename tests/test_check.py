@@ -93,7 +93,7 @@ def test_a_check_names_what_it_cannot_make(baseline, tmp_path):
 
 
 def test_a_changed_default_is_not_compared(baseline, tmp_path, monkeypatch):
-    from genmodel_bench.models import vae
+    from genmodel_bench.models.autoencoders import vae
 
     monkeypatch.setattr(vae.Config, "SETTINGS", {"digits": {**vae.Config.SETTINGS["digits"], "lr": 0.01}})
     verdicts = check(baseline / "digits", results=tmp_path, device="cpu")

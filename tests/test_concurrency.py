@@ -231,7 +231,7 @@ def test_an_edit_while_a_run_goes_on_is_not_taken_for_what_ran(copy):
     assert process.returncode == 0, error
     assert out.count("[trained") == 2
     why, _ = start("why", "rbm").communicate(timeout=60)
-    assert "fit: made anew: changed code of the model (genmodel_bench.models.rbm)" in why, why
+    assert "fit: made anew: changed code of the model (genmodel_bench.models.boltzmann.rbm)" in why, why
     out, _ = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60").communicate(
         timeout=120
     )

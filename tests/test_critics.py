@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from genmodel_bench.models import critics
-from genmodel_bench.models.critics import DIVERGENCES
+from genmodel_bench.models.adversarial import critics
+from genmodel_bench.models.adversarial.critics import DIVERGENCES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

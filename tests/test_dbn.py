@@ -4,9 +4,9 @@ from itertools import product
 
 import pytest
 import torch
-from genmodel_bench.models import dbn
-from genmodel_bench.models.optim import Momentum
-from genmodel_bench.models.rbm import RBM, update
+from genmodel_bench.models.boltzmann import dbn
+from genmodel_bench.models.boltzmann.rbm import RBM, update
+from genmodel_bench.models.shared.optim import Momentum
 from genmodel_bench.training import loop as harness
 
 

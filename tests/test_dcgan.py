@@ -3,7 +3,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from genmodel_bench.models import critics, dcgan, settings_for
+from genmodel_bench.models import settings_for
+from genmodel_bench.models.adversarial import critics, dcgan
 from scipy.stats import ks_2samp
 from torch import nn
 from torch.nn.functional import conv_transpose2d

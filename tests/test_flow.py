@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from genmodel_bench.models import flow
-from genmodel_bench.models.dequantised import to_levels, with_noise
+from genmodel_bench.models.densities import flow
+from genmodel_bench.models.shared.dequantised import to_levels, with_noise
 
 
 def random_flow(shape, **settings):

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from genmodel_bench.models import adversarial, conv_gan, critics, gan, settings_for
-from genmodel_bench.models.contrast import Contrast
-from genmodel_bench.models.layers import Maxout
+from genmodel_bench.models import settings_for
+from genmodel_bench.models.adversarial import conv_gan, critics, gan, players
+from genmodel_bench.models.shared.contrast import Contrast
+from genmodel_bench.models.shared.layers import Maxout
 
 SMALL = gan.Config(
     latent=4,
@@ -103,7 +104,7 @@ LOSSES = [
 def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters(config, generator_loss):
     model, x, old, new, values = stepped(config)
     a_real = model.D(x.flatten(1))
-    a_fake = model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform"))))
+    a_fake = model.D(model.output(model.G(players.noise(model.G, 10, "uniform"))))
     names = [k for k, _ in model.named_parameters()]
     params = dict(model.named_parameters())
     loss_d = critics.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
@@ -119,7 +120,7 @@ def test_simultaneous_update_uses_one_fake_batch_one_mask_and_the_old_parameters
 def test_alternating_update_shows_the_generator_the_new_discriminator(config, generator_loss):
     model, x, _, new, values = stepped(replace(config, update="alternating"))
     with torch.no_grad():
-        fake = model.output(model.G(adversarial.noise(model.G, 10, "uniform")))
+        fake = model.output(model.G(players.noise(model.G, 10, "uniform")))
     a_real, a_fake = model.D(torch.cat([x.flatten(1), fake])).chunk(2)
     loss_d = critics.discriminator_loss(a_real, a_fake, scale=config.discriminator_scale)
     with torch.no_grad():
@@ -127,7 +128,7 @@ def test_alternating_update_shows_the_generator_the_new_discriminator(config, ge
             model.D.parameters(), torch.autograd.grad(loss_d, list(model.D.parameters())), strict=True
         ):
             p -= 0.1 * g
-    loss_g = generator_loss(model.D(model.output(model.G(adversarial.noise(model.G, 10, "uniform")))))
+    loss_g = generator_loss(model.D(model.output(model.G(players.noise(model.G, 10, "uniform")))))
     for (k, p), g in zip(
         model.G.named_parameters(), torch.autograd.grad(loss_g, list(model.G.parameters())), strict=True
     ):
@@ -160,13 +161,13 @@ def test_convolutional_layers_need_one_of_each(field):
 
 def test_schedules_are_the_released_ones():
     config = gan.Config()
-    assert adversarial.learning_rate(config, 0) == 0.1
-    assert adversarial.learning_rate(config, 50_000) == pytest.approx(0.1 / 1.000004**50_000)
-    assert adversarial.learning_rate(config, 10**8) == 1e-6
-    assert adversarial.momentum(config, 0) == 0.5
-    assert adversarial.momentum(config, 249) == pytest.approx(0.7)
-    assert adversarial.momentum(config, 600) == pytest.approx(0.7)
-    assert adversarial.momentum(config, 10) == pytest.approx(0.5 + 0.2 * 10 / 249)
+    assert players.learning_rate(config, 0) == 0.1
+    assert players.learning_rate(config, 50_000) == pytest.approx(0.1 / 1.000004**50_000)
+    assert players.learning_rate(config, 10**8) == 1e-6
+    assert players.momentum(config, 0) == 0.5
+    assert players.momentum(config, 249) == pytest.approx(0.7)
+    assert players.momentum(config, 600) == pytest.approx(0.7)
+    assert players.momentum(config, 10) == pytest.approx(0.5 + 0.2 * 10 / 249)
 
 
 def test_both_players_have_the_schedules():
@@ -175,7 +176,7 @@ def test_both_players_have_the_schedules():
     assert [float(o.lr) for o in (opt_g, opt_d)] == pytest.approx([0.3, 0.3])
     assert [float(o.momentum) for o in (opt_g, opt_d)] == pytest.approx([0.4, 0.4])
     found = {id(s.tensor): s.value(1000, 10) for s in stage.schedules}
-    rate, momentum = adversarial.learning_rate(model.config, 1000), adversarial.momentum(model.config, 10)
+    rate, momentum = players.learning_rate(model.config, 1000), players.momentum(model.config, 10)
     assert found == {
         id(opt_g.lr): rate,
         id(opt_d.lr): rate,
@@ -186,8 +187,8 @@ def test_both_players_have_the_schedules():
 
 def test_momentum_of_a_single_epoch_is_the_first():
     config = replace(SMALL, momentum_epochs=1)
-    assert adversarial.momentum(config, 0) == 0.5
-    assert adversarial.momentum(config, 1) == pytest.approx(0.7)
+    assert players.momentum(config, 0) == 0.5
+    assert players.momentum(config, 1) == pytest.approx(0.7)
 
 
 def test_the_discriminator_gives_one_logit_for_each_image():
@@ -212,7 +213,7 @@ def test_initial_weights_and_biases_are_the_released_ones():
 
 @pytest.mark.parametrize("prior", ["uniform", "gaussian"])
 def test_noise_has_unit_variance(prior):
-    z = adversarial.noise(replace(SMALL, latent=100).build((1, 3, 3)).G, 2000, prior)
+    z = players.noise(replace(SMALL, latent=100).build((1, 3, 3)).G, 2000, prior)
     # variance of 200,000 draws: standard error of the variance ≤ √(2/200,000) = 0.003
     assert float(z.var()) == pytest.approx(1, abs=0.02)
     assert float(z.mean()) == pytest.approx(0, abs=0.01)
@@ -495,7 +496,7 @@ def test_the_discriminator_reads_no_more_than_its_image(name):
 
 
 def test_momentum_keeps_the_rate_of_past_increments():
-    from genmodel_bench.models.optim import Momentum
+    from genmodel_bench.models.shared.optim import Momentum
 
     p = torch.nn.Parameter(torch.zeros(1))
     optimiser = Momentum([p], lr=1.0, momentum=0.5)

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 import torch
-from genmodel_bench.models import gsn
+from genmodel_bench.models.autoencoders import gsn
 from torch.nn.functional import binary_cross_entropy
 
 SMALL = gsn.Config(hidden=(5, 4), walkbacks=3, corruption=0.4, noise=1.5, batch_size=6)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from genmodel_bench.models import iwae
+from genmodel_bench.models.autoencoders import iwae
 from torch import nn
 from torch.distributions import Bernoulli, Normal
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from genmodel_bench.models.layers import (
+from genmodel_bench.models.shared.layers import (
     dropout,
     limit_norms_,
     mlp,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from genmodel_bench.models import mixture
+from genmodel_bench.models.densities import mixture
 
 
 def fitted(levels, components=3, n=60, **settings):

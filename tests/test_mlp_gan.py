@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from genmodel_bench.models import MODELS, mlp_gan, settings_for
-from genmodel_bench.models.critics import wasserstein
+from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.models.adversarial import mlp_gan
+from genmodel_bench.models.adversarial.critics import wasserstein
 
 SMALL = mlp_gan.Config(latent=4, generator_layers=(8, 6), critic_layers=(7, 5), batch_size=10)
 ROWS = [name for name, config in MODELS.items() if isinstance(config, mlp_gan.Config)]

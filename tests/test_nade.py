@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from genmodel_bench.models.nade import Config, Scan
+from genmodel_bench.models.autoregressive.nade import Config, Scan
 from ordered import check_density, check_frequencies, check_reach, naive, rough
 
 NETS = [({"hidden": 9}, (1, 2, 4)), ({"hidden": 9, "levels": 3}, (1, 2, 3))]

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from genmodel_bench.models.optim import Momentum, adam
+from genmodel_bench.models.shared.optim import Momentum, adam
 
 
 def test_momentum_is_its_recurrence():

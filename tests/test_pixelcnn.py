@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from genmodel_bench.models.pixelcnn import Config
+from genmodel_bench.models.autoregressive.pixelcnn import Config
 from ordered import (
     check_density,
     check_frequencies,

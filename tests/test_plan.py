@@ -12,7 +12,8 @@ from genmodel_bench.cells.plan import check_builds
 from genmodel_bench.commands.run import run as commands_run
 from genmodel_bench.commands.score import score
 from genmodel_bench.metrics import METRICS, STANDARD
-from genmodel_bench.models import CORE, MODELS, settings_for, vae
+from genmodel_bench.models import CORE, MODELS, settings_for
+from genmodel_bench.models.autoencoders import vae
 from test_run import quick
 
 import bench

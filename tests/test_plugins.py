@@ -327,9 +327,9 @@ def test_the_mode_of_a_net_is_no_computed_name(theirs):
 def test_a_machine_of_a_cluster_gets_their_packages(theirs, tmp_path):
     Path("alone.py").write_text("from theirs.part import WIDTH\n")
     theirs()
-    lay_out(tmp_path / "sent", ["alone", "genmodel_bench.models.vae"])
+    lay_out(tmp_path / "sent", ["alone", "genmodel_bench.models.autoencoders.vae"])
     there = {path.relative_to(tmp_path / "sent").as_posix() for path in (tmp_path / "sent").rglob("*.py")}
-    assert {"alone.py", "theirs/net.py", "genmodel_bench/models/vae.py"} <= there
+    assert {"alone.py", "theirs/net.py", "genmodel_bench/models/autoencoders/vae.py"} <= there
     assert "torch/__init__.py" not in there
 
 

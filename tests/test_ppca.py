@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from genmodel_bench.models import ppca
-from genmodel_bench.models.dequantised import to_levels, with_noise
+from genmodel_bench.models.densities import ppca
+from genmodel_bench.models.shared.dequantised import to_levels, with_noise
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from genmodel_bench.models import dbn, rbm
+from genmodel_bench.models.boltzmann import dbn, rbm
 
 SMALL = rbm.Config(hidden=4, batch_size=10, chains=6)
 

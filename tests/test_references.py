@@ -1,7 +1,8 @@
 import pytest
 import torch
-from genmodel_bench.models import MODELS, mixture, ppca, references
+from genmodel_bench.models import MODELS, references
 from genmodel_bench.models.base import pick
+from genmodel_bench.models.densities import mixture, ppca
 
 
 def fitted(config, x):

@@ -19,7 +19,8 @@ from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Notice
 from genmodel_bench.execution.reuse import lacking
 from genmodel_bench.metrics import STANDARD, Result, Score
-from genmodel_bench.models import MODELS, settings_for, vae
+from genmodel_bench.models import MODELS, settings_for
+from genmodel_bench.models.autoencoders import vae
 from genmodel_bench.report.tables.notes import STALE
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.reading import read_records

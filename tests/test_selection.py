@@ -130,7 +130,7 @@ def test_of_other_grey_levels_or_no_likelihood_nothing_is_said():
 
 
 def test_epochs_that_are_not_the_last_stages_are_one_clear_failure(few, tmp_path, monkeypatch):
-    from genmodel_bench.models import vae
+    from genmodel_bench.models.autoencoders import vae
 
     real = vae.VAE.stages
     monkeypatch.setattr(vae.VAE, "stages", lambda self: [replace(stage, epochs=3) for stage in real(self)])

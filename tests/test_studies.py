@@ -12,7 +12,7 @@ import torch
 from genmodel_bench.cli.main import main
 from genmodel_bench.commands import study as command
 from genmodel_bench.commands.study import study
-from genmodel_bench.models import adversarial, gan, mlp_gan
+from genmodel_bench.models.adversarial import gan, mlp_gan, players
 from genmodel_bench.report.figures.curves import DRAWN
 from genmodel_bench.report.figures.figure import sweep
 from genmodel_bench.report.figures.studies import draw_studies
@@ -224,7 +224,7 @@ def test_gradient_norms_at_a_linear_generator_are_as_by_hand(few):
     torch.manual_seed(5)
     values = Saturation().measure(model, few)
     torch.manual_seed(5)
-    z = adversarial.noise(model.G, 1000, "uniform").double()
+    z = players.noise(model.G, 1000, "uniform").double()
     W, b = (p.detach().double() for p in model.G.parameters())
     w, c = (p.detach().double() for p in model.D.parameters())
     x = (z @ W.T + b).sigmoid()  # (n, 3) -> (n, 64)

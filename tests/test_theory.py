@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from genmodel_bench.errors import BadRecords
-from genmodel_bench.models.critics import GENERATOR_LOSSES, discriminator_loss
+from genmodel_bench.models.adversarial.critics import GENERATOR_LOSSES, discriminator_loss
 from genmodel_bench.report.figures.theory import draw, store
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.studies import theory

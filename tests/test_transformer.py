@@ -1,7 +1,7 @@
 """Is a causal transformer a density, and do samples come from it?"""
 
 import pytest
-from genmodel_bench.models.transformer import Config
+from genmodel_bench.models.autoregressive.transformer import Config
 from ordered import (
     check_density,
     check_frequencies,

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from genmodel_bench.models import vae
+from genmodel_bench.models.autoencoders import vae
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 

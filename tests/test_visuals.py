@@ -20,7 +20,7 @@ from genmodel_bench.execution.visuals import (
 from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.models import MODELS, settings_for
-from genmodel_bench.models.dequantised import to_levels
+from genmodel_bench.models.shared.dequantised import to_levels
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training.checkpoint import load_snapshot, snapshot_path

@@ -28,7 +28,7 @@ from genmodel_bench.data.vision import load_class, load_registered
 from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.inputs.objects import installed, is_spec
 from genmodel_bench.metrics.papers import SRIVASTAVA_2017
-from genmodel_bench.models.nade import LAROCHELLE_2011
+from genmodel_bench.models.autoregressive.nade import LAROCHELLE_2011
 
 DIGITS_HELD_OUT = 300
 """Images of `digits` in each of validation and test; the other 1,197 train."""

@@ -9,7 +9,7 @@ G as the one with j = 1 has at its end.
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, section 6.
 Differs from the paper: which shows no experiment of it; the nets are those that the later
-losses share (`models/mlp_gan.py`).
+losses share (`models/adversarial/mlp_gan.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.models.adversarial import GAN
+from genmodel_bench.models.adversarial.players import GAN
 from genmodel_bench.studies.reach import number, reached
 from genmodel_bench.studies.study import Arm, plain, shares
 

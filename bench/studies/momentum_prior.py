@@ -11,7 +11,7 @@ Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661, 
 authors' released code (goodfeli/adversarial); Radford et al. (2016), arXiv 1511.06434,
 section 4.
 Differs from the papers: the nets are those that the later losses share
-(`models/mlp_gan.py`), with Adam instead of plain momentum, and no schedule.
+(`models/adversarial/mlp_gan.py`), with Adam instead of plain momentum, and no schedule.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, get_args
 
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.models.adversarial import GAN
+from genmodel_bench.models.adversarial.players import GAN
 from genmodel_bench.models.base import Prior
 from genmodel_bench.studies.reach import number, reached
 from genmodel_bench.studies.study import Arm, plain, shares

@@ -19,9 +19,9 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.models.adversarial import GAN
-from genmodel_bench.models.critics import GENERATOR_LOSSES
-from genmodel_bench.models.gan import Config as Released
+from genmodel_bench.models.adversarial.critics import GENERATOR_LOSSES
+from genmodel_bench.models.adversarial.gan import Config as Released
+from genmodel_bench.models.adversarial.players import GAN
 from genmodel_bench.studies.study import Arm, plain, usual
 
 AT_ONCE, MOMENTS = 1000, 32

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.models.adversarial import GAN
-from genmodel_bench.models.mlp_gan import Config
+from genmodel_bench.models.adversarial.mlp_gan import Config
+from genmodel_bench.models.adversarial.players import GAN
 from genmodel_bench.training import loop
 from genmodel_bench.training.numerics import numerics
 from genmodel_bench.training.seeding import (

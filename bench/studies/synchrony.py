@@ -9,7 +9,7 @@ images, as the one with k = 1 has at its end.
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661,
 Algorithm 1, and the authors' released code (goodfeli/adversarial).
 Differs from the paper: which used k = 1, "the least expensive option", and shows no
-other; the nets are those that the later losses share (`models/mlp_gan.py`).
+other; the nets are those that the later losses share (`models/adversarial/mlp_gan.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, get_args
 
 from genmodel_bench.metrics.base import Reference
-from genmodel_bench.models.adversarial import GAN, Update
+from genmodel_bench.models.adversarial.players import GAN, Update
 from genmodel_bench.studies.reach import number, reached
 from genmodel_bench.studies.study import Arm, plain, shares
 

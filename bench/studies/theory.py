@@ -2,9 +2,9 @@
 
 There every term is known (the paper's Figure 1). Images of one pixel x in (0, 1) come
 from a known density p_data. G and D are small networks; losses, updates and schedules are
-those of `models/adversarial.py`, which trains the rows of the table. The interval is
-divided into cells. The densities p and q below, and D, are constant on each cell, so that
-the identities hold up to rounding. With D* = p / (p + q) (proposition 1),
+those of `models/adversarial/players.py`, which trains the rows of the table. The interval
+is divided into cells. The densities p and q below, and D, are constant on each cell, so
+that the identities hold up to rounding. With D* = p / (p + q) (proposition 1),
 
     V(D, q) = Σ (p log D + q log(1 − D)) dx  ≤  V(D*, q) = −log 4 + 2 · JSD(p ‖ q),
 
@@ -26,10 +26,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from genmodel_bench.models.adversarial import GAN
-from genmodel_bench.models.critics import GENERATOR_LOSSES
-from genmodel_bench.models.gan import Config
-from genmodel_bench.models.layers import mlp, uniform_weights_
+from genmodel_bench.models.adversarial.critics import GENERATOR_LOSSES
+from genmodel_bench.models.adversarial.gan import Config
+from genmodel_bench.models.adversarial.players import GAN
+from genmodel_bench.models.shared.layers import mlp, uniform_weights_
 from genmodel_bench.training.seeding import derive_seed
 from torch import Tensor, nn
 

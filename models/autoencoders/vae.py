@@ -24,8 +24,8 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Prior, Shape, Stage
-from genmodel_bench.models.layers import mlp, pixel_logits
-from genmodel_bench.models.optim import adam
+from genmodel_bench.models.shared.layers import mlp, pixel_logits
+from genmodel_bench.models.shared.optim import adam
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 

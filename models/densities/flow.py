@@ -36,11 +36,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from genmodel_bench.models.annealed import Annealed
 from genmodel_bench.models.base import Prior, Shape, Stage
-from genmodel_bench.models.dequantised import to_levels, with_noise
-from genmodel_bench.models.layers import mlp
-from genmodel_bench.models.levels import check_levels
+from genmodel_bench.models.shared.annealed import Annealed
+from genmodel_bench.models.shared.dequantised import to_levels, with_noise
+from genmodel_bench.models.shared.layers import mlp
+from genmodel_bench.models.shared.levels import check_levels
 from torch import Tensor, nn
 
 AT_ONCE = 1000

@@ -29,8 +29,8 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Prior, Shape, Stage
-from genmodel_bench.models.dequantised import to_levels
-from genmodel_bench.models.levels import check_levels
+from genmodel_bench.models.shared.dequantised import to_levels
+from genmodel_bench.models.shared.levels import check_levels
 from torch import Tensor, nn
 
 

@@ -1,6 +1,6 @@
 """How are the fully connected GANs built: ReLU or sigmoid layers against maxout?
 
-`models/adversarial.py` describes training, losses and sampling.
+`players.py` describes training, losses and sampling.
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; settings
 from the authors' released code (goodfeli/adversarial, June 2014, on pylearn2); maxout:
@@ -20,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Players, Update, released
+from genmodel_bench.models.adversarial.players import GAN, Loss, Pixels, Players, Update, released
 from genmodel_bench.models.base import Prior, Shape
-from genmodel_bench.models.layers import Maxout, dropout, sparse_weights_, uniform_weights_
 from genmodel_bench.models.papers import GOODFELLOW_2013, GOODFELLOW_2014
+from genmodel_bench.models.shared.layers import Maxout, dropout, sparse_weights_, uniform_weights_
 from torch import Tensor, nn
 
 Activation = Literal["relu", "sigmoid"]
@@ -34,7 +34,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoi
 class Config:
     """Adversarial nets: ReLU or sigmoid layers against a maxout discriminator.
 
-    The defaults are the released MNIST setting. `models/adversarial.py` describes the
+    The defaults are the released MNIST setting. `players.py` describes the
     fields that are not named here.
 
     `activations` are those of the hidden layers `generator`; `sigmoid_bias` is the

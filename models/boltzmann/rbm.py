@@ -28,9 +28,9 @@ from typing import Any, ClassVar
 
 import torch
 from genmodel_bench.models.base import Schedule, Shape, Stage, pick
-from genmodel_bench.models.binary import draw
-from genmodel_bench.models.layers import pixel_logits
-from genmodel_bench.models.optim import Momentum
+from genmodel_bench.models.shared.binary import draw
+from genmodel_bench.models.shared.layers import pixel_logits
+from genmodel_bench.models.shared.optim import Momentum
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 

@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from genmodel_bench.models.annealed import Annealed
 from genmodel_bench.models.base import Prior, Shape, Stage
-from genmodel_bench.models.binary import draw
-from genmodel_bench.models.layers import mlp, pixel_logits
-from genmodel_bench.models.levels import Output
+from genmodel_bench.models.shared.annealed import Annealed
+from genmodel_bench.models.shared.binary import draw
+from genmodel_bench.models.shared.layers import mlp, pixel_logits
+from genmodel_bench.models.shared.levels import Output
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 

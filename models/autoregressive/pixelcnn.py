@@ -34,10 +34,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from genmodel_bench.models.annealed import Annealed
 from genmodel_bench.models.base import Shape, Stage
-from genmodel_bench.models.levels import Output, check_levels, drawn, log_probs, outputs_for
-from genmodel_bench.models.marginals import marginal_outputs
+from genmodel_bench.models.shared.annealed import Annealed
+from genmodel_bench.models.shared.levels import Output, check_levels, drawn, log_probs, outputs_for
+from genmodel_bench.models.shared.marginals import marginal_outputs
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad, relu
 

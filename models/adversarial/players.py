@@ -6,7 +6,7 @@ ascends its own objective),
 
     V(D, G) = E_x log D(x) + E_z log(1 − D(G(z)))                        (eq. 1),
 
-or they play another of the games of `models/critics.py`, which has all losses.
+or they play another of the games of `critics.py`, which has all losses.
 
 The networks are built elsewhere, each kind with its own Config: the paper's in `gan.py`
 and `conv_gan.py`, those of later losses in `mlp_gan.py` and `dcgan.py`. These fields mean
@@ -22,7 +22,7 @@ the same in all of them:
     max_norm: an upper bound, enforced after each update, for the L2 norm of the incoming
         weights of each linear unit in both networks; None for no bound.
     pixels: 'unit' for a sigmoid after G's last layer; 'contrast' for none, with
-        contrast-normalised images (`models/contrast.py`).
+        contrast-normalised images (`models/shared/contrast.py`).
 
 Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661; updates
 and schedules (`released`) from the authors' released code (goodfeli/adversarial, June
@@ -39,11 +39,11 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from genmodel_bench.models.adversarial.critics import Game, cross_entropy
 from genmodel_bench.models.base import Prior, Schedule, Shape, Stage
-from genmodel_bench.models.contrast import Contrast
-from genmodel_bench.models.critics import Game, cross_entropy
-from genmodel_bench.models.layers import limit_norms_, pixel_logits
-from genmodel_bench.models.optim import Momentum
+from genmodel_bench.models.shared.contrast import Contrast
+from genmodel_bench.models.shared.layers import limit_norms_, pixel_logits
+from genmodel_bench.models.shared.optim import Momentum
 from torch import Tensor, nn
 
 Loss = Literal["non-saturating", "minimax"]

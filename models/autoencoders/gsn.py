@@ -37,8 +37,8 @@ from typing import ClassVar, Literal
 
 import torch
 from genmodel_bench.models.base import Schedule, Shape, Stage, pick
-from genmodel_bench.models.binary import draw, salt_and_pepper
-from genmodel_bench.models.optim import Momentum
+from genmodel_bench.models.shared.binary import draw, salt_and_pepper
+from genmodel_bench.models.shared.optim import Momentum
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 

@@ -1,6 +1,6 @@
 """How are the convolutional GANs built: one deconvolution against maxout convolutions?
 
-`models/adversarial.py` describes training, losses and sampling. G is fully connected up
+`players.py` describes training, losses and sampling. G is fully connected up
 to a stack of small maps, from which one transposed convolution makes an image; if it is
 larger than the data's images, it is cropped at the right and the bottom. D's layers are
 convolutions, each followed by the maximum over its pieces and by max pooling whose last
@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from genmodel_bench.models.adversarial import GAN, Loss, Pixels, Players, Update, released
+from genmodel_bench.models.adversarial.players import GAN, Loss, Pixels, Players, Update, released
 from genmodel_bench.models.base import Prior, Shape
-from genmodel_bench.models.layers import Maxout, dropout, uniform_weights_
 from genmodel_bench.models.papers import GOODFELLOW_2013, GOODFELLOW_2014
+from genmodel_bench.models.shared.layers import Maxout, dropout, uniform_weights_
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
@@ -41,7 +41,7 @@ class Config:
     `kernels` with `pads`, pooled over `pools` at `pool_strides`; then a maxout layer of
     `units` with `pieces`.
     `generator_range` and `discriminator_range` bound the uniform initial weights.
-    `models/adversarial.py` describes the fields that are not named here.
+    `players.py` describes the fields that are not named here.
     """
 
     loss: Loss = "non-saturating"

@@ -29,7 +29,7 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Shape, Stage, pick
-from genmodel_bench.models.levels import Output, check_levels
+from genmodel_bench.models.shared.levels import Output, check_levels
 from torch import Tensor, nn
 
 CHUNK = 2**25

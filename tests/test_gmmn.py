@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from genmodel_bench.models import moments
-from genmodel_bench.models.discrepancy import root_mmd
+from genmodel_bench.models.moments import gmmn
+from genmodel_bench.models.moments.discrepancy import root_mmd
 from torch.nn.functional import binary_cross_entropy
 
 PUBLISHED = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
-PIXELS = moments.Config(latent=3, hidden=(5, 4), weights=0.7, variances=(0.5, 3.0), batch_size=6)
+PIXELS = gmmn.Config(latent=3, hidden=(5, 4), weights=0.7, variances=(0.5, 3.0), batch_size=6)
 CODES = replace(
     PIXELS,
     autoencoder=True,
@@ -154,7 +154,7 @@ def test_noise_enters_between_minus_one_and_one():
 
 
 def test_rates_change_after_a_quarter_of_the_epochs():
-    model = moments.Config().build(SHAPE)
+    model = gmmn.Config().build(SHAPE)
     assert [model.learning_rate(0, epoch) for epoch in (0, 199, 200, 799)] == [2, 2, 0.2, 0.2]
     assert [model.momentum(0, epoch) for epoch in (0, 199)] == [0.9, 0.9]
     assert [model.momentum(0, epoch) for epoch in (200, 799)] == pytest.approx([0.99, 0.99])
@@ -163,7 +163,7 @@ def test_rates_change_after_a_quarter_of_the_epochs():
 
 
 def test_the_published_scheme_takes_as_many_updates():
-    c = moments.Config()
+    c = gmmn.Config()
     assert c.epochs * (50_000 // c.batch_size) == 40_000
     assert c.code_epochs * (50_000 // c.code_batch_size) == 3_000
 
@@ -234,7 +234,7 @@ def test_a_sample_is_g_of_noise_decoded_where_it_is_a_code(config, sizes):
 
 
 def test_weights_start_with_the_given_deviation_and_biases_at_zero():
-    model = moments.Config(autoencoder=True).build((1, 28, 28))
+    model = gmmn.Config(autoencoder=True).build((1, 28, 28))
     for layer in [*model.G, *model.ae.up, *model.ae.down]:
         if isinstance(layer, torch.nn.Linear):
             # of at least 640 weights: four standard errors
@@ -247,5 +247,5 @@ def test_weights_start_with_the_given_deviation_and_biases_at_zero():
     [{"variances": ()}, {"code_variances": ()}, {"encoder": ()}, {"encoder": (5,)}, {"dropout": (0.1,)}],
 )
 def test_what_cannot_be_trained_raises(changes):
-    with pytest.raises(ValueError, match=r"^moments: .*expected|^moments: .*needs"):
-        moments.Config(**changes)
+    with pytest.raises(ValueError, match=r"^gmmn: .*expected|^gmmn: .*needs"):
+        gmmn.Config(**changes)

@@ -11,8 +11,8 @@ fractionally strided (transposed) convolution. The paper's guidelines are
     5. leaky ReLU in D.
 
 Sides are halved upwards, as 28 -> 14 -> 7 -> 4, and G's maps have the same sizes on the
-way up: an image's sides need not be powers of 2. `models/adversarial.py` describes the
-updates, `models/critics.py` the losses.
+way up: an image's sides need not be powers of 2. `players.py` describes the
+updates, `critics.py` the losses.
 
 In training, batch normalisation uses the statistics of the mini-batch, for real images
 and fakes apart. In evaluation mode it uses the running statistics of training: an image
@@ -39,11 +39,11 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
-from genmodel_bench.models.adversarial import GAN, Players
+from genmodel_bench.models.adversarial.critics import Game, cross_entropy, hinge, least_squares
+from genmodel_bench.models.adversarial.players import GAN, Players
 from genmodel_bench.models.base import Prior, Shape
-from genmodel_bench.models.critics import Game, cross_entropy, hinge, least_squares
-from genmodel_bench.models.optim import adam
 from genmodel_bench.models.papers import GOODFELLOW_2014
+from genmodel_bench.models.shared.optim import adam
 from torch import Tensor, nn
 
 KERNEL, PAD = 5, 2
@@ -59,7 +59,7 @@ class Config:
     channels: maps of D's convolutions, in order; G has them in reverse. Sides are halved
         once for each.
     slope: of D's leaky ReLU below 0.
-    `models/adversarial.py` describes loss and k.
+    `players.py` describes loss and k.
     """
 
     loss: Literal["non-saturating", "minimax", "least-squares", "hinge"] = "non-saturating"

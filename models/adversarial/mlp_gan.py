@@ -8,11 +8,9 @@ EBGAN's D, an auto-encoder whose reconstruction error is an image's energy,
 
     D(x) = ‖Dec(Enc(x)) − x‖.
 
-`models/critics.py` has the losses with their sources, `models/adversarial.py` how the
-players are updated.
+`critics.py` has the losses with their sources, `players.py` how the players are updated.
 
-Sources: those of `models/critics.py`; spectral normalisation: Miyato et al. (2018), arXiv
-1802.05957.
+Sources: those of `critics.py`; spectral normalisation: Miyato et al. (2018), arXiv 1802.05957.
 Differs from the papers: the nets, their sizes, optimiser, rates and epochs, which are our
 own and the same for all rows but for RMSProp with clipping (Arjovsky et al.: momentum
 makes it unstable); weights start as torch's layers do.
@@ -27,9 +25,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from genmodel_bench.models.adversarial import GAN, Players, Update
-from genmodel_bench.models.base import Prior, Shape
-from genmodel_bench.models.critics import (
+from genmodel_bench.models.adversarial.critics import (
     Direction,
     Game,
     clip_,
@@ -42,8 +38,8 @@ from genmodel_bench.models.critics import (
     repelling,
     wasserstein,
 )
-from genmodel_bench.models.layers import mlp
-from genmodel_bench.models.optim import adam
+from genmodel_bench.models.adversarial.players import GAN, Players, Update
+from genmodel_bench.models.base import Prior, Shape
 from genmodel_bench.models.papers import (
     ARJOVSKY_2017,
     GOODFELLOW_2014,
@@ -53,6 +49,8 @@ from genmodel_bench.models.papers import (
     NOWOZIN_2016,
     ZHAO_2017,
 )
+from genmodel_bench.models.shared.layers import mlp
+from genmodel_bench.models.shared.optim import adam
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -78,7 +76,7 @@ PAPERS = {
 class Config:
     """Fully connected nets under one of the adversarial losses.
 
-    `models/adversarial.py` describes update and k.
+    `players.py` describes update and k.
 
     generator: for the f-divergences, whether G descends the bound of the 'divergence' or
         plays the 'trick', which does not saturate.

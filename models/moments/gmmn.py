@@ -33,9 +33,9 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Prior, Schedule, Shape, Stage
-from genmodel_bench.models.discrepancy import root_mmd
-from genmodel_bench.models.layers import dropout, mlp
-from genmodel_bench.models.optim import Momentum
+from genmodel_bench.models.moments.discrepancy import root_mmd
+from genmodel_bench.models.shared.layers import dropout, mlp
+from genmodel_bench.models.shared.optim import Momentum
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -132,10 +132,10 @@ class Config:
 
     def __post_init__(self) -> None:
         if not (self.variances and self.code_variances):
-            raise ValueError("moments: the kernel needs at least one variance, got ()")
+            raise ValueError("gmmn: the kernel needs at least one variance, got ()")
         if not self.encoder or len(self.encoder) != len(self.dropout):
             raise ValueError(
-                f"moments: got encoder = {self.encoder} and dropout = {self.dropout}, "
+                f"gmmn: got encoder = {self.encoder} and dropout = {self.dropout}, "
                 "expected one rate for each layer, and at least one layer"
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.shared.layers import pixel_logits
 from torch import Tensor
 
 LEAST = 1e-3

@@ -3,7 +3,7 @@
 A stack of RBMs is learned greedily: each models the hidden probabilities of the one
 below. Together they are a generative model: its top two layers are the top RBM, its lower
 layers are directed downwards. A sample runs a Gibbs chain in the top RBM, then passes the
-means down. Each RBM ascends the log-likelihood of its input (see `models/rbm.py`).
+means down. Each RBM ascends the log-likelihood of its input (see `rbm.py`).
 
 Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets;
 as a baseline of Table 1: Bengio, Mesnil, Dauphin and Rifai (2013), Better Mixing via Deep
@@ -24,9 +24,9 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Shape, Stage, pick
-from genmodel_bench.models.layers import pixel_logits
+from genmodel_bench.models.boltzmann.rbm import RBM, check_chains, learning
 from genmodel_bench.models.papers import BENGIO_2013
-from genmodel_bench.models.rbm import RBM, check_chains, learning
+from genmodel_bench.models.shared.layers import pixel_logits
 from torch import Tensor, nn
 
 

@@ -38,9 +38,9 @@ from typing import ClassVar
 
 import torch
 from genmodel_bench.models.base import Shape, Stage, pick
-from genmodel_bench.models.layers import pixel_logits, squared_norms
-from genmodel_bench.models.optim import adam
 from genmodel_bench.models.papers import BENGIO_2013
+from genmodel_bench.models.shared.layers import pixel_logits, squared_norms
+from genmodel_bench.models.shared.optim import adam
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
 

@@ -1,0 +1,1 @@
+"""Which nets are trained against a critic?"""

@@ -1,0 +1,1 @@
+"""Which models give each pixel a probability, given those before it?"""

@@ -1,0 +1,1 @@
+"""Which models are restricted Boltzmann machines, or stacks of them?"""

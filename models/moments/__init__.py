@@ -1,0 +1,1 @@
+"""Which nets are trained to match the moments of the data, without a critic?"""

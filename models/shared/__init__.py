@@ -1,0 +1,1 @@
+"""What do models of several families share?"""
