@@ -10,7 +10,8 @@ EBGAN's D, an auto-encoder whose reconstruction error is an image's energy,
 
 `critics.py` has the losses with their sources, `players.py` how the players are updated.
 
-Sources: those of `critics.py`; spectral normalisation: Miyato et al. (2018), arXiv 1802.05957.
+Sources: those of `critics.py`; spectral normalisation: Miyato et al. (2018), arXiv
+1802.05957.
 Differs from the papers: the nets, their sizes, optimiser, rates and epochs, which are our
 own and the same for all rows but for RMSProp with clipping (Arjovsky et al.: momentum
 makes it unstable); weights start as torch's layers do.
