@@ -456,8 +456,16 @@ def test_what_is_interrupted_sends_home_no_deletion(tmp_path, digits):
     assert [artefact.content for _, artefact in sent] == [b"a", b"b"]
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C is heeded, as it is not in a shell's job in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("signals", [1, 2])
-def test_ctrl_c_is_raised_where_it_is_heeded_whatever_else_happens(signals):
+def test_ctrl_c_is_raised_where_it_is_heeded_whatever_else_happens(signals, heeded):
     from genmodel_bench.execution.cluster.connection import ctrl_c_noted
 
     with pytest.raises(KeyboardInterrupt), ctrl_c_noted():
