@@ -21,7 +21,6 @@ import math
 
 import torch
 from genmodel_bench.metrics.nulls import Statistic, exchanged
-from scipy.stats import betabinom, hypergeom
 from torch import Tensor
 
 
@@ -103,6 +102,8 @@ def authenticity(ours: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor], own: 
     Source: Alaa et al. (2022), arXiv 2102.08921, section 3.2; the authors' code looks up
     `own` at the number of the sample, instead of x*.
     """
+    from scipy.stats import hypergeom  # here: each process that starts would wait for it
+
     (x, y), (count, size) = ((int((d > own[i]).sum()) for d, i in (ours, held)), (len(ours[0]), len(held[0])))
     p = float(hypergeom.cdf(x, count + size, x + y, count))
     value, floor = x / count, y / size
@@ -117,6 +118,8 @@ def near_copies(ours: Tensor, held: Tensor, near: float) -> Statistic:
     The threshold is the k-th smallest distance of held-out images; if distances are in
     random order, the number of samples below it is beta-binomial of N, k and n + 1 − k.
     """
+    from scipy.stats import betabinom  # here: each process that starts would wait for it
+
     count, size = len(ours), len(held)
     k = max(1, int(near * size))
     below = int((ours < held.kthvalue(k).values).sum())

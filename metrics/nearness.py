@@ -14,7 +14,6 @@ from genmodel_bench.metrics.distances import full_precision, nearest, squared_di
 from genmodel_bench.metrics.evidence import remembered, stored
 from genmodel_bench.metrics.features import Features, features
 from genmodel_bench.metrics.neighbours import nearest_shifted
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 
@@ -70,6 +69,7 @@ def shifted_to_train(reference: Reference, test: Tensor, fold: int) -> Tensor:
 
 def centres(reference: Reference, cells: int) -> Tensor:
     """Return the k-means centres of the training images' principal components."""
+    from sklearn.cluster import KMeans  # here: each process that starts would wait for it
 
     def make() -> Mapping[str, Tensor]:
         codes = features("pca", reference).of(reference.train)  # (m, c, h, w) -> (m, k)

@@ -11,7 +11,7 @@ Imports by a computed name cannot be followed: a `Source` says whether there are
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import resolve_name
 from typing import Any
@@ -74,11 +74,10 @@ class Source:
 def walked(text: str, package: str = "") -> Source:
     """Return the `Source` of a module of `package` from its text."""
     tree = ast.parse(text)
-    only_typing = {
-        id(inner) for node in ast.walk(tree) if _is_type_checking(node) for inner in ast.walk(node)
-    }
+    nodes = list(ast.walk(tree))  # once: a process that starts reads all models and metrics
+    only_typing = {id(inner) for node in nodes if _is_type_checking(node) for inner in ast.walk(node)}
     names: dict[str, list[Origin]] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in only_typing:
             for bound, origin in _bindings(node, package):
                 names.setdefault(bound, [])
@@ -87,11 +86,11 @@ def walked(text: str, package: str = "") -> Source:
         names,
         package,
         {name for name, origins in names.items() if len(origins) > 1}
-        | (names.keys() & _bound_otherwise(tree)),
-        {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {*BY_VALUE},
+        | (names.keys() & _bound_otherwise(nodes)),
+        {node.attr for node in nodes if isinstance(node, ast.Attribute)} & {*BY_VALUE},
     )
     canonical = walk.body(tree.body)
-    mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    mentioned = {node.id for node in nodes if isinstance(node, ast.Name)}
     # A name that is mentioned nowhere was imported for its side effects or to be
     # re-exported; one that only annotations mention is not used.
     alone = {
@@ -107,7 +106,7 @@ def walked(text: str, package: str = "") -> Source:
         tuple(sorted((name, tuple(origins)) for name, origins in names.items())),
         frozenset(_defined(tree)),
         frozenset(o.text.partition(".")[0] for origins in names.values() for o in origins if o.text),
-        any(_computes(node) for node in ast.walk(tree)),
+        any(_computes(node) for node in nodes),
     )
 
 
@@ -317,10 +316,10 @@ class _Walk:
         return text
 
 
-def _bound_otherwise(tree: ast.Module) -> set[str]:
-    """Return the names that a module binds anywhere by other means than imports."""
+def _bound_otherwise(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names that a module's nodes bind by other means than imports."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Name(ctx=ast.Store() | ast.Del()):
                 found.add(node.id)
