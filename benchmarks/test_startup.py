@@ -22,7 +22,7 @@ def python(*arguments):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, place):
-    """A copy of the committed results, in a quick run of few, with an up-to-date report."""
+    """A copy of the committed results, of few in a quick run, and its report."""
     folder = tmp_path_factory.mktemp("report") / "results"
     some = "olivetti" if place.quick else "."
     shutil.copytree(HOME / "results" / some, folder / some, ignore=shutil.ignore_patterns(".cache"))

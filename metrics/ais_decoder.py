@@ -36,7 +36,7 @@ from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.column import Column, Curve
 from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.features import NotApplicable
-from genmodel_bench.metrics.smoothed import Annealer, in_gaussian_space
+from genmodel_bench.metrics.smoothed import Annealer, check_latent, in_gaussian_space
 from genmodel_bench.metrics.supports import nats
 
 POINTS = 40
@@ -104,10 +104,13 @@ class AISDecoder:
 
         Raises:
             NotApplicable: the decoder's images are those with noise.
+            ValueError: the model's prior is none that is known, or `decode` cannot be
+                differentiated.
         """
         assert isinstance(subject.model, Latent)
         if getattr(subject.model, "dequantised", False):
             raise NotApplicable("the decoder is of images with noise")
+        check_latent(subject.model)
         decoder = in_gaussian_space(subject.model)
         eps = torch.randn_like(subject.model.latent(self.simulated))
         annealer = Annealer(decoder, eps.shape[1], self.chains, self.temperatures, self.leapfrogs)

@@ -64,11 +64,23 @@ def importance_bounds(model: Posterior, x: Tensor, k: int) -> Mapping[str, Tenso
     for i in range(len(x)):
         image = x[i : i + 1]
         parts = [min(PART, k - start) for start in range(0, k, PART)]
-        log_w = torch.cat([model.log_weights(image, part)[:, 0].double() for part in parts])
+        log_w = torch.cat([log_weights(model, image, part) for part in parts])
         total = log_w.logsumexp(0)
         ess = (2 * total - (2 * log_w).logsumexp(0)).exp()
         found.append(torch.stack([total - math.log(k), log_w.mean(), ess]))
     return dict(zip(("bound", "elbo", "ess"), torch.stack(found, 1), strict=True))
+
+
+def log_weights(model: Posterior, image: Tensor, k: int) -> Tensor:
+    """Return log w of k draws for an image: (1, c, h, w) -> (k,), float64.
+
+    Raises:
+        ValueError: the model returns another shape.
+    """
+    found = model.log_weights(image, k)
+    if found.shape != (k, 1):
+        raise ValueError(f"log_weights: got {tuple(found.shape)} for {k} draws of 1 image, expected {(k, 1)}")
+    return found[:, 0].double()
 
 
 @torch.no_grad()
@@ -128,7 +140,8 @@ class Bound:
         support = support_of(2, reference)
         test = reference.test[: self.images]
         found = importance_bounds(model, test, self.k)
-        active, units = active_units(model, test)
+        count, units = active_units(model, test)
+        active = Score(float(count), 0.0, "test examples", units, "units", "neither")
         settings = {"folds": 0, "support": support, "kind": "≤", "draws": self.k, "images": len(test)}
         bound = nats(-found["bound"], settings, better="lower")
         one = nats(-found["elbo"], settings, better="lower")
@@ -137,6 +150,6 @@ class Bound:
             "bits": bits(bound, test[0].numel()),
             "elbo": one,
             "ess": replace(nats(found["ess"], settings, better="neither"), unit="draws"),
-            "active": Score(active, 0.0, "test examples", units, "units", "neither", settings=settings),
+            "active": replace(active, settings=settings),
         }
         return Result(scores, {"bound": -found["bound"], "elbo": -found["elbo"]})

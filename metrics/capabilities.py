@@ -16,6 +16,8 @@ class Latent(Protocol):
     """A model that maps a latent space to images, as a GAN or a VAE does.
 
     Its `sample` decodes draws from the prior. The figures show walks in this space.
+
+    prior: of each number of a code, N(0, 1) or U(−√3, √3), both of variance 1.
     """
 
     prior: Literal["uniform", "gaussian"]

@@ -32,6 +32,30 @@ from genmodel_bench.metrics.distances import full_precision
 from genmodel_bench.metrics.log_probs import negative_log_likelihoods
 from genmodel_bench.metrics.papers import THEIS_2016
 from genmodel_bench.metrics.supports import bits, nats, support_of
+from torch import Tensor
+
+ROUNDING = 0.01
+"""By how many nats the log of a probability may be above 0."""
+
+
+def checked_likelihoods(model: Density, x: Tensor) -> Tensor:
+    """Return −log p of images x: (n, c, h, w) -> (n,), float64, nats.
+
+    Raises:
+        ValueError: `log_prob` does not return one number for each image, one is not
+            finite, or a probability is above 1.
+    """
+    found = negative_log_likelihoods(model, x)
+    if found.shape != (len(x),):
+        raise ValueError(f"log_prob: got {tuple(found.shape)} for {len(x)} images, expected ({len(x)},)")
+    if not found.isfinite().all():
+        raise ValueError(f"log_prob: not finite for {int((~found.isfinite()).sum())} of {len(x)} images")
+    if not model.dequantised and found.min() < -ROUNDING:
+        raise ValueError(
+            f"log_prob: log p = {float(-found.min()):.4g} of an image, expected at most 0: p is a "
+            "probability of images of grey levels"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,7 @@ class NLL:
 
         Raises:
             NotApplicable: its probability is of images of other grey levels.
+            ValueError: what its `log_prob` returns is no log-probability of each image.
         """
         model = subject.model
         assert isinstance(model, Density)
@@ -66,8 +91,8 @@ class NLL:
         settings = {"folds": 0, "support": support, "kind": "="}
         test = reference.test
         with full_precision():
-            found = negative_log_likelihoods(model, test)
-            train = negative_log_likelihoods(model, reference.train[: len(test)])
+            found = checked_likelihoods(model, test)
+            train = checked_likelihoods(model, reference.train[: len(test)])
         nll = nats(found, settings, better="lower")
         scores = {
             "nll": nll,

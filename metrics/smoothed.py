@@ -37,6 +37,8 @@ Decoder = Callable[[Tensor], Tensor]
 """The images of ε ~ N(0, I), (n, k) -> (n, d), differentiable."""
 WIDEST = 1.0
 """No wider Gaussian is tried for pixels in [0, 1]."""
+OFF = 0.2
+"""How far mean and standard deviation of 1,000 draws of a prior may be off 0 and 1."""
 
 
 def in_gaussian_space(model: Latent) -> Decoder:
@@ -44,6 +46,24 @@ def in_gaussian_space(model: Latent) -> Decoder:
     if model.prior == "gaussian":
         return lambda eps: model.decode(eps).flatten(1)
     return lambda eps: model.decode(math.sqrt(3) * torch.erf(eps / math.sqrt(2))).flatten(1)
+
+
+def check_latent(model: Latent) -> None:
+    """Check that a model draws from the prior that it names, and can be annealed.
+
+    Raises:
+        ValueError: it does not, or autograd cannot follow `decode`.
+    """
+    z = model.latent(1000)
+    within = {"gaussian": torch.inf, "uniform": math.sqrt(3) + 1e-3}.get(model.prior, 0.0)
+    if abs(z.mean()) > OFF or abs(z.std() - 1) > OFF or z.abs().max() > within:
+        raise ValueError(
+            f"latent: draws have mean {float(z.mean()):.2f} and standard deviation {float(z.std()):.2f}, "
+            f"prior is {model.prior!r}; expected N(0, I), 'gaussian', or U(−√3, √3), 'uniform'"
+        )
+    with torch.enable_grad():
+        if not model.decode(z[:1].requires_grad_()).requires_grad:
+            raise ValueError("decode: autograd cannot follow it; leave torch.no_grad to `sample`")
 
 
 def nearness(decoder: Decoder, x: Tensor, chains: int) -> LogLikelihood:

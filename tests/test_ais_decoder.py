@@ -10,7 +10,14 @@ from genmodel_bench.metrics import METRICS, Subject
 from genmodel_bench.metrics.ais_decoder import AISDecoder
 from genmodel_bench.metrics.annealing import Hamiltonian, forward, lower, pilot, reverse, schedule, upper
 from genmodel_bench.metrics.hmc import state_at
-from genmodel_bench.metrics.smoothed import Annealer, Chosen, in_gaussian_space, log_constant, nearness
+from genmodel_bench.metrics.smoothed import (
+    Annealer,
+    Chosen,
+    check_latent,
+    in_gaussian_space,
+    log_constant,
+    nearness,
+)
 from torch.distributions import MultivariateNormal
 
 D, K, SIGMA = 5, 2, 0.3
@@ -206,6 +213,22 @@ def test_log_probability_under_a_uniform_prior_is_that_of_quadrature():
     found, _ = run.below(x, Chosen(sigma, {}, False, [0.0, 1e3], [0.15, 0.15]))
     # 1,500 chains with sd(w) / mean(w) near 1: three errors of three images
     torch.testing.assert_close(found, truth, atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("prior", "latent", "decode", "message"),
+    [
+        ("gaussian", lambda n: 0.2 * torch.randn(n, 3), None, "latent: draws have mean .* deviation 0.20"),
+        ("uniform", lambda n: torch.rand(n, 3), None, "latent: draws have mean 0.50"),
+        ("uniform", lambda n: torch.randn(n, 3), None, "prior is 'uniform'; expected"),
+        ("uniform-01", lambda n: torch.randn(n, 3), None, "prior is 'uniform-01'; expected"),
+        ("gaussian", lambda n: torch.randn(n, 3), lambda z: z.detach(), "decode: autograd cannot follow it"),
+    ],
+)
+def test_a_prior_or_decoder_that_cannot_be_annealed_is_one_line(prior, latent, decode, message):
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=message):
+        check_latent(SimpleNamespace(prior=prior, latent=latent, decode=decode or (lambda z: z)))
 
 
 def test_chains_of_an_image_stay_together():

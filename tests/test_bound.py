@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from genmodel_bench.cells.protocol import Protocol
+from genmodel_bench.commands.run import run
 from genmodel_bench.data.dataset import assemble
 from genmodel_bench.metrics import METRICS, Subject, bound
 from genmodel_bench.metrics.bound import Bound, active_units, importance_bounds
@@ -125,6 +127,27 @@ def test_scores_say_what_they_bound_and_of_which_images():
     assert score.value < result.scores["elbo"].value
     assert METRICS["bound"] == Bound(k=5000, images=None)
     assert bound.Bound().columns.keys() <= result.scores.keys()
+
+
+def test_weights_of_another_shape_are_one_line():
+    x = torch.rand(30, 1, 2, 3).round()
+    model = iwae.Config(latent=3, hidden=(6,)).build((1, 2, 3))
+    model.log_weights = lambda x, k: torch.zeros(k)
+    with pytest.raises(ValueError, match=r"log_weights: got \(100,\) for 100 draws of 1 image, expected"):
+        Bound(k=100)(Subject(x, model), data(x))
+
+
+def test_a_row_is_read_back_as_it_was_written(tmp_path):
+    asked = {
+        "dataset": "digits-binary",
+        "seeds": 1,
+        "results": tmp_path,
+        "figures": False,
+        "metrics": ["bound"],
+    }
+    short = {"options": ["iwae.epochs=1"], "protocol": Protocol(samples=150, draws=1), "device": "cpu"}
+    first, again = (run(["iwae"], **asked, **short) for _ in range(2))
+    assert first["doubt"].eq("").all() and first.equals(again)  # no time is another: nothing was made again
 
 
 def test_grey_images_have_none():

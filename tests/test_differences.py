@@ -320,6 +320,23 @@ def test_scores_of_different_numbers_of_samples_are_never_told_apart():
         replace(row("b", 9.0, 9.1, 9.2), samples=10_000),
     ]
     found = difference(*rows)
-    assert (found.verdict, found.comparable) == ("unknown", False)
+    assert found.verdict == "unknown"
     assert "their numbers of samples differ, no verdict" in found.sentence
     assert difference(replace(rows[0], samples=10_000), rows[1]).verdict == "lower"
+
+
+def test_likelihoods_of_different_supports_are_never_told_apart():
+    a, b = row("a", 1.0, 1.1, 1.2), row("b", 9.0, 9.1, 9.2)
+    found = difference(replace(a, of="binary, ="), replace(b, of="17 levels, ="))
+    assert found.verdict == "unknown"
+    assert "one is a likelihood of binary, =, the other of 17 levels, =, no verdict" in found.sentence
+    assert difference(replace(a, of="binary, ="), replace(b, of="binary, =")).verdict == "lower"
+
+
+def test_a_standing_says_of_what_a_likelihood_is():
+    settings = '{"support": "binary", "kind": "≤", "folds": 0}'
+    scored = Record(
+        "mnist", "a", seed=0, metric="bound", value=1.0, stderr=0.1, n=10, metric_settings=settings
+    )
+    found = [standing("a", [r]) for r in (scored, replace(scored, metric_settings="{}"))]
+    assert [s.of for s in found if s] == ["binary, ≤", ""]

@@ -58,18 +58,29 @@ def test_rows_rank_within_their_support_alone():
     assert table.agreement == []  # of two rows nothing is said
 
 
-def test_a_decoder_counts_under_gaussian_pixels_too():
-    """τ of them is over all decoders; each row shows and ranks its first likelihood."""
+def test_a_decoder_counts_under_gaussian_pixels_where_it_has_no_other_likelihood():
+    """Ranks, and τ, are of the rows that show a likelihood of the support."""
     decoder = {"metric": "ais-decoder", "quantity": "log_likelihood", "better": "higher", "support": "p_σ"}
     table = table_of(
         parzen("a", [1, 1]),
         own("a", 90, metric="bound", quantity="bound", kind="≤"),
         own("a", 600, **decoder),
         parzen("b", [2, 2]), own("b", 500, **decoder), parzen("c", [3, 3]), own("c", 400, **decoder),
+        parzen("d", [4, 4]), own("d", 300, **decoder),
     )  # fmt: skip
-    assert shown(table, "own log p") == {"a": -90.5, "b": 500.5, "c": 400.5}
-    assert shown(table, "rank own") == {"a": 1, "b": 2, "c": 3}
-    assert table.agreement == ["on mnist, p_σ: Kendall's τ of both over 3 rows is −1.00 (no interval)"]
+    assert shown(table, "own log p") == {"a": -90.5, "b": 500.5, "c": 400.5, "d": 300.5}
+    assert shown(table, "rank own") == {"a": 1, "b": 1, "c": 2, "d": 3}
+    said = "on mnist, p_σ, N = 10000: Kendall's τ of both over 3 rows is −1.00 (no interval)"
+    assert table.agreement == [said]
+
+
+def test_rows_of_another_number_of_samples_are_ranked_by_themselves():
+    table = table_of(
+        parzen("a", [1, 1]), own("a", 90), parzen("b", [2, 2]), own("b", 80),
+        parzen("c", [3, 3], samples=200), own("c", 70, samples=200),
+    )  # fmt: skip
+    assert shown(table, "rank Parzen") == {"a": 2, "b": 1, "c": 1}
+    assert table.agreement == []
 
 
 def test_bounds_among_exact_likelihoods_are_named():
@@ -77,7 +88,9 @@ def test_bounds_among_exact_likelihoods_are_named():
         parzen("a", [1, 1]), own("a", 90), parzen("b", [2, 2]), own("b", 80, kind="≥"),
         parzen("c", [3, 3]), own("c", 70, kind="≥"),
     )  # fmt: skip
-    assert table.agreement[0].startswith("on mnist, binary, exact ones and bounds alike: Kendall's τ")
+    assert table.agreement[0].startswith(
+        "on mnist, binary, N = 10000, exact ones and bounds alike: Kendall's τ"
+    )
 
 
 def test_the_best_of_a_likelihood_is_marked_among_its_like():

@@ -77,6 +77,21 @@ def test_of_independent_pixels_it_is_the_cross_entropy_and_its_error_that_of_a_m
     assert result.scores["bits"].stderr == pytest.approx(nll.stderr / 9 / math.log(2))
 
 
+@pytest.mark.parametrize(
+    ("log_prob", "message"),
+    [
+        (lambda x: -x, r"log_prob: got \(20, 1, 2, 2\) for 20 images, expected \(20,\)"),
+        (lambda x: -x[1:, 0, 0, 0], r"log_prob: got \(19,\) for 20 images, expected \(20,\)"),
+        (lambda x: x.flatten(1).sum(1) / 0 * 0, r"log_prob: not finite for 20 of 20 images"),
+        (lambda x: x.flatten(1).sum(1) * 0 + 3, r"log_prob: log p = 3 of an image, expected at most 0"),
+    ],
+)
+def test_what_is_no_log_probability_of_each_image_is_one_line(log_prob, message):
+    model = SimpleNamespace(levels=2, dequantised=False, log_prob=log_prob)
+    with pytest.raises(ValueError, match=message):
+        scored(model, torch.ones(20, 1, 2, 2), 2)
+
+
 def test_a_model_of_other_levels_has_no_number():
     x = torch.zeros(5, 1, 2, 2)
     with pytest.raises(NotApplicable, match="the model's support is binary, that of the data 17 levels"):

@@ -66,10 +66,13 @@ def as_texts(columns: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str,
     """Return the columns of a score, its settings and curves as JSON.
 
     curves: the cell's, which are added to the score's own where it has any.
+
+    A row holds floats, also where a metric gives integers: it is read back as it was.
     """
-    own = columns["curves"]
+    own, floats = columns["curves"], ("value", "stderr", "draw_sd")
     return {
         **columns,
+        **{name: float(columns[name]) for name in floats if columns[name] is not None},
         "metric_settings": as_json(columns["metric_settings"]),
         "curves": as_json({**curves, **own} if own else {}),
     }

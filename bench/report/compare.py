@@ -12,7 +12,8 @@ The other parts are of training and of drawing samples. t = difference / √v is
 with Student's distribution, whose degrees of freedom are those of Welch (1947) and
 Satterthwaite (1946), v² / Σ v_k² / dof_k. Where a side has one seed its spread over
 training is unknown, and nothing is concluded. Of several pairs the p values are corrected
-by Holm's method (1979). Scores of different numbers of samples do not compare.
+by Holm's method (1979). Scores of different numbers of samples do not compare, nor do
+likelihoods of different supports or kinds.
 
 With three seeds and a spread over training far larger than that over images, some two of
 six equal models are told apart in up to 9 % of tables, not in 5 %; with five seeds in 5 %
@@ -21,6 +22,7 @@ six equal models are told apart in up to 9 % of tables, not in 5 %; with five se
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,6 +53,7 @@ class Standing:
     examples: the score of each example, or fold, in the mean over seeds, if at hand.
     trained: whether seeds are training runs; a single file of a user's samples is none.
     samples: how many were scored together.
+    of: of a likelihood, its support and kind, as "binary, ≤".
     """
 
     name: str
@@ -60,6 +63,7 @@ class Standing:
     examples: NDArray[np.float64] | None = None
     trained: bool = True
     samples: int = 0
+    of: str = ""
 
     @property
     def mean(self) -> float:
@@ -84,7 +88,7 @@ class Difference:
     t, dof: the statistic and its degrees of freedom; p is two-sided, `corrected` by Holm
         if it is one of several pairs. p is None where nothing can be concluded.
     paired: whether test images are compared one by one.
-    comparable: whether both rows have as many samples.
+    unlike: why their scores do not compare, "" if they do.
     better: the direction of the score.
     """
 
@@ -101,7 +105,7 @@ class Difference:
     p: float | None
     corrected: float | None
     paired: bool
-    comparable: bool = True
+    unlike: str = ""
     unit: str = ""
     better: str = ""
 
@@ -123,8 +127,7 @@ class Difference:
         interval = f"95 % interval {minus(low)} to {minus(high)}"
         if self.corrected is None:
             known = f"{first} is above {second} by {size} ({interval} of the known errors)"
-            why_not = "spread over training unknown" if self.comparable else "their numbers of samples differ"
-            return f"{known}: {why_not}, no verdict"
+            return f"{known}: {self.unlike or 'spread over training unknown'}, no verdict"
         test = (
             f"t = {abs(self.t):.2f} with {self.dof:.1f} degrees of freedom, p {probability(self.corrected)}"
         )
@@ -171,8 +174,8 @@ def difference(a: Standing, b: Standing, *, unit: str = "", better: str = "") ->
     dof = total**2 / math.fsum(v**2 / max(k, 1) for v, k in parts) if total else math.inf
     value, stderr = a.mean - b.mean, math.sqrt(total)
     t = value / stderr if stderr else math.copysign(math.inf, value) if value else 0.0
-    comparable = a.samples == b.samples
-    p = 2 * float(tail(-abs(t), dof, stdtr)) if known and comparable else None
+    unlike = unlikeness(a, b)
+    p = 2 * float(tail(-abs(t), dof, stdtr)) if known and not unlike else None
     reach = quantile(0.975, dof, stdtrit) * stderr
     return Difference(
         a.name,
@@ -188,10 +191,17 @@ def difference(a: Standing, b: Standing, *, unit: str = "", better: str = "") ->
         p,
         p,
         paired,
-        comparable,
+        unlike,
         unit,
         better,
     )
+
+
+def unlikeness(a: Standing, b: Standing) -> str:
+    """Return why two scores do not compare, "" if they do."""
+    if a.samples != b.samples:
+        return "their numbers of samples differ"
+    return "" if a.of == b.of else f"one is a likelihood of {a.of}, the other of {b.of}"
 
 
 def tail(t: float, dof: float, stdtr: Any) -> float:
@@ -285,4 +295,11 @@ def standing(
         None if examples is None else factor * examples,
         trained=scored[0].trained,
         samples=scored[0].samples,
+        of=likelihood_of(scored[0]),
     )
+
+
+def likelihood_of(row: Record) -> str:
+    """Return support and kind of a likelihood, as "binary, ≤"; "" of other scores."""
+    settings = json.loads(row.metric_settings)
+    return ", ".join(text for name in ("support", "kind") if (text := settings.get(name)))

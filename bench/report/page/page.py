@@ -24,7 +24,7 @@ from genmodel_bench.report.page.command import commands
 from genmodel_bench.report.page.compare import Comparison
 from genmodel_bench.report.page.details import Block, blocks
 from genmodel_bench.report.page.plates import SECTIONS, Picture, plates_of
-from genmodel_bench.report.tables.columns import TABLE1, Column, Key, name_of
+from genmodel_bench.report.tables.columns import LEDGER, TABLE1, Column, Key, name_of
 from genmodel_bench.report.tables.render import (
     DIRECTIONS,
     LATEX,
@@ -160,7 +160,8 @@ def policy(css: str, js: str) -> str:
 
 def tab_title(view: str) -> str:
     """Return the short title of a view."""
-    return "Table 1" if view == TABLE1 else view[:1].upper() + view[1:]
+    short = {TABLE1: "Table 1", LEDGER: "Beside Parzen", "density": "Own likelihood"}
+    return short.get(view, view[:1].upper() + view[1:])
 
 
 def legend_of(table: Table) -> list[Term]:
@@ -178,6 +179,8 @@ def legend_of(table: Table) -> list[Term]:
     found.append(Term("means-arrows", "↑ ↓", f"{DIRECTIONS}."))
     if table.marks:
         found.append(Term("means-mark", MARK, MARKED.removeprefix(f"{MARK} ") + "."))
+    if table.agreement:
+        found.append(Term("means-agreement", "Kendall’s τ", f"{'; '.join(table.agreement)}."))
     return found
 
 

@@ -3,7 +3,8 @@
 The paper's metric is an estimate that the samples alone give; some models say themselves
 how probable an image is: exactly, by a bound, or by annealed importance sampling. Both
 stand side by side here, and Kendall's τ says how far they agree on the order. Rows are
-ranked within one support alone: binary images, 17 grey levels, pixels with noise.
+ranked within one support and number of samples alone: binary images, 17 grey levels,
+pixels with noise.
 
 Its interval is that of Fieller, Hartley and Pearson (1957), Tests for rank correlation
 coefficients: atanh τ is about normal, with the variance 0.437 / (n − 4) for n rows.
@@ -56,36 +57,36 @@ def side_by_side(
     parzen = {key: mean(r.value for r in values_of(rows[key], *HEADLINE)) for key in own}
     cells: dict[Key, dict[str, object]] = {}
     said = []
-    for key, (first, *_) in own.items():
+    for key, each in own.items():
         cells[key] = {
             PARZEN.title: parzen[key],
-            OWN_LOG_P.title: first.log_p,
-            KIND.title: first.kind,
-            SUPPORT.title: first.support,
-            BITS.title: first.bits,
+            OWN_LOG_P.title: each.log_p,
+            KIND.title: each.kind,
+            SUPPORT.title: each.support,
+            BITS.title: each.bits,
             OWN_PUBLISHED.title: OWN.get((key[1], dataset)) if published[key] else None,
         }
-    for support in dict.fromkeys(each.support for found in own.values() for each in found):
-        of = {key: each for key, found in own.items() for each in found if each.support == support}
-        both = {key: (value, each.log_p) for key, each in of.items() if (value := parzen[key]) is not None}
+    for support, samples in dict.fromkeys((each.support, key[3]) for key, each in own.items()):
+        both = {
+            key: (value, each.log_p)
+            for key, each in own.items()
+            if (each.support, key[3]) == (support, samples) and (value := parzen[key]) is not None
+        }
         for key in both:
-            if own[key][0] == of[key]:
-                above = [sum(other[i] > both[key][i] for other in both.values()) for i in (0, 1)]
-                cells[key] |= {PARZEN_RANK.title: above[0] + 1, OWN_RANK.title: above[1] + 1}
+            above = [sum(other[i] > both[key][i] for other in both.values()) for i in (0, 1)]
+            cells[key] |= {PARZEN_RANK.title: above[0] + 1, OWN_RANK.title: above[1] + 1}
         if len(both) > 2:
-            mixed = len({of[key].kind for key in both}) > 1
+            mixed = len({own[key].kind for key in both}) > 1
             among = ", exact ones and bounds alike" if mixed else ""
-            said.append(f"on {dataset}, {support}{among}: {in_words(list(both.values()))}")
+            said.append(f"on {dataset}, {support}, N = {samples}{among}: {in_words(list(both.values()))}")
     return cells, "; ".join(said)
 
 
-def own_of(records: Sequence[Record]) -> list[Own]:
-    """Return the log-likelihoods that a row has of its own, means over seeds.
+def own_of(records: Sequence[Record]) -> Own | None:
+    """Return the log-likelihood that a row has of its own, means over seeds.
 
-    The first is its own likelihood; that under Gaussian pixels, whose support is another,
-    is beside it or alone.
+    That under Gaussian pixels stands in where there is no other.
     """
-    found: dict[str, Own] = {}
     for metric, quantity in OWN_SCORES:
         of = values_of(records, metric, quantity)
         value = mean(r.value for r in of)
@@ -93,9 +94,8 @@ def own_of(records: Sequence[Record]) -> list[Own]:
             settings = json.loads(of[0].metric_settings)
             sign = -1 if of[0].better == "lower" else 1
             bits = mean(r.value for r in values_of(records, metric, "bits"))
-            each = Own(sign * value, settings.get("kind", ""), settings.get("support", ""), bits)
-            found.setdefault(each.support, each)
-    return list(found.values())
+            return Own(sign * value, settings.get("kind", ""), settings.get("support", ""), bits)
+    return None
 
 
 def in_words(pairs: Sequence[tuple[float, float]]) -> str:
@@ -119,10 +119,3 @@ def interval(tau: float, n: int) -> tuple[float, float]:
         return math.nan, math.nan
     width = 1.959964 * math.sqrt(0.437 / (n - 4))
     return math.tanh(math.atanh(tau) - width), math.tanh(math.atanh(tau) + width)
-
-
-def kind_of(records: Sequence[Record], of: tuple[str, str]) -> tuple[str, str]:
-    """Return support and kind of a row's likelihood; both are empty of other scores."""
-    found = values_of([r for r in records if not r.doubt], *of)
-    settings = json.loads(found[0].metric_settings) if found else {}
-    return settings.get("support", ""), settings.get("kind", "")

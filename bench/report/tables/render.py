@@ -293,7 +293,7 @@ LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "σ": r"$\sigma$", "→": r"$\to$", "–": "--", "≥": r"$\geq$", "²": r"$^2$",
     "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "’": "'", "½": r"$\frac{1}{2}$",
-    "×": r"$\times$", "‡": r"$^\ddagger$", "ρ": r"$\rho$", "₀": "$_0$", "₁": "$_1$",
+    "×": r"$\times$", "‡": r"$^\ddagger$", "ρ": r"$\rho$", "τ": r"$\tau$", "₀": "$_0$", "₁": "$_1$",
     "≤": r"$\leq$", "≈": r"$\approx$",
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ from genmodel_bench.report.tables.columns import (
     number,
 )
 from genmodel_bench.report.tables.ledger import cost, ledger, mean, sigma, total_error, values_of
-from genmodel_bench.report.tables.likelihoods import kind_of, side_by_side
+from genmodel_bench.report.tables.likelihoods import side_by_side
 from genmodel_bench.report.tables.notes import (
     STALE,
     above_real_data,
@@ -224,18 +224,15 @@ def ranked(
     one support and kind, compare: those of most rows do.
     """
     assert column.of is not None
-    models = {key: rows for key, rows in groups.items() if key[0] == "model"}
-    kinds = {
-        key: (key[3], network_of(rows, column.of[0]), kind_of(rows, column.of))
-        for key, rows in models.items()
-    }
-    usual = statistics.mode(kinds.values()) if kinds else None
-    names = {str(i): key for i, key in enumerate(models) if kinds[key] == usual}
-    rows = [
+    names = {str(i): key for i, key in enumerate(groups) if key[0] == "model"}
+    standings = [
         found
         for name, key in names.items()
-        if (found := standing_of(name, key, models[key], column, examples)) is not None
+        if (found := standing_of(name, key, groups[key], column, examples)) is not None
     ]
+    kinds = [(s.samples, network_of(groups[names[s.name]], column.of[0]), s.of) for s in standings]
+    usual = statistics.mode(kinds) if kinds else None
+    rows = [s for s, kind in zip(standings, kinds, strict=True) if kind == usual]
     result = ranking(rows, better=column.better)
     seen = {names[name]: value for name, value in result.detectable.items()}
     return [names[name] for name in sorted(result.best, key=int)], seen
