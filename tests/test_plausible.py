@@ -142,3 +142,11 @@ def test_bytes_are_measured_by_the_data_and_black_is_black(digits):
     assert as_samples(dim, digits.shape, brightest=0.2).max() == pytest.approx(40 / 255)
     with pytest.raises(BadSamples, match="reach 255"):
         as_samples(dim, digits.shape)
+
+
+def test_means_where_the_data_are_binary_are_told_of():
+    train = (torch.rand(300, 1, 8, 8) < 0.3).float()
+    said = doubt_of_values(smooth(train), train, "samples")
+    assert "of the values are neither 0 nor 1, as those of the data are: are they means?" in said
+    assert doubt_of_values(train.flip(0), train, "samples") == ""
+    assert doubt_of_values(train, smooth(train), "samples") == ""  # binary samples of grey data

@@ -27,25 +27,31 @@ COMPARED = 2000
 
 @dataclass(frozen=True)
 class Values:
-    """The lowest, highest and mean value of images, and the range of their means."""
+    """The lowest, highest and mean value of images, and the range of their means.
+
+    grey: the share of values that are neither 0 nor 1.
+    """
 
     low: float
     high: float
     mean: float
     darkest: float
     lightest: float
+    grey: float
 
 
 def values_of(x: Tensor) -> Values:
     """Return what the values of x: (n, c, h, w) are, read in parts."""
     low, high, total, darkest, lightest = math.inf, -math.inf, 0.0, math.inf, -math.inf
+    grey = 0
     for part in parts(x):
         flat = part.flatten(1)
         means = flat.mean(1, dtype=torch.float64)
         low, high = min(low, float(flat.min())), max(high, float(flat.max()))
         darkest, lightest = min(darkest, float(means.min())), max(lightest, float(means.max()))
         total += float(means.sum())
-    return Values(low, high, total / len(x), darkest, lightest)
+        grey += int(((flat != 0) & (flat != 1)).sum())
+    return Values(low, high, total / len(x), darkest, lightest, grey / x.numel())
 
 
 def doubt_of_values(x: Tensor, train: Tensor, who: str) -> str:
@@ -75,6 +81,11 @@ def doubt_of_values(x: Tensor, train: Tensor, who: str) -> str:
         return (
             f"values begin at {ours.low:.3g}, those of the data at {real.low:.3g}: were they moved twice? "
             f"if so, give {mending}"
+        )
+    if real.grey == 0 and ours.grey > TOLERATED:
+        return (
+            f"{ours.grey:.0%} of the values are neither 0 nor 1, as those of the data are: "
+            "are they means? a sample of binary images is a draw"
         )
     if not real.darkest <= ours.mean <= real.lightest:
         inverted = real.darkest <= 1 - ours.mean <= real.lightest and ours.mean > real.lightest
