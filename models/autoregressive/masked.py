@@ -74,7 +74,7 @@ class Config:
     SETTINGS: ClassVar = {
         "digits": {"levels": 17, "hidden": (256,), "epochs": 60, "batch_size": 50},
         "digits-binary": {"hidden": (256,), "epochs": 60, "batch_size": 50},
-        "mnist-larochelle": {"hidden": (8000,), "epochs": 20},
+        "mnist-larochelle": {"hidden": (8000,), "epochs": 7},
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
         """@inproceedings{germain2015made,

@@ -68,6 +68,7 @@ class Config:
     SETTINGS: ClassVar = {
         "digits": {"levels": 17, "hidden": 64, "epochs": 30, "batch_size": 50, "lr": 0.02},
         "digits-binary": {"hidden": 64, "epochs": 30, "batch_size": 50, "lr": 0.02},
+        "mnist-larochelle": {"epochs": 14},
     }
     SOURCES: ClassVar[tuple[str, ...]] = (
         LAROCHELLE_2011,
