@@ -1,6 +1,7 @@
 """Do the tables put Parzen beside the models' own likelihoods, support by support?"""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,9 @@ def test_published_values_stand_beside_rows_of_the_published_data():
     rows = [*parzen("made", [1, 2], dataset="mnist-larochelle"), *own("made", 89, dataset="mnist-larochelle")]
     table = table1(rows)
     assert table.numbers["mnist-larochelle", "own published"].tolist() == [-88.4]
+    for options, stands in (({"checkpoint": "best", "epochs": 7}, True), ({"masks": 2}, False)):
+        changed = table1([replace(r, options=as_json(options)) for r in rows])
+        assert changed.numbers["mnist-larochelle", "own published"].notna().all() == stands
     small = table1([*parzen("made", [1], dataset="digits"), *own("made", 89, dataset="digits")])
     assert small.numbers["digits", "own published"].isna().all()
 

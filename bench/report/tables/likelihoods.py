@@ -45,12 +45,11 @@ class Own:
 
 
 def side_by_side(
-    dataset: str, groups: Mapping[Key, Sequence[Record]], published: Mapping[Key, bool]
+    dataset: str, groups: Mapping[Key, Sequence[Record]]
 ) -> tuple[dict[Key, dict[str, object]], str]:
     """Return the columns of each row that has a likelihood of its own, and τ in words.
 
-    groups: the records of a data set, by row. published: whether a published value may be
-    printed in a row.
+    groups: the records of a data set, by row.
     """
     rows = {key: [r for r in records if not r.doubt] for key, records in groups.items()}
     own = {key: found for key, records in rows.items() if (found := own_of(records))}
@@ -64,7 +63,7 @@ def side_by_side(
             KIND.title: each.kind,
             SUPPORT.title: each.support,
             BITS.title: each.bits,
-            OWN_PUBLISHED.title: OWN.get((key[1], dataset)) if published[key] else None,
+            OWN_PUBLISHED.title: OWN.get((key[1], dataset)) if as_published(groups[key]) else None,
         }
     for support, samples in dict.fromkeys((each.support, key[3]) for key, each in own.items()):
         both = {
@@ -80,6 +79,15 @@ def side_by_side(
             among = ", exact ones and bounds alike" if mixed else ""
             said.append(f"on {dataset}, {support}, N = {samples}{among}: {in_words(list(both.values()))}")
     return cells, "; ".join(said)
+
+
+def as_published(records: Sequence[Record]) -> bool:
+    """Return whether a published likelihood may be printed in a row.
+
+    Nothing may be changed but epochs, checkpoint, draws and determinism: of published
+    ones the weights were selected on validation images, and samples play no part.
+    """
+    return set(json.loads(records[0].options)) <= {"epochs", "checkpoint", "draws", "deterministic"}
 
 
 def own_of(records: Sequence[Record]) -> Own | None:

@@ -148,7 +148,7 @@ def table1(
     agreement: list[str] = []
     for dataset in datasets:
         own = {key: rows for (of, key), rows in groups.items() if of == dataset}
-        beside_parzen, said = side_by_side(dataset, own, published_setting)
+        beside_parzen, said = side_by_side(dataset, own)
         for key, likelihood in beside_parzen.items():
             cells[dataset, key] |= likelihood
         agreement += [said] * bool(said)
