@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from flat import plan
 from genmodel_bench.commands.bars import drawn, stroke
-from genmodel_bench.commands.display import Display, heard
+from genmodel_bench.commands.display import Display, cost, heard, line
 from genmodel_bench.commands.remaining import Estimate, in_words
 from genmodel_bench.execution.listener import Silent
 from genmodel_bench.execution.messages import Notice, Outcome, Waiting
@@ -217,6 +217,15 @@ def test_a_log_has_a_line_for_each_cell_and_says_how_many_are_left(cells):
     assert "about 5 s left" in lines[2]  # 4 s of training and 1 s of scoring are in its rows
     assert "left" not in lines[3]
     assert lines[4].endswith("seed 0: no pictures of it")
+
+
+def test_what_does_not_apply_comes_last_and_hides_no_training(cells):
+    absent = row(cells[0], metric="nll", value=None, status="n/a: needs Density", fit_seconds=None)
+    outcome = Outcome([absent, row(cells[0])], reused=False)
+    assert re.search(
+        r"seed 0: parzen 12\.5 .*; nll n/a: needs Density \[trained in 4\.0 s\]", line(cells[0], outcome)
+    )
+    assert cost(outcome) == 5.0
 
 
 def test_a_terminal_says_of_a_cell_its_first_score_and_what_went_wrong(cells):

@@ -280,18 +280,26 @@ def short_title(cell: Cell) -> str:
 def cost(outcome: Outcome) -> float | None:
     """Return the seconds that rows say their cell took to train and score, if they do."""
     scored = {r.metric: r.score_seconds or 0.0 for r in outcome.records}
-    fit = outcome.records[0].fit_seconds if outcome.records else None
+    fit = fit_seconds(outcome)
     return None if fit is None else fit + sum(scored.values())
+
+
+def fit_seconds(outcome: Outcome) -> float | None:
+    """Return the seconds of training; rows of metrics that do not apply say none."""
+    return next((r.fit_seconds for r in outcome.records if r.fit_seconds is not None), None)
 
 
 def line(cell: Cell, outcome: Outcome, *, brief: bool = False) -> str:
     """Return the line of a finished cell: each metric's headline score, or its status.
 
-    brief: of the metrics after the first only those that say more than a score.
+    Metrics that do not apply come last. brief: of those after the first only the ones
+    that say more than a score.
     """
     parts: list[str] = []
-    for metric in dict.fromkeys(r.metric for r in outcome.records):
-        r = next(r for r in outcome.records if r.metric == metric)
+    first = {r.metric: r for r in reversed(outcome.records)}
+    metrics = dict.fromkeys(r.metric for r in outcome.records)
+    for metric in sorted(metrics, key=lambda metric: first[metric].status.startswith("n/a")):
+        r = first[metric]
         if brief and parts and (r.status == "ok" or r.status.startswith("n/a")):
             continue
         value = "" if r.value is None else f"{r.value:.4g} {r.unit}, ± {r.stderr:.2g} over {r.stderr_over}"
@@ -300,7 +308,7 @@ def line(cell: Cell, outcome: Outcome, *, brief: bool = False) -> str:
         parts.append(
             " ".join(part for part in (metric, value, settings, "" if r.status == "ok" else r.status) if part)
         )
-    seconds = outcome.records[0].fit_seconds
+    seconds = fit_seconds(outcome)
     cost = (
         "reused"
         if outcome.reused
