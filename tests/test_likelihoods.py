@@ -139,3 +139,8 @@ def test_the_interval_of_tau_covers_the_truth():
     # 95 % within 3 %, of which 2 % are what 1,000 runs leave uncertain
     assert held / runs == pytest.approx(0.95, abs=0.03)
     assert all(math.isnan(x) for x in (*interval(0.5, 4), *interval(1.0, 9)))
+
+
+def test_perfect_agreement_has_no_interval():
+    pairs = [(float(i), 0.1 * i) for i in range(6)]
+    assert math.isnan(interval(kendall(pairs), 6)[0])

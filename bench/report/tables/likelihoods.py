@@ -123,7 +123,7 @@ def kendall(pairs: Sequence[tuple[float, float]]) -> float:
 
 def interval(tau: float, n: int) -> tuple[float, float]:
     """Return the 95 % interval of τ over n rows; NaN where n is below 5 or |τ| is 1."""
-    if n < 5 or math.isnan(tau) or abs(tau) == 1:
+    if n < 5 or math.isnan(tau) or abs(tau) > 1 - 1e-9:
         return math.nan, math.nan
     width = 1.959964 * math.sqrt(0.437 / (n - 4))
     return math.tanh(math.atanh(tau) - width), math.tanh(math.atanh(tau) + width)
