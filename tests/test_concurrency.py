@@ -210,7 +210,7 @@ def copy(tmp_path):
         process = start("run", "vae", "rbm", "--seeds", "1", "--jobs", "1", "--set", "vae.epochs=60")
         while not list(tmp_path.glob("bench-results/.cache/fits/*/epoch-00002.safetensors")):
             time.sleep(0.05)
-        path = tmp_path / "genmodel_bench" / "models" / "rbm.py"
+        path = tmp_path / "genmodel_bench" / "models" / "boltzmann" / "rbm.py"
         text = path.read_text()
         assert text.count("    def sample(self, n: int) -> Tensor:\n") == 1
         path.write_text(
