@@ -30,7 +30,7 @@ from genmodel_bench.report.tables.columns import (
     number,
 )
 from genmodel_bench.report.tables.ledger import mean, values_of
-from genmodel_bench.report.tables.published import HEADLINE, OWN, OWN_SCORES
+from genmodel_bench.report.tables.published import HEADLINE, OWN, OWN_SCORES, UNCHANGED
 from genmodel_bench.storage.record import Record
 
 
@@ -84,10 +84,9 @@ def side_by_side(
 def as_published(records: Sequence[Record]) -> bool:
     """Return whether a published likelihood may be printed in a row.
 
-    Nothing may be changed but epochs, checkpoint, draws and determinism: of published
-    ones the weights were selected on validation images, and samples play no part.
+    The checkpoint may be the best one too, as published: samples play no part.
     """
-    return set(json.loads(records[0].options)) <= {"epochs", "checkpoint", "draws", "deterministic"}
+    return set(json.loads(records[0].options)) <= {*UNCHANGED, "checkpoint"}
 
 
 def own_of(records: Sequence[Record]) -> Own | None:

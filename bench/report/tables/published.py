@@ -9,6 +9,8 @@ HEADLINE = ("parzen", "log_likelihood")
 """The score of the paper's Table 1: (metric, its name)."""
 OWN_SCORES = (("nll", "nll"), ("bound", "bound"), ("ais", "nll"), ("ais-decoder", "log_likelihood"))
 """Those of the models' own likelihoods; a row's is the first that it has."""
+UNCHANGED = {"epochs", "draws", "deterministic"}
+"""Options with which a row's setting still counts as the published one."""
 TABLE_1 = "Goodfellow et al. (2014), Table 1"
 LI_2015 = "Li et al. (2015)"
 

@@ -41,7 +41,15 @@ from genmodel_bench.report.tables.notes import (
     shipped_with,
     with_seeds,
 )
-from genmodel_bench.report.tables.published import CONTENT, COPIES, EMPTY, HEADLINE, PUBLISHED, REMARKS
+from genmodel_bench.report.tables.published import (
+    CONTENT,
+    COPIES,
+    EMPTY,
+    HEADLINE,
+    PUBLISHED,
+    REMARKS,
+    UNCHANGED,
+)
 from genmodel_bench.storage.record import ROLES, Record
 
 KEY = ["role", "model", "variant", "samples"]
@@ -333,4 +341,4 @@ def is_the_published_setting(key: Key, options: Iterable[str]) -> bool:
     determinism.
     """
     role, _, _, samples = key
-    return role == "model" and samples == 10_000 and set(options) <= {"epochs", "draws", "deterministic"}
+    return role == "model" and samples == 10_000 and set(options) <= UNCHANGED
