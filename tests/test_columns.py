@@ -26,7 +26,8 @@ from genmodel_bench.report.tables.columns import KNOWN, columns_of
 from genmodel_bench.report.tables.render import LATEX, escape_latex, to_csv, to_latex, to_markdown
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.names import file_name
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from genmodel_bench.storage.syntax import walked
 from hypothesis import given, settings

@@ -28,7 +28,8 @@ from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.arrays import kept_arrays
 from genmodel_bench.storage.ingredients import Vouched
 from genmodel_bench.storage.names import file_name
-from genmodel_bench.storage.record import Record, as_json, to_csv
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record, to_csv
 from genmodel_bench.storage.store import Store
 from pages import sealed_at
 from PIL import Image

@@ -8,7 +8,7 @@ import pytest
 from genmodel_bench.report.tables.likelihoods import interval, kendall
 from genmodel_bench.report.tables.render import to_markdown
 from genmodel_bench.report.tables.table import table1
-from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.plain import as_json
 from test_report import parzen
 
 BINARY, LEVELS = "binary", "17 levels"

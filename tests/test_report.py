@@ -24,7 +24,8 @@ from genmodel_bench.report.tables.render import (
     to_markdown,
 )
 from genmodel_bench.report.tables.table import table1
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from rich.console import Console
 
@@ -95,6 +96,13 @@ def test_mean_spread_and_standard_error_over_seeds():
     assert row["total ±"] == pytest.approx(math.sqrt(2**2 + 4**2 / 3))
     assert row["σ"] == pytest.approx(0.2154)
     assert row["minutes"] == 1.5
+
+
+def test_the_devices_that_trained_a_row_are_named():
+    gpus = ["NVIDIA A", "NVIDIA B"]
+    rows = [replace(r, device=gpus[k % 2]) for k, r in enumerate(RECORDS)]
+    named = table1(rows).numbers["mnist"]["device"].dropna()
+    assert named[("model", "gan-ns", "", 10_000)] == "NVIDIA B, NVIDIA A"
 
 
 def test_z_is_over_every_named_uncertainty():

@@ -18,7 +18,7 @@ from genmodel_bench.report.figures.figure import sweep
 from genmodel_bench.report.figures.studies import draw_studies
 from genmodel_bench.report.page.plates import plates_of
 from genmodel_bench.storage import sealed
-from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.studied import (
     REAL,
     Studied,

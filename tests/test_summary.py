@@ -19,7 +19,7 @@ from genmodel_bench.report.figures.summary import (
 )
 from genmodel_bench.report.tables.columns import TOTAL, Column
 from genmodel_bench.report.tables.table import table1
-from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.plain import as_json
 from PIL import Image
 from test_report import RECORDS, ROW, parzen
 

@@ -21,7 +21,8 @@ from genmodel_bench.inputs.objects import Kind, installed, is_spec, named_object
 from genmodel_bench.metrics import METRICS, STANDARD, Metric
 from genmodel_bench.models import MODELS, Config
 from genmodel_bench.storage.looks import is_blank, looked_like
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 
 T = TypeVar("T")
 ALL = "all"

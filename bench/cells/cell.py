@@ -27,7 +27,8 @@ from genmodel_bench.storage.ingredients import (
     score_key_of,
 )
 from genmodel_bench.storage.packages import is_ours
-from genmodel_bench.storage.record import as_json, label
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import label
 
 if TYPE_CHECKING:
     from genmodel_bench.metrics.base import Metric

@@ -14,7 +14,8 @@ from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import settings_for
 from genmodel_bench.models.base import Config
 from genmodel_bench.storage.ingredients import CODE, Vouched, code_of, metric_recipe_of, recipe_of
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 
 
 def same_cell(record: Record, vouched: Vouched) -> Cell | None:

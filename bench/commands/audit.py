@@ -32,8 +32,8 @@ from genmodel_bench.report.rebuild import write_audit_table
 from genmodel_bench.storage.audited import Audited, read_audit, write_audit
 from genmodel_bench.storage.code import code_digests
 from genmodel_bench.storage.digest import content_digest
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.provenance import resolve_device
-from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training.numerics import numerics
 

@@ -40,9 +40,10 @@ from genmodel_bench.report.verdicts import (
 )
 from genmodel_bench.storage.ingredients import Vouched, read_vouched
 from genmodel_bench.storage.names import in_home, results_at
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.provenance import resolve_device
 from genmodel_bench.storage.reading import read_records
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store, believed, sure
 
 FAST_SECONDS = 60.0

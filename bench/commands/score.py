@@ -30,8 +30,9 @@ from genmodel_bench.metrics import METRICS, STANDARD, Metric
 from genmodel_bench.storage.beside import stand_beside, standing_beside
 from genmodel_bench.storage.ingredients import metric_recipe_of, read_vouched, recipe_of
 from genmodel_bench.storage.names import in_home, results_at
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.provenance import resolve_device
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 
 

@@ -33,8 +33,8 @@ from genmodel_bench.storage import sealed
 from genmodel_bench.storage.atomic import NoRoom
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.names import results_at
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.provenance import git_commit, package_versions, resolve_device
-from genmodel_bench.storage.record import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.storage.studied import (
     REAL,

@@ -46,7 +46,8 @@ from genmodel_bench.storage.ingredients import (
     read_vouched,
 )
 from genmodel_bench.storage.names import in_home, results_at
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import read_results, sure
 
 ALWAYS = "digits"

@@ -19,7 +19,8 @@ from genmodel_bench.metrics import METRICS
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.models import MODELS
 from genmodel_bench.storage.ingredients import Ingredients, Vouched, changed_modules, is_code, read_vouched
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 
 

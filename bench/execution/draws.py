@@ -26,7 +26,7 @@ from genmodel_bench.inputs.samples import check_values
 from genmodel_bench.models.base import Model, Shape
 from genmodel_bench.storage import provenance, sealed
 from genmodel_bench.storage.atomic import remove
-from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.storage.waiting import wait_for
 from genmodel_bench.training import loop

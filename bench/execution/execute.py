@@ -28,7 +28,7 @@ from genmodel_bench.execution.tensorboard import TensorBoardWriter
 from genmodel_bench.execution.visuals import make_visuals, visuals_due
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.atomic import NoRoom
-from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.storage.waiting import held
 from genmodel_bench.training.loop import CHECKPOINT_SECONDS

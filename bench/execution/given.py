@@ -24,8 +24,9 @@ from genmodel_bench.inputs.samples import as_samples, parts, read_samples
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import Ingredients, read_vouched, score_key_of
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.provenance import machine, now
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from torch import Tensor
 

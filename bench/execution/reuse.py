@@ -14,7 +14,8 @@ from genmodel_bench.execution.context import Context
 from genmodel_bench.execution.measure import missing
 from genmodel_bench.metrics.base import Metric
 from genmodel_bench.storage import provenance
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 
 
 def split(cell: Cell, context: Context) -> tuple[list[Record], dict[str, Record]]:

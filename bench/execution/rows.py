@@ -16,7 +16,8 @@ from genmodel_bench.metrics.base import Metric, Subject
 from genmodel_bench.metrics.column import declared
 from genmodel_bench.metrics.features import NotApplicable
 from genmodel_bench.storage import sealed
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import loop
 

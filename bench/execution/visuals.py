@@ -32,7 +32,7 @@ from genmodel_bench.metrics.capabilities import Latent
 from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.storage import sealed
 from genmodel_bench.storage.code import source_of
-from genmodel_bench.storage.record import as_json
+from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.store import Store
 from genmodel_bench.training import checkpoint
 from genmodel_bench.training.seeding import derive_seed, seed_everything

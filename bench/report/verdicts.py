@@ -44,7 +44,8 @@ from typing import Any, Literal
 
 from genmodel_bench.report.tables.published import HEADLINE
 from genmodel_bench.storage.ingredients import CODE, Vouched
-from genmodel_bench.storage.record import Record, as_json
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import Record
 
 ALPHA = 0.0025
 """The probability of a false alarm in each direction."""

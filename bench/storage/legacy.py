@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genmodel_bench.storage.digest import content_digest
-from genmodel_bench.storage.record import COLUMNS, Record, as_json, meant, parsed
+from genmodel_bench.storage.plain import as_json
+from genmodel_bench.storage.record import COLUMNS, Record, meant, parsed
 
 SAMPLING = {
     "models.cae.Config": ("sample_steps", "step"),

@@ -1,4 +1,4 @@
-"""How is JSON read that somebody may have edited?"""
+"""How is JSON written, and read that somebody may have edited?"""
 
 from __future__ import annotations
 
@@ -33,3 +33,8 @@ def from_json(text: str | bytes) -> Any:
 def parts(value: dict[str, Any] | list[Any]) -> list[Any]:
     """Return what a list or an object holds."""
     return list(value.values()) if isinstance(value, dict) else value
+
+
+def as_json(values: Any, *, in_order: bool = False) -> str:
+    """Return settings as JSON, keys sorted or, if `in_order`, as they are given."""
+    return json.dumps(values, sort_keys=not in_order, default=str, ensure_ascii=False)

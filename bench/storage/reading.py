@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.storage.legacy import is_legacy, modernised
+from genmodel_bench.storage.once import in_full
 from genmodel_bench.storage.record import COLUMNS, OURS, Record, parsed
 
 
@@ -49,7 +50,7 @@ def read_records(path: Path) -> list[Record]:
     if rows is None:
         raise BadRecords(f"{path}: has not the columns of records ({', '.join(OURS)}); move it away")
     records = []
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(in_full(rows), start=1):
         try:
             records.append(modernised(row) if is_legacy(row) else from_texts(row))
         except (ValueError, TypeError, KeyError) as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.ingredients import Vouched, metric_recipe_of, recipe_of
+from genmodel_bench.storage.once import written_once
 from genmodel_bench.storage.plain import from_json
 
 if TYPE_CHECKING:
@@ -261,15 +262,15 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 def to_csv(records: Iterable[Record]) -> str:
     """Return the records as CSV.
 
-    Floats are written to the last bit, texts so that no spreadsheet computes them.
+    Floats are written to the last bit, texts so that no spreadsheet computes them, and
+    what many rows say once (`storage/once.py`).
     """
-    rows = [texts_of(r) | dict(r.others) for r in records]
+    texts = (texts_of(r) | dict(r.others) for r in records)
+    rows = written_once(
+        {name: inert(text) if name in TEXTS else text for name, text in row.items()} for row in texts
+    )
     columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
-    lines = [
-        columns,
-        *([inert(row[name]) if name in TEXTS else row.get(name, "") for name in columns] for row in rows),
-    ]
-    return "".join(map(as_line, lines))
+    return "".join(map(as_line, [columns, *([row.get(name, "") for name in columns] for row in rows)]))
 
 
 def as_line(texts: Iterable[str]) -> str:
@@ -338,8 +339,3 @@ def _is_curve(content: Any) -> bool:
         return all(math.isfinite(float(x)) and math.isfinite(y) for x, y in content.items())
     except (AttributeError, TypeError, ValueError, OverflowError):
         return False
-
-
-def as_json(values: Any, *, in_order: bool = False) -> str:
-    """Return settings as JSON, keys sorted or, if `in_order`, as they are given."""
-    return json.dumps(values, sort_keys=not in_order, default=str, ensure_ascii=False)

@@ -117,7 +117,7 @@ TEST, TEST_N, DRAW, DRAWS, SEED, DETECTABLE = (
         1,
     ),
 )
-EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY = (
+EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY, DEVICE = (
     Column("epoch", "whose weights were sampled, the last unless the name says otherwise", COST),
     Column("epochs", "of how many of the last stage", COST),
     Column(
@@ -129,9 +129,13 @@ EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY = (
     Column("valid best", "the same of the best weights", COST, 1),
     Column("minutes", "wall time of training one seed", COST, 2),
     Column("MiB", "peak memory of its process or device", COST),
+    Column("device", "on which it was trained", COST),
 )
 BESIDE_HEADLINE = (TOTAL, SEEDS, SAMPLES, SIGMA, THEIRS, THEIR_ERROR, Z)
-AFTER = (TEST, TEST_N, DRAW, DRAWS, SEED, DETECTABLE, EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY)
+AFTER = (
+    *(TEST, TEST_N, DRAW, DRAWS, SEED, DETECTABLE),
+    *(EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY, DEVICE),
+)
 PARZEN, OWN_LOG_P, KIND, SUPPORT, BITS, PARZEN_RANK, OWN_RANK, OWN_PUBLISHED = BESIDE_PARZEN = (
     Column("Parzen", "Parzen-window log-likelihood of the test images, nats", LEDGER, 1),
     Column("own log p", "their log-likelihood by the model itself, nats per image", LEDGER, 2),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from genmodel_bench.report.tables.columns import (
+    DEVICE,
     DRAW,
     DRAWS,
     EPOCH,
@@ -39,6 +40,7 @@ def cost(scored: Sequence[Record]) -> dict[str, object]:
         VALID_LAST.title: mean(r.valid_last for r in scored),
         MINUTES.title: None if seconds is None else seconds / 60,
         MEMORY.title: mean(r.peak_memory_mib for r in scored),
+        DEVICE.title: None if seconds is None else ", ".join(dict.fromkeys(r.device for r in scored)) or None,
     }
 
 
