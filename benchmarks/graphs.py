@@ -1,4 +1,4 @@
-"""How much faster is a step that is captured as a CUDA graph? `python -m benchmarks.graphs`.
+"""How much faster is a step captured as a CUDA graph? `python -m benchmarks.graphs`.
 
 On a CUDA device, alone on it: the step of each stage of each model as it is written
 (eager), and as `training/graph.py` captures it, in milliseconds, as a Markdown table.

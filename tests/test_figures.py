@@ -20,13 +20,13 @@ from genmodel_bench.report.figures.figure import (
     sweep,
     texts_of,
 )
-from genmodel_bench.report.figures.lines import lines_of
+from genmodel_bench.report.figures.lines import lines_of, visuals_of
 from genmodel_bench.report.rebuild import figures_of as figures_in
 from genmodel_bench.report.rebuild import report
 from genmodel_bench.report.tables.columns import columns_of
 from genmodel_bench.report.tables.table import table1
 from genmodel_bench.storage.arrays import kept_arrays
-from genmodel_bench.storage.ingredients import Vouched
+from genmodel_bench.storage.ingredients import Equivalence, Vouched, code_digest
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.record import Record, to_csv
@@ -222,6 +222,18 @@ def test_visuals_of_other_weights_are_not_drawn(charts_alone):
     row = next(r for r in Store(charts_alone, "mnist").records() if r.model == "gan-ns")
     visuals_at(charts_alone / ".cache", row, weights="others")
     assert names(figures_of(charts_alone)) == CHARTS | {"samples-gan-ns"}
+
+
+def test_visuals_from_where_nobody_vouched_are_those_of_the_row(tmp_path):
+    parts = {"fit": {"kind of model": "GAN", "data set": "mnist", "code of the model": {"gan": "new"}}}
+    same = Equivalence("GAN", "mnist", "code of the model", code_digest({"gan": "old"}), "", (), *[""] * 4)
+    here = Vouched((replace(same, new=code_digest({"gan": "new"})),))
+    row = replace(PARZEN, ingredients=json.dumps(parts)).settled(here)
+    there = row.settled(Vouched())
+    assert row.recipe != there.recipe
+    for kept, found in ((row.recipe, True), (there.recipe, True), ("another", False)):
+        visuals_at(tmp_path, row, recipe=kept)
+        assert (visuals_of(row, tmp_path) is not None) == found
 
 
 def test_the_lowest_seed_that_was_scored_is_shown(results):

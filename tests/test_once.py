@@ -1,4 +1,4 @@
-"""What many rows say is written once in a file, and read in full whatever happens to it."""
+"""What many rows say is written once in a file, and read in full from it."""
 
 import json
 from dataclasses import replace

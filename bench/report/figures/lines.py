@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from genmodel_bench.report.tables.columns import Key, Quantity, by_row
 from genmodel_bench.storage.arrays import Arrays, kept_arrays
+from genmodel_bench.storage.ingredients import Vouched, recipe_of
 from genmodel_bench.storage.names import file_name
 from genmodel_bench.storage.record import Record
 from genmodel_bench.storage.store import sure
@@ -85,11 +86,11 @@ def lines_of(records: Sequence[Record], order: Sequence[Key]) -> list[Line]:
 def visuals_of(record: Record, cache: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """Return the visuals of a record's cell and their metadata, or None.
 
-    They must come from the weights that were scored, by the same recipe.
+    They must come from the weights that were scored, by the same recipe: that of the
+    row's own code, or of the code that was vouched for in its place. Where they were
+    made, nobody may have vouched.
     """
     found = kept_arrays(cache / "visuals" / f"{record.cell}.safetensors", record.cell)
-    return (
-        found
-        if found and (found[1].get("weights"), found[1].get("recipe")) == (record.weights, record.recipe)
-        else None
-    )
+    recipes = record.recipe, recipe_of(record.ingredients, Vouched())
+    same = found and found[1].get("weights") == record.weights and found[1].get("recipe") in recipes
+    return found if same else None
