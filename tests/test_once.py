@@ -1,10 +1,10 @@
-"""What many rows say is written once in a file, and read in full from it."""
+"""What the rows of one metric share is written once in a file, and read in full."""
 
 import json
 from dataclasses import replace
 
 import pytest
-from genmodel_bench.storage.once import in_full, written_once
+from genmodel_bench.storage.once import in_full, reference, written_once
 from genmodel_bench.storage.plain import as_json
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, to_csv
@@ -15,13 +15,15 @@ SETTINGS = as_json({"hidden": [1200, 1200], "prior": "uniform on the cube of sid
 
 
 def row(k, **changes):
-    parts = {"fit": FIT, "samples": {"number of samples": 100 + k}, "score": {"metric": f"metric {k}" * 9}}
+    """Row k of six: three scores of each of two metrics."""
+    metric = f"metric {k // 3}"
+    parts = {"fit": FIT, "samples": {"number of samples": 100}, "score": {"metric": metric * 9}}
     return replace(
         Record(
             "mnist",
             "gan-ns",
-            metric=f"metric {k}",
-            quantity="score",
+            metric=metric,
+            quantity=f"score {k}",
             value=1.0 + k,
             model_settings=SETTINGS,
             trace=as_json([["initialise", "0123456789abcdef"], ["adversarial 1", "fedcba9876543210"]]),
@@ -31,7 +33,7 @@ def row(k, **changes):
     ).sealed()
 
 
-ROWS = [row(k) for k in range(4)]
+ROWS = [row(k) for k in range(6)]
 
 
 def written(path, records):
@@ -39,12 +41,12 @@ def written(path, records):
     return path
 
 
-def test_a_text_stands_once_and_every_row_is_read_in_full(tmp_path):
+def test_a_text_stands_once_for_each_metric_and_every_row_is_read_in_full(tmp_path):
     path = written(tmp_path / "runs.csv", ROWS)
     assert read_records(path) == ROWS
     assert all(r.intact for r in read_records(path))
     for text in (SETTINGS, as_json(FIT), ROWS[0].trace):
-        assert path.read_text().count(text.replace('"', '""').replace(";+", ";'+")) == 1
+        assert path.read_text().count(text.replace('"', '""').replace(";+", ";'+")) == 2
 
 
 def test_rows_in_another_order_say_the_same(tmp_path):
@@ -63,15 +65,41 @@ def test_a_file_that_says_all_in_each_row_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["the first row is gone", "its text was changed"])
-def test_without_the_text_the_others_count_as_edited(tmp_path, how):
+def test_without_the_text_the_others_of_its_metric_count_as_edited(tmp_path, how):
     store = Store(tmp_path, "mnist")
     store.append(ROWS)
     header, first, *others = store.path.read_text().splitlines(keepends=True)
     kept = [] if how == "the first row is gone" else [first.replace("fedcba", "fedcbb")]
     store.path.write_text("".join([header, *kept, *others]), newline="")
-    assert {r.doubt for r in store.records()} == {"was edited since it was made"}
-    store.append(ROWS[:1])
-    assert [r.value for r in store.records() if not r.doubt] == [1.0]
+    doubted = {r.quantity for r in store.records() if r.doubt == "was edited since it was made"}
+    assert doubted == {"score 1", "score 2"} | ({"score 0"} if kept else set())
+    assert [r for r in store.records() if not r.doubt] == ROWS[3:]
+
+
+def test_branches_that_git_merges_line_by_line_keep_their_rows(tmp_path):
+    """One takes a row out of the table, the other adds one; both of the same training."""
+    store = Store(tmp_path, "mnist")
+    store.append(ROWS)
+    base = set(store.path.read_text().splitlines(keepends=True))
+    store.remove(lambda r: r.metric == "metric 0")
+    removed = base - set(store.path.read_text().splitlines(keepends=True))
+    store.append(ROWS[:3])
+    store.append([row(k) for k in (6, 7)])
+    merged = [line for line in store.path.read_text().splitlines(keepends=True) if line not in removed]
+    store.path.write_text("".join(merged), newline="")
+    assert [r.quantity for r in store.records() if not r.doubt] == [f"score {k}" for k in range(3, 8)]
+
+
+def test_a_reference_to_nothing_stays_as_it_is():
+    """So that a value that looks like one is what it was."""
+    rows = [{"model_settings": '{"#": "0123456789abcdef"}', "trace": '{"#": "0123456789abcdef"}'}]
+    assert in_full(written_once(rows)) == [{**rows[0], "trace": "[]"}]
+
+
+def test_a_column_that_a_newer_version_writes_once_is_read():
+    text = as_json({"what": "this version does not know", "of": "a later one"})
+    rows = [{"metric": "parzen", "later": text}, {"metric": "parzen", "later": reference(text)}]
+    assert in_full(rows) == [{"metric": "parzen", "later": text}] * 2
 
 
 def test_a_text_that_is_not_as_we_write_it_stays_as_it_is():

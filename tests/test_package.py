@@ -70,7 +70,7 @@ def test_the_wheel_has_one_package_and_everything_in_it(built):
     shipped = {name.removeprefix("genmodel_bench/shipped/") for name in names if "/shipped/" in name}
     assert shipped == {
         "equivalent.json",
-        *(f"{name}/runs.csv" for name in ("fashion-mnist", "mnist", "mnist-larochelle", "olivetti")),
+        *(f"{name}/runs.csv.xz" for name in ("fashion-mnist", "mnist", "mnist-larochelle", "olivetti")),
     }
     assert built[1].stat().st_size < 1_000_000
 

@@ -1,9 +1,10 @@
 """Which rows that come with the package stand beside a user's own?
 
 The package carries the records of the data sets on which it was run, in a clone as
-`results/`, installed as `shipped/`. They are copied to `beside.csv` in the folder of a
-data set, from where tables read them: no command adds a row to it, checks it or counts it
-as a baseline. Rows of a user's own with the same name stand in their place.
+`results/`, installed as `shipped/`, packed (`setup.py`). They are copied to `beside.csv`
+in the folder of a data set, from where tables read them: no command adds a row to it,
+checks it or counts it as a baseline. Rows of a user's own with the same name stand in
+their place.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from genmodel_bench.errors import BadOption, UnknownName
 from genmodel_bench.storage.atomic import write_atomically
 from genmodel_bench.storage.reading import read_records
 from genmodel_bench.storage.record import Record, to_csv
-from genmodel_bench.storage.store import Store, stores_of, sure
+from genmodel_bench.storage.store import ROWS, Store, stores_of, sure
 
 NONE = "none"
 """What is typed where no rows are to stand beside."""
+PACKED = f"{ROWS}.xz"
+"""The name of a file of rows in an installed package."""
 
 
 def shipped_stores() -> dict[str, Store]:
     """Return the data sets whose records come with this package."""
     package = Path(__file__).resolve().parents[1]
     # In any other place, a folder `results` beside the package is somebody else's.
-    folder = package.parent / "results" if package.name == "bench" else package / "shipped"
-    return {store.dataset: store for store in stores_of(folder)}
+    cloned = package.name == "bench"
+    found = stores_of(package.parent / "results") if cloned else stores_of(package / "shipped", PACKED)
+    return {store.dataset: store for store in found}
 
 
 def path_of(store: Store) -> Path:

@@ -1,45 +1,52 @@
-"""How is what many rows of a file say written in one of them alone?
+"""How is what several rows of a file say written in one of them alone?
 
-The settings of a model, the trace of its training, what a value depends on: hundreds of
-rows say the same. The first of them has it, the others have `{"#": DIGEST}` in its place,
-the digest of that text. A seal is of a whole row: where the row that had a text is gone,
-or the text was changed, the others have nothing there, and count as edited.
+The scores of one metric of one cell share the settings of the model, the trace of its
+training and what they depend on. The first of these rows has such a text, the others have
+`{"#": DIGEST}` in its place. They are written, superseded and removed together, so that
+none is left without the text; where somebody took it out by hand, the others of the
+metric count as edited, as the seal of a row is of the text itself.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from genmodel_bench.storage.digest import content_digest
 from genmodel_bench.storage.plain import as_json, from_json
 
-WHOLE = ("model_settings", "trace", "column")
+TOGETHER = ("dataset", "model", "options", "samples", "seed", "metric")
+"""The columns that are the same in rows which share their texts."""
+WHOLE = ("model_settings", "trace")
 """Columns of which the whole text is written once."""
 IN_PARTS = "ingredients"
 """The column of which each part is."""
 SHORT = 40
 """A text of so many characters is written in every row."""
 REFERENCE = re.compile(r'\{"#": "[0-9a-f]{16}"\}')
+NEVER_OBJECTS = {"trace": "[]", "column": "{}"}
+"""What stands in a column that cannot hold the reference to a text that is gone."""
+
+Row = Mapping[str, str]
 
 
-def written_once(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Return rows, as text by column, in which no long text stands twice."""
-    said: set[str] = set()
-    digests: dict[str, str] = {}
-
-    def once(text: str) -> str:
-        if len(text) <= SHORT:
-            return text
-        digest = digests.setdefault(text, content_digest(text))
-        if digest in said:
-            return reference(digest)
-        said.add(digest)
-        return text
-
+def written_once(rows: Iterable[Row]) -> list[dict[str, str]]:
+    """Return rows, as text by column, in which long texts stand once for each metric."""
+    said: set[tuple[tuple[str, ...], str]] = set()
     found = []
     for row in rows:
+        unit = unit_of(row)
+
+        def once(text: str, unit: tuple[str, ...] = unit) -> str:
+            if not is_long(text):
+                return text
+            if (unit, text) in said:
+                return reference(text)
+            said.add((unit, text))
+            return text
+
         texts = {name: once(row[name]) for name in WHOLE if name in row}
         parts = parts_of(row.get(IN_PARTS, ""))
         if parts:
@@ -48,43 +55,52 @@ def written_once(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     return found
 
 
-def in_full(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def in_full(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return the rows of a file with all that `written_once` left out of them.
 
-    A text that stands nowhere is empty.
+    Columns that a newer version writes so are read as well.
     """
-    said: dict[str, str] = {}
+    said: dict[tuple[tuple[str, ...], str], str] = {}
+    for row in rows:
+        unit = unit_of(row)
+        for text in (*row.values(), *parts_of(row.get(IN_PARTS, "")).values()):
+            if is_long(text):
+                said.setdefault((unit, reference(text)), text)
 
-    def hear(text: str) -> None:
-        if len(text) > SHORT and not REFERENCE.fullmatch(text):
-            said.setdefault(content_digest(text), text)
+    def full(unit: tuple[str, ...], name: str, text: str) -> str:
+        if not REFERENCE.fullmatch(text):
+            return text
+        return said.get((unit, text), NEVER_OBJECTS.get(name, text))
 
-    def full(text: str, empty: str) -> str:
-        return said.get(text[7:-2], empty) if REFERENCE.fullmatch(text) else text
-
-    whole = {row[name] for row in rows for name in WHOLE if name in row}
-    divided = {text: parts_of(text) for text in {row.get(IN_PARTS, "") for row in rows}}
-    for text in whole.union(*(parts.values() for parts in divided.values())):
-        hear(text)
-    joint = {
-        text: joined({name: full(part, "{}") for name, part in parts.items()}) if parts else text
-        for text, parts in divided.items()
-    }
     found = []
     for row in rows:
-        texts = {name: full(row[name], "") for name in WHOLE if name in row}
-        if IN_PARTS in row:
-            texts[IN_PARTS] = joint[row[IN_PARTS]]
-        found.append({**row, **texts})
+        unit = unit_of(row)
+        texts = {name: full(unit, name, text) for name, text in row.items()}
+        parts = parts_of(texts.get(IN_PARTS, ""))
+        if any(map(REFERENCE.fullmatch, parts.values())):
+            texts[IN_PARTS] = joined({name: full(unit, name, text) for name, text in parts.items()})
+        found.append(texts)
     return found
 
 
-def reference(digest: str) -> str:
+def is_long(text: str) -> bool:
+    """Return whether a text is JSON of a length that is written once."""
+    return len(text) > SHORT and text[0] in "[{" and not REFERENCE.fullmatch(text)
+
+
+def unit_of(row: Row) -> tuple[str, ...]:
+    """Return what the rows of one metric of one cell have in common."""
+    return tuple(row.get(name, "") for name in TOGETHER)
+
+
+@lru_cache(maxsize=10_000)
+def reference(text: str) -> str:
     """Return what stands in the place of a text."""
-    return as_json({"#": digest})
+    return as_json({"#": content_digest(text)})
 
 
-def parts_of(text: str) -> dict[str, str]:
+@lru_cache(maxsize=10_000)
+def parts_of(text: str) -> Mapping[str, str]:
     """Return the text of each part of a JSON object, none if it is written otherwise."""
     try:
         content: Any = from_json(text)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import lzma
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO, cast
 
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.storage.legacy import is_legacy, modernised
@@ -21,13 +23,13 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
     csv.field_size_limit(2**31 - 1)  # texts of any length can be written
     header: list[str] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with opened(path) as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             if not set(OURS) <= set(header):
                 return None
             rows = list(reader)
-    except (csv.Error, UnicodeError) as error:
+    except (csv.Error, UnicodeError, lzma.LZMAError) as error:
         if not header:
             return None
         raise BadRecords(f"{path}: cannot be read as records ({error}); move it away") from error
@@ -38,6 +40,12 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
                 "repair it or move the file away"
             )
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def opened(path: Path) -> TextIO:
+    """Return a CSV opened to be read; one that ends with .xz is packed."""
+    how = {"mode": "rt", "newline": "", "encoding": "utf-8"}
+    return cast(TextIO, lzma.open(path, **how) if path.suffix == ".xz" else path.open(**how))
 
 
 def read_records(path: Path) -> list[Record]:

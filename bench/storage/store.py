@@ -25,14 +25,20 @@ from genmodel_bench.storage.record import Record, meant, to_csv
 from genmodel_bench.storage.system import check_system
 from genmodel_bench.storage.waiting import Say, held, in_silence
 
+ROWS = "runs.csv"
+"""The name of the file of a data set's rows."""
+
 
 class Store:
-    """The records and artefacts of one data set under a results folder."""
+    """The records and artefacts of one data set under a results folder.
 
-    def __init__(self, results: Path, dataset: str) -> None:
+    file: the name of the file of its rows, another one where they are packed.
+    """
+
+    def __init__(self, results: Path, dataset: str, file: str = ROWS) -> None:
         self.results, self.dataset = results, dataset
         self.folder = results / folder_name(dataset)
-        self.path = self.folder / "runs.csv"
+        self.path = self.folder / file
         self.superseded = self.folder / "runs-superseded.csv"
         self.cache = results / ".cache"
 
@@ -200,13 +206,15 @@ def _doubted(r: Record, wrong: bool, doubt: str) -> Record:
     return replace(r, doubt=doubt) if wrong and not r.doubt else r
 
 
-def stores_of(results: Path) -> list[Store]:
+def stores_of(results: Path, file: str = ROWS) -> list[Store]:
     """Return the data sets that have records under a results folder.
+
+    file: the name of the files of their rows.
 
     Raises:
         BadRecords: a file is damaged.
     """
-    found = [_store_at(path) for path in sorted(results.glob("*/runs.csv"))]
+    found = [_store_at(path) for path in sorted(results.glob(f"*/{file}"))]
     return [store for store in found if store is not None]
 
 
@@ -216,7 +224,7 @@ def passed_over(results: Path) -> dict[str, str]:
     It is of another form, cannot be read, or its rows belong elsewhere.
     """
     found = {}
-    for path in (path for path in sorted(results.glob("*/runs.csv")) if _store_at(path) is None):
+    for path in (path for path in sorted(results.glob(f"*/{ROWS}")) if _store_at(path) is None):
         try:
             rows = read_rows(path)
         except OSError as error:
@@ -238,7 +246,7 @@ def _store_at(path: Path) -> Store | None:
         return None
     names = [meant(row["dataset"]) for row in rows or []] or [unquote(path.parent.name)] * (rows == [])
     here = [name for name in names if name.isprintable() and folder_name(name) == path.parent.name]
-    return Store(path.parent.parent, here[0]) if here else None
+    return Store(path.parent.parent, here[0], path.name) if here else None
 
 
 def read_results(results: Path) -> list[Record]:

@@ -129,7 +129,7 @@ EPOCH, EPOCHS, VALID_LAST, VALID_BEST, MINUTES, MEMORY, DEVICE = (
     Column("valid best", "the same of the best weights", COST, 1),
     Column("minutes", "wall time of training one seed", COST, 2),
     Column("MiB", "peak memory of its process or device", COST),
-    Column("device", "on which it was trained", COST),
+    Column("device", "on which it was trained, or drawn from again later", COST),
 )
 BESIDE_HEADLINE = (TOTAL, SEEDS, SAMPLES, SIGMA, THEIRS, THEIR_ERROR, Z)
 AFTER = (
