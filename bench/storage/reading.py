@@ -6,7 +6,7 @@ import csv
 import lzma
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TextIO
 
 from genmodel_bench.errors import BadRecords
 from genmodel_bench.storage.legacy import is_legacy, modernised
@@ -44,8 +44,9 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
 
 def opened(path: Path) -> TextIO:
     """Return a CSV opened to be read; one that ends with .xz is packed."""
-    how = {"mode": "rt", "newline": "", "encoding": "utf-8"}
-    return cast(TextIO, lzma.open(path, **how) if path.suffix == ".xz" else path.open(**how))
+    if path.suffix == ".xz":
+        return lzma.open(path, "rt", newline="", encoding="utf-8")
+    return path.open(newline="", encoding="utf-8")
 
 
 def read_records(path: Path) -> list[Record]:
