@@ -66,16 +66,17 @@ def test_the_records_of_data_sets_come_with_the_package():
 
 def test_a_users_row_stands_beside_reference_rows_and_published_values(store):
     found = printed(store)
-    found = found[found["role"] != "floor"].set_index("model")
-    assert {"mine", "gan-ns", "kmeans", "data"} <= set(found.index)
-    assert found.loc["gan-ns", "mnist: published"] == 225
+    found = found[found["role"] != "floor"]
+    found.index = found["model"] + found["variant"].map(lambda text: f" ({text})" if text == text else "")
+    assert {"mine", "gan-ns (epochs=1000)", "kmeans", "data"} <= set(found.index)
+    assert found.loc["gan-ns (epochs=1000)", "mnist: published"] == 225
     assert set(found[found["notes"].str.contains("shipped, not made here")].index) == set(found.index) - {
         "mine"
     }
-    note = found.loc["gan-ns", "notes"]
-    (row, *_) = [r for r in shipped_stores()["mnist"].records() if r.model == "gan-ns"]
-    assert f"version {row.version}" in note
-    assert row.processor in note
+    rows = {r.name: r for r in shipped_stores()["mnist"].records()}
+    for name, on in (("gan-ns (epochs=1000)", "NVIDIA H100"), ("kmeans", rows["kmeans"].processor)):
+        assert f"version {rows[name].version}" in found.loc[name, "notes"]
+        assert on in found.loc[name, "notes"]
 
 
 def test_every_reader_of_tables_knows_them(store):
