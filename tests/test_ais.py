@@ -195,3 +195,53 @@ def test_settings_that_cannot_be_are_refused():
         with pytest.raises(ValueError, match=r"^ais: expected temperatures ≥ 100"):
             AIS(**changes)
     assert METRICS["ais"].temperatures == 14_500
+
+
+def a_machine(n, m, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    W, b, c = (torch.randn(*s, generator=draw, dtype=torch.float64) for s in ((n, m), (n,), (m,)))
+    return SimpleNamespace(W=W, b=b, c=c)
+
+
+def binary_images():
+    """Training images of dark, test images of bright pixels: no image is of both."""
+    draw = torch.Generator().manual_seed(1)
+    train, test = (
+        (torch.rand(40, 1, 3, 3, generator=draw, dtype=torch.float64) < p).double() for p in (0.2, 0.8)
+    )
+    return SimpleNamespace(train=train, test=test, valid=test[:0], folds=(), levels=2)
+
+
+def test_log_z_is_the_log_of_the_mean_weight_with_its_error():
+    found = log_z(torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64).log() + 100)
+    stderr = 7**0.5 / 3**0.5 / 3  # of weights 1, 2, 6
+    assert found.value == pytest.approx(100 + math.log(3))
+    assert found.stderr == pytest.approx(stderr)
+    assert found.low == -math.inf and found.high == pytest.approx(100 + math.log(3 + 9 * stderr))
+    assert found.ess == pytest.approx(81 / 41)
+    assert found.variance == pytest.approx(float(torch.tensor([1.0, 2.0, 6.0]).log().var()))
+
+
+def test_the_base_model_has_nine_tenths_of_the_means_and_a_twentieth():
+    v = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    torch.testing.assert_close(base_logits(v).sigmoid(), torch.tensor([0.05, 0.95, 0.5]))
+
+
+def test_train_is_of_as_many_training_images():
+    data, machine = binary_images(), a_machine(9, 4)
+    scores = AIS(temperatures=100, chains=20)(
+        Subject(torch.empty(0), SimpleNamespace(rbms=(machine,))), data
+    ).scores
+    for name, images in (("nll", data.test), ("train", data.train[: len(data.test)])):
+        of_images = log_unnormalised([machine], images.flatten(1))[0].mean()
+        assert scores[name].value == pytest.approx(scores["log_z"].value - float(of_images))
+
+
+def test_a_net_s_bound_is_the_mean_over_draws():
+    data, machines = binary_images(), (a_machine(9, 4), a_machine(4, 3, seed=1))
+    metric = AIS(temperatures=100, chains=20, draws=7)
+    torch.manual_seed(0)
+    found = metric.bound(machines, data.test.flatten(1))
+    torch.manual_seed(0)
+    each = torch.stack([log_unnormalised(machines, data.test.flatten(1))[0] for _ in range(7)])
+    torch.testing.assert_close(found, each.mean(0))

@@ -6,9 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from genmodel_bench.metrics import METRICS, Subject
+from genmodel_bench.metrics import METRICS, Subject, ais_decoder
 from genmodel_bench.metrics.ais_decoder import AISDecoder
-from genmodel_bench.metrics.annealing import Hamiltonian, forward, lower, pilot, reverse, schedule, upper
+from genmodel_bench.metrics.annealing import (
+    Hamiltonian,
+    forward,
+    lower,
+    pilot,
+    reverse,
+    schedule,
+    sizes_at,
+    upper,
+)
 from genmodel_bench.metrics.hmc import state_at
 from genmodel_bench.metrics.smoothed import (
     Annealer,
@@ -275,3 +284,78 @@ def test_settings_that_cannot_be_are_refused():
         with pytest.raises(ValueError, match="ais-decoder: expected counts"):
             AISDecoder(**changes)
     assert METRICS["ais-decoder"].needs[0].__name__ == "Latent"
+
+
+def test_a_step_size_is_that_of_the_next_higher_weight_that_was_tuned():
+    assert sizes_at([0.0, 0.5, 1.0, 1.5, 7.0, 99.0], [0.1, 0.2, 0.3], [0.0, 1.0, 7.0]) == [
+        0.1,
+        0.2,
+        0.2,
+        0.3,
+        0.3,
+        0.3,
+    ]
+
+
+def test_sigma_is_chosen_by_validation_images_alone():
+    W = torch.tensor([[0.9, 0.1], [-0.4, 0.8], [0.3, 0.5], [0.0, -0.7], [0.6, 0.2]])
+
+    class Linear:
+        prior = "gaussian"
+
+        def latent(self, n):
+            return torch.randn(n, 2)
+
+        def decode(self, z):
+            return (z @ W.T).unflatten(1, (1, 1, 5))
+
+    def images(noise):
+        torch.manual_seed(1)
+        return Linear().decode(Linear().latent(20)) + noise * torch.randn(20, 1, 1, 5)
+
+    def sigma(valid, test):
+        metric = AISDecoder(20, 20, simulated=20, chains=2, temperatures=12, leapfrogs=3, smallest_sigma=0.1)
+        data = SimpleNamespace(train=images(0.3), valid=images(valid), test=images(test), folds=(), levels=0)
+        torch.manual_seed(0)
+        return metric(Subject(torch.empty(0), Linear()), data).scores["sigma"].value
+
+    assert sigma(0.1, 0.6) == sigma(0.1, 0.1) < sigma(0.6, 0.6) == sigma(0.6, 0.1)
+
+
+def test_images_of_the_model_s_own_have_noise_of_the_chosen_sigma(monkeypatch):
+    W, seen, above = 0.3 * torch.randn(5, 2), [], ais_decoder.Annealer.above
+
+    class Linear:
+        prior = "gaussian"
+
+        def latent(self, n):
+            return torch.randn(n, 2)
+
+        def decode(self, z):
+            return (z @ W.T).unflatten(1, (1, 1, 5))
+
+    def recorded(self, x, eps, chosen):
+        seen.append((float((x - self.decoder(eps)).std()), chosen.sigma))
+        return above(self, x, eps, chosen)
+
+    monkeypatch.setattr(ais_decoder.Annealer, "above", recorded)
+    x = Linear().decode(torch.randn(20, 2)) + 0.3 * torch.randn(20, 1, 1, 5)
+    metric = ais_decoder.AISDecoder(
+        images=20, valid_images=20, simulated=200, chains=2, temperatures=12, leapfrogs=3
+    )
+    metric(Subject(torch.empty(0), Linear()), SimpleNamespace(train=x, valid=x, test=x, folds=(), levels=0))
+    ((sd, sigma),) = seen
+    assert sigma < 0.8 and sd == pytest.approx(sigma, rel=5 / (2 * 1000) ** 0.5)
+
+
+def test_no_wider_gaussian_than_1_is_tried():
+    annealer = Annealer(lambda eps: eps, 2, chains=2, temperatures=20, leapfrogs=2)
+    assert max(annealer.choose(torch.randn(3, 2), 0.2).log_probs) <= 1
+
+
+def test_the_smallest_sigma_is_the_edge():
+    annealer = Annealer(lambda eps: 0 * eps, 2, chains=2, temperatures=20, leapfrogs=2)
+    x = 0.5 * torch.randn(200, 2)
+    inside, at_edge = annealer.choose(x, 0.1), annealer.choose(x, 0.8)
+    assert (inside.edge, at_edge.edge, at_edge.sigma) == (False, True, pytest.approx(0.8))
+    assert annealer.choose(4 * x, 0.1).edge is False  # the widest

@@ -41,3 +41,20 @@ def test_weights_decay_apart_from_the_gradient_and_norms_are_limited():
     descent = Annealed([big], lr=0.1, epochs=1, norm=1.0)
     descent.descend(100 * big.exp().sum())
     assert float(big.grad.norm()) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_step_is_adam_s_with_the_betas_and_eps_that_are_given():
+    ours, theirs = (torch.tensor([1.0, -2.0, 0.5], requires_grad=True) for _ in range(2))
+    descent = Annealed([ours], lr=0.1, epochs=1, betas=(0.6, 0.7), eps=0.3)
+    adam = torch.optim.Adam([theirs], lr=0.1, betas=(0.6, 0.7), eps=0.3)
+    for power in (2, 3, 4):
+        descent.descend((ours**power).sum())
+        adam.zero_grad()
+        (theirs**power).sum().backward()
+        adam.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_without_others_the_betas_and_eps_are_adam_s():
+    (group,) = Annealed([torch.ones(2, requires_grad=True)], lr=0.1, epochs=1).optimiser.param_groups
+    assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.999), 1e-8, 0)

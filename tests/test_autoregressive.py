@@ -2,9 +2,11 @@
 do samples come from it?"""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
+from genmodel_bench.models.autoregressive import masked
 from genmodel_bench.models.autoregressive.masked import Config
 from ordered import every_image, rough
 from sklearn.linear_model import LogisticRegression
@@ -195,3 +197,13 @@ def test_the_masks_of_a_mixture_take_turns():
 def test_what_makes_no_net_is_one_line(fields, message):
     with pytest.raises(ValueError, match=message):
         Config(**fields)
+
+
+def test_every_unit_sees_a_unit_below_and_is_seen_by_an_output():
+    for _ in range(5):
+        model = masked.Config(hidden=(3, 200, 3, 200), masks=2).build((1, 2, 8))
+        for degrees in model.degrees:
+            layers = degrees.split(model.config.hidden)
+            for below, above in pairwise(layers):
+                assert int(above.min()) >= int(below.min())
+            assert 0 <= int(degrees.min()) and int(degrees.max()) <= 16 - 2

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from genmodel_bench.data.dataset import Fold
-from genmodel_bench.metrics import Subject
+from genmodel_bench.metrics import Subject, birthday
 from genmodel_bench.metrics.birthday import Birthday
 from scipy.spatial.distance import cdist
 from scipy.stats import kstest
@@ -92,3 +92,14 @@ def test_folds_are_scored_one_by_one_and_averaged(few):
 def test_support_is_that_of_the_features_asked_for(few):
     scores = scored(few.valid, few, features="pca")
     assert scores["support"].settings["features"] == "pca"
+
+
+def test_what_is_exchanged_counts_pairs_within_and_across_the_sets(monkeypatch):
+    seen, exchanged = [], birthday.exchanged
+    monkeypatch.setattr(birthday, "exchanged", lambda w, m, p: seen.append(w) or exchanged(w, m, p))
+    x, held = torch.rand(30, 2), torch.rand(30, 2)
+    degrees = (torch.cdist(held, held) <= 0.3).sum(1) - 1
+    birthday.Birthday(permutations=9).statistic(x, held, 0.3, degrees)
+    both = torch.cat([x, held])
+    expected = (torch.cdist(both, both, compute_mode="donot_use_mm_for_euclid_dist") <= 0.3).sum(1) - 1
+    assert seen[0].tolist() == expected.tolist()

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from genmodel_bench.metrics import Subject
+from genmodel_bench.metrics import Subject, discriminator
 from genmodel_bench.metrics import classifier_two_sample_test as c2st
 from genmodel_bench.metrics.c2st import C2ST, placements, scores
 from genmodel_bench.metrics.discriminator import as_levels, places, told_apart
@@ -181,3 +181,17 @@ def test_copies_of_training_images_gain(digits):
     found = C2ST()(Subject(reference.train), replace(other, train=reference.train)).scores
     assert found["jsd_gain"].value > 0.5
     assert found["jsd_floor"].value > 0.5
+
+
+def test_the_state_of_the_least_validation_loss_is_kept(monkeypatch):
+    losses, seen = [5.0, 3.0, 1.0, 2.0, 4.0, 1.5, 2.5, 3.5], []
+
+    def best_scale(logits, y):
+        seen.append(logits)
+        return 1.0, losses[len(seen) - 1]
+
+    monkeypatch.setattr(discriminator, "best_scale", best_scale)
+    x, y = torch.rand(20, 1, 8, 8), (torch.arange(20) % 2).float()
+    found = discriminator.by_net(x, (x, y), (x, y), torch.Generator().manual_seed(0))
+    assert len(seen) == 8
+    torch.testing.assert_close(found.double(), seen[2])

@@ -219,3 +219,13 @@ def test_a_critic_of_slope_one_measures_the_shift_of_a_gaussian():
     D = Linear([math.copysign(1.0, shift)])
     loss = critics.wasserstein().critic(D(x + shift), D(x)).detach()  # W1(N(μ, 1), N(0, 1)) = |μ|
     assert -float(loss) == pytest.approx(abs(shift))
+
+
+@pytest.mark.parametrize("name", critics.DIVERGENCES)
+def test_v_stops_where_an_exponent_reaches_the_bound_and_nowhere_before(name):
+    d, largest = critics.DIVERGENCES[name], torch.tensor(critics.BOUND, dtype=torch.float64).exp()
+    v = torch.linspace(-60, 60, 2401, dtype=torch.float64)
+    inside = v.clamp(d.low, d.high) == v
+    values = torch.stack([d.T(v), d.conjugate(v)]).abs().amax(0)
+    assert float(values[inside].max()) <= 3 * float(largest)
+    assert float(values[~inside].min() if (~inside).any() else torch.inf) >= float(largest)

@@ -181,3 +181,11 @@ def test_what_cannot_be_built_is_refused():
         dcgan.Config(k=0)
     with pytest.raises(ValueError, match="k must be at least 1 and channels not empty"):
         dcgan.Config(channels=())
+
+
+def test_both_players_have_the_published_optimiser():
+    for config, expected in ((dcgan.Config(), (0.5, 0.999)), (dcgan.Config(betas=(0.3, 0.8)), (0.3, 0.8))):
+        (stage,) = replace(config, channels=(3, 4)).build((1, 8, 8)).stages()
+        for optimiser in stage.optimisers:
+            (group,) = optimiser.param_groups
+            assert (float(group["lr"]), group["betas"]) == (pytest.approx(2e-4), expected)

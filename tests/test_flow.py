@@ -118,3 +118,18 @@ def test_noise_is_undone_by_the_cell_it_stays_in():
 def test_a_margin_without_room_is_refused():
     with pytest.raises(ValueError, match="flow: margin must be above 0 and below"):
         flow.Config(margin=0.5)
+
+
+def test_the_halves_are_a_checkerboard_s_and_move_in_turn():
+    model = flow.Config(couplings=3, hidden=(4,)).build((2, 3, 4))
+    colour = torch.tensor([(c + i + j) % 2 for c in range(2) for i in range(3) for j in range(4)])
+    for i, coupling in enumerate(model.couplings):
+        assert set(colour[coupling.a].tolist()) == {i % 2}
+        assert set(colour[coupling.b].tolist()) == {1 - i % 2}
+        assert sorted([*coupling.a.tolist(), *coupling.b.tolist()]) == list(range(24))
+
+
+def test_weights_decay_as_the_setting_says():
+    model = flow.Config(couplings=2, hidden=(4,), weight_decay=0.3).build((1, 2, 2))
+    (stage,) = model.stages()
+    assert {group["weight_decay"] for group in stage.optimisers[0].param_groups} == {0.3}

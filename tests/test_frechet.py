@@ -203,3 +203,12 @@ def test_copies_gain_and_too_few_images_are_said(few):
 def test_the_example_in_the_help_is_true():
     found = doctest.testmod(frechet)
     assert found.attempted and not found.failed
+
+
+def test_the_influence_of_a_set_is_the_same_on_either_side():
+    x, y = torch.randn(30, 3).double(), 1 + torch.randn(40, 3).double() @ torch.randn(3, 3).double()
+    value, of_x, of_y = between(Gaussian(x), Gaussian(y))
+    other, of_y_first, of_x_second = between(Gaussian(y), Gaussian(x))
+    assert value == pytest.approx(other)
+    torch.testing.assert_close(of_x, of_x_second)
+    torch.testing.assert_close(of_y, of_y_first)

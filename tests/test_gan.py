@@ -504,3 +504,16 @@ def test_momentum_keeps_the_rate_of_past_increments():
     optimiser.lr.fill_(0.1)
     optimiser.apply([torch.tensor([1.0])])  # inc = −0.5 − 0.1
     assert p.item() == pytest.approx(-1.6)
+
+
+@pytest.mark.parametrize("pixels", ["unit", "contrast"])
+def test_the_discriminator_sees_pixels_in_the_unit_interval_or_normalised_ones_as_they_are(pixels):
+    config = gan.Config(latent=4, generator=(8,), activations=("relu",), discriminator=(6,), pixels=pixels)
+    model, y = config.build((3, 2, 2)), 30 * torch.randn(5, 12)
+    expected = y.sigmoid() if pixels == "unit" else y
+    assert torch.equal(model.output(y), expected)
+
+
+def test_the_discriminator_s_loss_has_the_released_factor():
+    for dataset in ("mnist", "tfd", "cifar10"):
+        assert settings_for("gan-ns", dataset).discriminator_scale == 0.5

@@ -8,6 +8,7 @@ import pytest
 import torch
 from genmodel_bench.models.moments import gmmn
 from genmodel_bench.models.moments.discrepancy import root_mmd
+from genmodel_bench.models.moments.gmmn import AutoEncoder
 from torch.nn.functional import binary_cross_entropy
 
 PUBLISHED = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
@@ -249,3 +250,36 @@ def test_weights_start_with_the_given_deviation_and_biases_at_zero():
 def test_what_cannot_be_trained_raises(changes):
     with pytest.raises(ValueError, match=r"^gmmn: .*expected|^gmmn: .*needs"):
         gmmn.Config(**changes)
+
+
+def test_the_gradient_of_near_sets_is_that_of_autograd():
+    y = torch.rand(40, 3, dtype=torch.float64)
+    x = (y + 0.02 * torch.randn_like(y)).requires_grad_()
+
+    def mean(a, b):
+        apart = (a[:, None] - b[None]).square().sum(2)
+        return sum(torch.exp(-apart / (2 * s)) for s in (0.5, 2.0)).mean()
+
+    expected = (mean(x, x) + mean(y, y) - 2 * mean(x, y)).sqrt()
+    assert float(expected.detach()) < 0.05
+    (gradient,) = torch.autograd.grad(expected, x)
+    found, ours = root_mmd(x.detach(), y, (0.5, 2.0))
+    torch.testing.assert_close(found, expected.detach())
+    torch.testing.assert_close(ours, gradient)
+
+
+def test_a_step_of_the_auto_encoder_is_with_dropout():
+    config = gmmn.Config(latent=2, hidden=(4,), autoencoder=True, encoder=(6, 3), dropout=(0.4, 0.3))
+    model, x = config.build((1, 3, 3)), torch.rand(5, 9)
+    torch.manual_seed(1)
+    logits = model.ae.logits(model.ae.encode(x, model.layers, noisy=True), model.layers)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean()
+    torch.manual_seed(1)
+    values = model.coding("auto-encoder", model.layers).step(x, None)
+    assert float(values["reconstruction"]) == pytest.approx(float(expected.detach()))
+
+
+def test_three_layers_are_decoded_from_the_top_down():
+    ae, h = AutoEncoder([3, 3, 3, 3], (0.0, 0.0, 0.0)), torch.rand(4, 3)
+    expected = ae.down[0](ae.down[1](ae.down[2](h).sigmoid()).sigmoid())
+    torch.testing.assert_close(ae.logits(h, range(3)), expected)

@@ -147,3 +147,14 @@ def test_chains_start_from_the_pixels_means_or_a_training_image(model):
     model.initialise(x)
     torch.testing.assert_close(model.mean, x.flatten(1).mean(0))
     assert (model.start == x.flatten(1)).all(1).any()
+
+
+def test_an_independent_chain_starts_from_draws_of_the_pixels_means():
+    model = gsn.Config(hidden=(5, 4), sample_steps=1, corruption=0.0).build((1, 2, 3))
+    x = torch.tensor([1.0, 1, 1, 0, 0, 0]).view(1, 1, 2, 3).expand(20, -1, -1, -1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn_like(p))
+    model.initialise(x)  # means of 0 and 1: the start is certain
+    expected = model.logits(model.first(x.flatten(1)[:4], None)).sigmoid()
+    torch.testing.assert_close(model.sample(4).flatten(1), expected.detach())

@@ -122,3 +122,14 @@ def test_samples_are_draws_or_their_means():
 def test_grey_levels_are_refused():
     with pytest.raises(ValueError, match="iwae: levels must be 2, of binary images, got 17"):
         iwae.Config(levels=17)
+
+
+def test_training_starts_from_glorot_s_weights_with_the_published_optimiser():
+    model = iwae.Config(hidden=(60,), latent=20).build((1, 10, 10))
+    (stage,) = model.stages()
+    (group,) = stage.optimisers[0].param_groups
+    assert (group["betas"], group["eps"]) == ((0.9, 0.999), 1e-4)
+    for layer in [*model.encoder[::2], *model.decoder[::2]]:
+        r = (6 / sum(layer.weight.shape)) ** 0.5
+        assert 0.98 * r < float(layer.weight.detach().abs().max()) <= r
+        assert bool((layer.bias == 0).all())

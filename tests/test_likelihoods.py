@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from genmodel_bench.models.shared.levels import drawn
 from genmodel_bench.report.tables.likelihoods import interval, kendall
 from genmodel_bench.report.tables.render import to_markdown
 from genmodel_bench.report.tables.table import table1
@@ -144,3 +146,13 @@ def test_the_interval_of_tau_covers_the_truth():
 def test_perfect_agreement_has_no_interval():
     pairs = [(float(i), 0.1 * i) for i in range(6)]
     assert math.isnan(interval(kendall(pairs), 6)[0])
+
+
+@pytest.mark.parametrize("levels", [3, 17])
+def test_what_is_shown_is_the_mean_of_the_levels_and_what_is_drawn_one_of_them(levels):
+    outputs = torch.randn(50, levels)
+    x, shown = drawn(outputs, "means")
+    expected = (outputs.softmax(1) * torch.arange(levels) / (levels - 1)).sum(1)
+    torch.testing.assert_close(shown, expected)
+    torch.testing.assert_close(x * (levels - 1), (x * (levels - 1)).round())
+    assert drawn(outputs, "draws")[1].unique().numel() <= levels

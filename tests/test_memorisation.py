@@ -4,7 +4,11 @@ import pytest
 import torch
 from genmodel_bench.data.dataset import Fold
 from genmodel_bench.metrics import Subject
+from genmodel_bench.metrics.copying import c_t, near_copies
+from genmodel_bench.metrics.distances import nearest
 from genmodel_bench.metrics.memorisation import Memorisation
+from genmodel_bench.metrics.nearness import cells_of
+from genmodel_bench.metrics.neighbours import nearest_shifted
 from scipy.stats import kstest
 
 NAMES = ("nearer_train", "c_t", "authenticity", "shifted_copies")
@@ -111,3 +115,19 @@ def test_only_the_first_samples_are_shifted(few):
     assert (found.n, found.settings["N"]) == (40, 40)
     found = scored(samples, few, shifted=20)["shifted_copies"]
     assert (found.n, found.settings["N"]) == (20, 20)
+
+
+def test_shifted_samples_are_compared_with_shifted_test_images(few):
+    ours, held = (nearest_shifted(x, few.train.flatten(1))[0] for x in (few.valid, few.test))
+    scores = Memorisation(near=0.5)(Subject(few.valid, None), few).scores
+    assert scores["shifted_copies"].value == near_copies(ours, held, 0.5).value
+
+
+def test_c_t_is_of_the_cells_that_samples_and_test_images_are_in(few):
+    train, test, samples = (torch.rand(n, 1, 4, 4) ** 2 for n in (400, 300, 300))
+    reference = replace(few, train=train, test=test)
+    cells, held_cells = cells_of((samples, test), reference, 3)
+    ours, held = (nearest(x.flatten(1), train.flatten(1))[0] for x in (samples, test))
+    expected = c_t(ours, held, cells, held_cells)
+    found = Memorisation(shifted=10)(Subject(samples, None), reference).scores["c_t"]
+    assert cells.unique().numel() == 3 and found.value == pytest.approx(expected.value)

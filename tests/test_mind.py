@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -224,3 +225,10 @@ def test_real_data_are_training_images_at_the_same_n(few):
     assert scores["real_data"].better == "neither"
     few_real = replace(few, train=few.train[:30])
     assert MindPixels()(Subject(torch.rand(100, *few.shape)), few_real).scores["mind"].settings["N"] == 30
+
+
+def test_real_data_are_training_images_of_all_places():
+    train = torch.cat([torch.zeros(50, 1, 2, 2), torch.ones(50, 1, 2, 2)])
+    data = SimpleNamespace(train=train, valid=train[:0], test=train[::2], folds=())
+    scores = MindPixels(slices=8)(Subject(train[:50], None), data).scores  # black images
+    assert scores["real_data"].value < scores["mind"].value / 4

@@ -105,3 +105,45 @@ def test_wrong_settings_are_refused():
         mixture.Config(smoothing=0)
     with pytest.raises(ValueError, match="mixture: components must be at least 1, got 0"):
         mixture.Config(components=0)
+
+
+def of_two(**settings):
+    """A mixture of black and of white images, 9 to 1."""
+    model = mixture.Config(components=2, levels=2, **settings).build((1, 2, 2))
+    model.log_pi.copy_(torch.tensor([0.9, 0.1]).log())
+    model.log_theta.copy_(torch.tensor([[1 - 1e-6, 1e-6], [1e-6, 1 - 1e-6]]).log()[:, :, None])
+    return model
+
+
+@pytest.mark.parametrize("output", ["draws", "means"])
+def test_components_are_drawn_with_their_weights(output):
+    white = of_two(output=output).sample(4000).mean()
+    assert float(white) == pytest.approx(0.1, abs=5 * math.sqrt(0.09 / 4000))
+
+
+def test_the_objective_is_the_likelihood_and_the_dirichlet_prior():
+    model = of_two(smoothing=3.0)
+    x = torch.rand(20, 1, 2, 2).round()
+    model.start(x)
+    prior = (model.shares * model.log_theta).sum() + model.log_pi.sum()
+    expected = float(model.log_prob(x).double().sum()) + 3 * float(prior)
+    assert model.objective(x) == pytest.approx(expected, rel=1e-6)
+
+
+def test_components_start_at_random_images():
+    model = mixture.Config(components=3, levels=2, rounds=0, smoothing=1e-3).build((1, 2, 2))
+    x = torch.ones(300, 1, 2, 2)
+    x[:3] = 0
+    model.initialise(x)
+    assert float(model.log_theta[:, 1].exp().amax()) > 0.9
+
+
+def test_a_component_starts_as_one_image_smoothed():
+    model = mixture.Config(components=2, levels=3, rounds=0, smoothing=2.0).build((1, 1, 3)).double()
+    levels = torch.tensor([0, 1, 2])
+    x = (levels / 2).double().view(1, 1, 1, 3).repeat(5, 1, 1, 1)
+    model.initialise(x)
+    image = torch.eye(3).double()  # level l of pixel i
+    shares = (5 * image + 1 / 3) / 6
+    torch.testing.assert_close(model.shares, shares)
+    torch.testing.assert_close(model.log_theta.exp(), ((image + 2 * shares) / 3).expand(2, -1, -1))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from genmodel_bench.models import MODELS, settings_for
-from genmodel_bench.models.adversarial import mlp_gan
+from genmodel_bench.models.adversarial import critics, mlp_gan
 from genmodel_bench.models.adversarial.critics import wasserstein
 
 SMALL = mlp_gan.Config(latent=4, generator_layers=(8, 6), critic_layers=(7, 5), batch_size=10)
@@ -181,3 +181,55 @@ def test_probabilities_are_logged_where_outputs_are_logits_and_scores_elsewhere(
 def test_what_does_not_fit_raises(fields, message):
     with pytest.raises(ValueError, match=message):
         mlp_gan.Config(**fields)
+
+
+MLP = mlp_gan.Config(latent=4, generator_layers=(8,), critic_layers=(7, 5), batch_size=10)
+
+
+def test_a_critic_descends_its_loss_plus_lambda_times_the_gradient_penalty():
+    config = replace(MLP, loss="wasserstein", penalty=7.0)
+    model = config.build((1, 3, 3))
+    players, x, fake = config.players(model.G, model.D, model.output), torch.rand(10, 9), torch.rand(10, 9)
+    a, b = model.D(x), model.D(fake)
+    torch.manual_seed(1)
+    found = players.critic_loss(a, b, x, fake)
+    torch.manual_seed(1)
+    expected = b.mean() - a.mean() + 7 * critics.gradient_penalty(model.D, x, fake)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_generator_descends_its_loss_plus_the_repelling_term_times_its_weight():
+    config = replace(MLP, loss="energy", repelling=0.3)
+    model = config.build((1, 3, 3))
+    players, fake = config.players(model.G, model.D, model.output), torch.rand(10, 9)
+    b = model.D(fake)
+    expected = b.mean() + 0.3 * critics.repelling(model.D.encoder(fake))
+    torch.testing.assert_close(players.generator_loss(b, fake), expected)
+
+
+def test_the_energy_of_fakes_is_raised_up_to_the_margin_of_the_setting():
+    game = replace(MLP, loss="energy", margin=3.0).game()
+    assert float(game.critic(torch.zeros(2), torch.tensor([1.0, 5.0]))) == pytest.approx((2 + 0) / 2)
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_nets_have_the_layers_of_the_setting(batch_norm):
+    model = replace(MLP, generator_layers=(8, 6), batch_norm=batch_norm, slope=0.3).build((1, 3, 3))
+    own = [torch.nn.Linear, *([torch.nn.BatchNorm1d] if batch_norm else []), torch.nn.ReLU]
+    assert [type(layer) for layer in model.G] == [*own, *own, torch.nn.Linear]
+    assert [layer.negative_slope for layer in model.D.net[1::2]] == [0.3, 0.3]
+    energy = replace(MLP, loss="energy", slope=0.3).build((1, 3, 3))
+    assert [layer.negative_slope for layer in energy.D.encoder[1::2]] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_players_are_updated_as_the_setting_says(optimiser, update):
+    config = replace(MLP, optimiser=optimiser, update=update, lr=0.017, betas=(0.3, 0.8))
+    model = config.build((1, 3, 3))
+    players = config.players(model.G, model.D, model.output)
+    assert players.update == update
+    for opt in (players.opt_g, players.opt_d):
+        (group,) = opt.param_groups
+        assert float(group["lr"]) == pytest.approx(0.017)
+        assert group.get("betas", (0.3, 0.8)) == (0.3, 0.8)

@@ -1,6 +1,7 @@
 """Modes and known densities: counts by loops, divergences by closed forms."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -231,3 +232,11 @@ def test_data_without_labels_or_density_have_no_modes(few):
 
 def test_samples_that_reach_no_mode_are_none_of_it():
     assert reached(torch.empty(0, dtype=torch.int64)) == Estimate(0, 0.0)
+
+
+def test_the_floor_of_a_known_density_is_of_test_images():
+    density = GaussianMixture(((0.5, 0.5),), (1.0,), 0.05)
+    near, far = torch.full((10, 1, 1, 2), 0.5), torch.full((10, 1, 1, 2), 0.9)
+    data = SimpleNamespace(train=far, valid=far, test=near, folds=(), density=density)
+    scores = KnownDensity()(Subject(far, None), data).scores
+    assert (scores["good"].value, scores["good_floor"].value) == (0, 1)

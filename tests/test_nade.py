@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from genmodel_bench.models.autoregressive import nade
 from genmodel_bench.models.autoregressive.nade import Config, Scan
 from ordered import check_density, check_frequencies, check_reach, naive, rough
 
@@ -90,3 +91,9 @@ def test_without_weights_pixels_have_the_shares_of_the_training_images(fields, s
 def test_one_level_makes_no_net():
     with pytest.raises(ValueError, match="nade: levels must be at least 2, got 1"):
         Config(levels=1)
+
+
+def test_the_order_is_a_random_one_of_all_pixels():
+    orders = [nade.Config(hidden=2).build((1, 5, 6)).order.tolist() for _ in range(2)]
+    assert all(sorted(order) == list(range(30)) for order in orders)
+    assert orders[0] != orders[1] and list(range(30)) not in orders

@@ -103,3 +103,32 @@ def test_a_model_of_other_levels_has_no_number():
 def test_these_models_are_densities_and_others_are_not():
     assert isinstance(Independent(0.5), Density)
     assert not isinstance(torch.nn.Linear(2, 2), Density)
+
+
+def binary_images():
+    """Training images of dark, test images of bright pixels: no image is of both."""
+    draw = torch.Generator().manual_seed(1)
+    train, test = (
+        (torch.rand(40, 1, 3, 3, generator=draw, dtype=torch.float64) < p).double() for p in (0.2, 0.8)
+    )
+    return SimpleNamespace(train=train, test=test, valid=test[:0], folds=(), levels=2)
+
+
+def test_train_is_the_nll_of_as_many_training_images():
+    data = binary_images()
+    model = SimpleNamespace(levels=2, dequantised=False, log_prob=lambda x: -x.flatten(1).sum(1))
+    scores = NLL()(Subject(torch.empty(0), model), data).scores
+    assert scores["nll"].value == pytest.approx(float(data.test.sum()) / 40)
+    assert scores["train"].value == pytest.approx(float(data.train.sum()) / 40)
+
+
+def test_noise_is_uniform_in_the_cell():
+    seen, x = [], torch.arange(17.0).view(17, 1, 1, 1).expand(17, 1, 16, 16) / 16
+    model = SimpleNamespace(
+        levels=17, dequantised=True, log_prob=lambda x: seen.append(x) or torch.zeros(len(x))
+    )
+    NLL()(Subject(x, model), SimpleNamespace(train=x, valid=x, test=x, folds=(), levels=17))
+    for noisy in seen:
+        u = (noisy * 17 - x * 16).flatten()
+        quantiles = u.quantile(torch.tensor([0.1, 0.5, 0.9]))
+        torch.testing.assert_close(quantiles, torch.tensor([0.1, 0.5, 0.9]), atol=5 * 0.5 / 4352**0.5, rtol=0)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from genmodel_bench.data.dataset import Fold
 from genmodel_bench.metrics import Subject
-from genmodel_bench.metrics.bandwidth import chosen, peak
+from genmodel_bench.metrics.bandwidth import Choice, chosen, peak
 from genmodel_bench.metrics.parzen import Parzen
-from genmodel_bench.metrics.parzen_audit import ParzenAudit, effective_neighbours, median_of
+from genmodel_bench.metrics.parzen_audit import ParzenAudit, audited, effective_neighbours, median_of
 from genmodel_bench.metrics.windows import PAPER_SIGMAS, parzen_log_prob
 
 
@@ -174,3 +174,20 @@ def test_folds_are_audited_one_by_one_and_averaged(few):
         assert score.stderr == pytest.approx(abs(values[0] - values[1]) / 2, rel=1e-6, abs=1e-9)
         assert (score.stderr_over, score.n) == ("folds", 2)
     assert len(result.arrays["best_log_prob"]) == 40
+
+
+def test_one_sample_of_three_as_near_ones_does_not_carry_an_estimate_alone():
+    centres, sigma = torch.eye(3, dtype=torch.float64), torch.full((5,), 0.2, dtype=torch.float64)
+    test = torch.cat([torch.zeros(1, 3), torch.eye(3)[:1]]).double()  # between all three; on one
+    found, _ = audited(test, centres, Choice(0.2, 1.0, 0.2, sigma, False))
+    assert found["single"].value == 0.5
+
+
+def test_the_best_score_s_error_has_that_of_sigma_in_it():
+    sigma = torch.tensor([0.15, 0.2, 0.3], dtype=torch.float64)
+    found, best = audited(
+        torch.rand(20, 3).double(), torch.rand(30, 3).double(), Choice(0.2, 1.0, 0.2, sigma, False)
+    )
+    of_images = float(best.std(correction=0)) / 20**0.5
+    assert found["sigma_nats"].value > 0.1 * of_images
+    assert found["best_sigma"].stderr == pytest.approx(math.hypot(of_images, found["sigma_nats"].value))

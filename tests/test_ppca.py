@@ -1,5 +1,7 @@
 """Probabilistic PCA against scipy's Gaussian and scikit-learn's PCA."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -79,3 +81,22 @@ def test_samples_are_levels_of_the_fitted_moments(fitted):
 def test_too_many_directions_are_refused():
     with pytest.raises(ValueError, match="ppca: latent must be below the 6 numbers of an image, got 6"):
         ppca.Config(latent=6).build((1, 2, 3))
+
+
+def test_the_fit_is_that_of_maximum_likelihood_with_the_noise_s_variance():
+    x = (torch.rand(12, 1, 2, 3).double() * 16).round() / 16
+    model = ppca.Config(latent=2, levels=17).build((1, 2, 3))
+    model.initialise(x)
+    k = x.flatten(1).numpy() * 16
+    values = np.linalg.eigvalsh((np.cov(k.T, ddof=0) + np.eye(6) / 12) / 17**2)[::-1]
+    np.testing.assert_allclose(model.values.numpy(), values[:2], rtol=1e-10)
+    assert float(model.noise) == pytest.approx(values[2:].mean(), rel=1e-10)
+    np.testing.assert_allclose(model.mu.numpy(), (k.mean(0) + 0.5) / 17, rtol=1e-12)
+
+
+def test_samples_have_the_noise_s_standard_deviation():
+    model = ppca.Config(latent=1, levels=256).build((1, 2, 3))
+    model.values.fill_(0.01)
+    model.noise.fill_(0.01)  # W = 0: noise alone
+    x = model.sample(5000)
+    assert float(x.std()) == pytest.approx(0.1, rel=5 / math.sqrt(2 * 30_000))

@@ -211,3 +211,7 @@ def test_only_the_classifiers_features_have_all_columns():
     assert {column.table for column in PRDC().columns.values()} == {"quality"}
     ((name, column),) = PRDC("pca").columns.items()
     assert (name, column.title, column.table) == ("coverage", "coverage pca", "features")
+
+
+def test_balls_reach_to_the_fifth_neighbour_by_default():
+    assert PRDC().k == 5

@@ -1,6 +1,8 @@
 """Is a causal transformer a density, and do samples come from it?"""
 
 import pytest
+import torch
+from genmodel_bench.models.autoregressive import transformer
 from genmodel_bench.models.autoregressive.transformer import Config
 from ordered import (
     check_density,
@@ -57,3 +59,32 @@ def test_without_weights_pixels_have_the_shares_of_all_training_pixels(levels):
 def test_what_makes_no_net_is_one_line(fields, message):
     with pytest.raises(ValueError, match=message):
         Config(**fields)
+
+
+def test_a_block_is_torch_s_own_with_the_same_weights():
+    block = transformer.Block(8, 2).double()
+    same = torch.nn.TransformerEncoderLayer(
+        8, 2, 32, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    ours = (block.before, block.qkv, block.attended, block.between, block.up, block.down)
+    theirs = (same.norm1, same.self_attn, same.self_attn.out_proj, same.norm2, same.linear1, same.linear2)
+    with torch.no_grad():
+        for a, b in zip(ours, theirs, strict=True):
+            weights = (b.in_proj_weight, b.in_proj_bias) if b is same.self_attn else (b.weight, b.bias)
+            for p, q in zip((a.weight, a.bias), weights, strict=True):
+                q.copy_(p.copy_(torch.randn_like(p)))
+    t, mask = (
+        torch.randn(3, 5, 8, dtype=torch.float64),
+        torch.nn.Transformer.generate_square_subsequent_mask(5),
+    )
+    torch.testing.assert_close(block(t), same(t, src_mask=mask.double(), is_causal=True))
+
+
+def test_a_step_is_of_gradients_of_a_norm_of_at_most_one():
+    model = transformer.Config(width=8, heads=2, blocks=1).build((1, 3, 3))
+    (stage,) = model.stages()
+    with torch.no_grad():
+        model.last.weight.mul_(100)
+    stage.step(torch.rand(10, 1, 3, 3).round(), None)
+    norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    assert float(norm) == pytest.approx(1, rel=1e-4)

@@ -82,3 +82,21 @@ def test_samples_are_decoder_means():
     torch.manual_seed(1)
     z = torch.randn(6, 2)
     torch.testing.assert_close(samples.flatten(1), model.decoder(z).sigmoid())
+
+
+def test_log_weights_are_of_draws_of_the_encoder_s_gaussian():
+    model, x = vae.Config(latent=3, hidden=(5,)).build((1, 2, 3)), torch.rand(7, 1, 2, 3).round()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn_like(p))
+        mu, log_var = model.encoder(x.flatten(1)).split(3, 1)
+        assert torch.equal(torch.stack(model.encode(x)), torch.stack([mu, log_var]))
+        torch.manual_seed(1)
+        found = model.log_weights(x, 4)
+        torch.manual_seed(1)
+        z = mu + (log_var / 2).exp() * torch.randn(4, 7, 3)
+        log_p = Bernoulli(logits=model.decoder(z)).log_prob(x.flatten(1)).sum(2) + Normal(0, 1).log_prob(
+            z
+        ).sum(2)
+        expected = log_p - Normal(mu, (log_var / 2).exp()).log_prob(z).sum(2)
+    torch.testing.assert_close(found, expected)
