@@ -7,9 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from genmodel_bench.metrics import METRICS, Subject
-from genmodel_bench.metrics.ais import AIS
-from genmodel_bench.metrics.boltzmann import base_logits, log_unnormalised, log_z, log_z_estimates, schedule
+from genmodel_bench.metrics import METRICS, Subject, ais
+from genmodel_bench.metrics.ais import AIS, scored
+from genmodel_bench.metrics.boltzmann import (
+    LogZ,
+    base_logits,
+    log_unnormalised,
+    log_z,
+    log_z_estimates,
+    schedule,
+)
 from genmodel_bench.metrics.features import NotApplicable
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
@@ -245,3 +252,16 @@ def test_a_net_s_bound_is_the_mean_over_draws():
     torch.manual_seed(0)
     each = torch.stack([log_unnormalised(machines, data.test.flatten(1))[0] for _ in range(7)])
     torch.testing.assert_close(found, each.mean(0))
+
+
+def test_the_base_model_is_of_training_images(monkeypatch):
+    data, seen = binary_images(), []
+    monkeypatch.setattr(ais, "base_logits", lambda v: seen.append(v) or base_logits(v))
+    AIS(temperatures=100, chains=20)(Subject(torch.empty(0), SimpleNamespace(rbms=(a_machine(9, 4),))), data)
+    assert torch.equal(seen[0], data.train.flatten(1))
+
+
+@pytest.mark.parametrize(("ess", "warned"), [(9.9, True), (10.1, False)])
+def test_fewer_than_ten_effective_chains_are_warned_of(ess, warned):
+    z = LogZ(1.0, 0.5, 1.4, 0.1, 1.0, ess)
+    assert bool(scored(torch.rand(5), z, {"chains": 100}, "lower").warning) == warned

@@ -7,7 +7,7 @@ import pytest
 import torch
 from genmodel_bench.data.dataset import Fold, assemble
 from genmodel_bench.metrics import Subject
-from genmodel_bench.metrics.comparison import Estimate, Quantity, compared, jackknife
+from genmodel_bench.metrics.comparison import Estimate, Quantity, compared, jackknife, mean_of
 
 
 @dataclass(frozen=True)
@@ -113,3 +113,8 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     error = jackknife(lambda rows: float(x[rows].mean() - y[rows].mean()), 1000, x.device)
     # from ten blocks it is known to 1/√18 = 24 %
     assert error == pytest.approx((10 / 1000) ** 0.5, rel=0.5)
+
+
+def test_the_error_of_a_mean_is_the_deviation_over_the_root_of_n():
+    found = mean_of(torch.tensor([0.0, 2.0, 4.0, 6.0]))
+    assert (found.value, found.stderr) == (3, pytest.approx(5**0.5 / 2))

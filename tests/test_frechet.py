@@ -212,3 +212,10 @@ def test_the_influence_of_a_set_is_the_same_on_either_side():
     assert value == pytest.approx(other)
     torch.testing.assert_close(of_x, of_x_second)
     torch.testing.assert_close(of_y, of_y_first)
+
+
+@pytest.mark.parametrize(("k", "warned"), [(4, False), (5, True)])
+def test_parts_of_no_more_images_than_features_are_warned_of(k, warned):
+    metric = Frechet()
+    x, y = (metric.prepare(torch.randn(20, k)) for _ in range(2))  # parts of 5
+    assert bool(metric.estimate(x, y)["fd_infinity"].warning) == warned
