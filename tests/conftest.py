@@ -143,3 +143,13 @@ def tiny(config):
     if getattr(config, "k", 1) > 1:
         small["k"] = 2
     return replace(config, **{f.name: small[f.name] for f in fields(config) if f.name in small})
+
+
+@pytest.fixture
+def binary_images():
+    """Training images of dark, test images of bright pixels: no image is of both."""
+    draw = torch.Generator().manual_seed(1)
+    train, test = (
+        (torch.rand(40, 1, 3, 3, generator=draw, dtype=torch.float64) < p).double() for p in (0.2, 0.8)
+    )
+    return SimpleNamespace(train=train, test=test, valid=test[:0], folds=(), levels=2)

@@ -210,15 +210,6 @@ def a_machine(n, m, seed=0):
     return SimpleNamespace(W=W, b=b, c=c)
 
 
-def binary_images():
-    """Training images of dark, test images of bright pixels: no image is of both."""
-    draw = torch.Generator().manual_seed(1)
-    train, test = (
-        (torch.rand(40, 1, 3, 3, generator=draw, dtype=torch.float64) < p).double() for p in (0.2, 0.8)
-    )
-    return SimpleNamespace(train=train, test=test, valid=test[:0], folds=(), levels=2)
-
-
 def test_log_z_is_the_log_of_the_mean_weight_with_its_error():
     found = log_z(torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64).log() + 100)
     stderr = 7**0.5 / 3**0.5 / 3  # of weights 1, 2, 6
@@ -234,8 +225,8 @@ def test_the_base_model_has_nine_tenths_of_the_means_and_a_twentieth():
     torch.testing.assert_close(base_logits(v).sigmoid(), torch.tensor([0.05, 0.95, 0.5]))
 
 
-def test_train_is_of_as_many_training_images():
-    data, machine = binary_images(), a_machine(9, 4)
+def test_train_is_of_as_many_training_images(binary_images):
+    data, machine = binary_images, a_machine(9, 4)
     scores = AIS(temperatures=100, chains=20)(
         Subject(torch.empty(0), SimpleNamespace(rbms=(machine,))), data
     ).scores
@@ -244,8 +235,8 @@ def test_train_is_of_as_many_training_images():
         assert scores[name].value == pytest.approx(scores["log_z"].value - float(of_images))
 
 
-def test_a_net_s_bound_is_the_mean_over_draws():
-    data, machines = binary_images(), (a_machine(9, 4), a_machine(4, 3, seed=1))
+def test_a_net_s_bound_is_the_mean_over_draws(binary_images):
+    data, machines = binary_images, (a_machine(9, 4), a_machine(4, 3, seed=1))
     metric = AIS(temperatures=100, chains=20, draws=7)
     torch.manual_seed(0)
     found = metric.bound(machines, data.test.flatten(1))
@@ -254,8 +245,8 @@ def test_a_net_s_bound_is_the_mean_over_draws():
     torch.testing.assert_close(found, each.mean(0))
 
 
-def test_the_base_model_is_of_training_images(monkeypatch):
-    data, seen = binary_images(), []
+def test_the_base_model_is_of_training_images(monkeypatch, binary_images):
+    data, seen = binary_images, []
     monkeypatch.setattr(ais, "base_logits", lambda v: seen.append(v) or base_logits(v))
     AIS(temperatures=100, chains=20)(Subject(torch.empty(0), SimpleNamespace(rbms=(a_machine(9, 4),))), data)
     assert torch.equal(seen[0], data.train.flatten(1))

@@ -298,52 +298,34 @@ def test_a_step_size_is_that_of_the_next_higher_weight_that_was_tuned():
 
 
 def test_sigma_is_chosen_by_validation_images_alone():
-    W = torch.tensor([[0.9, 0.1], [-0.4, 0.8], [0.3, 0.5], [0.0, -0.7], [0.6, 0.2]])
-
-    class Linear:
-        prior = "gaussian"
-
-        def latent(self, n):
-            return torch.randn(n, 2)
-
-        def decode(self, z):
-            return (z @ W.T).unflatten(1, (1, 1, 5))
+    model = Linear()
 
     def images(noise):
         torch.manual_seed(1)
-        return Linear().decode(Linear().latent(20)) + noise * torch.randn(20, 1, 1, 5)
+        return model.decode(model.latent(20)) + noise * torch.randn(20, 1, 1, D, dtype=torch.float64)
 
     def sigma(valid, test):
         metric = AISDecoder(20, 20, simulated=20, chains=2, temperatures=12, leapfrogs=3, smallest_sigma=0.1)
         data = SimpleNamespace(train=images(0.3), valid=images(valid), test=images(test), folds=(), levels=0)
         torch.manual_seed(0)
-        return metric(Subject(torch.empty(0), Linear()), data).scores["sigma"].value
+        return metric(Subject(torch.empty(0), model), data).scores["sigma"].value
 
     assert sigma(0.1, 0.6) == sigma(0.1, 0.1) < sigma(0.6, 0.6) == sigma(0.6, 0.1)
 
 
 def test_images_of_the_model_s_own_have_noise_of_the_chosen_sigma(monkeypatch):
-    W, seen, above = 0.3 * torch.randn(5, 2), [], ais_decoder.Annealer.above
-
-    class Linear:
-        prior = "gaussian"
-
-        def latent(self, n):
-            return torch.randn(n, 2)
-
-        def decode(self, z):
-            return (z @ W.T).unflatten(1, (1, 1, 5))
+    model, seen, above = Linear(), [], ais_decoder.Annealer.above
 
     def recorded(self, x, eps, chosen):
         seen.append((float((x - self.decoder(eps)).std()), chosen.sigma))
         return above(self, x, eps, chosen)
 
     monkeypatch.setattr(ais_decoder.Annealer, "above", recorded)
-    x = Linear().decode(torch.randn(20, 2)) + 0.3 * torch.randn(20, 1, 1, 5)
+    x = model.decode(model.latent(20)) + 0.3 * torch.randn(20, 1, 1, D, dtype=torch.float64)
     metric = ais_decoder.AISDecoder(
         images=20, valid_images=20, simulated=200, chains=2, temperatures=12, leapfrogs=3
     )
-    metric(Subject(torch.empty(0), Linear()), SimpleNamespace(train=x, valid=x, test=x, folds=(), levels=0))
+    metric(Subject(torch.empty(0), model), SimpleNamespace(train=x, valid=x, test=x, folds=(), levels=0))
     ((sd, sigma),) = seen
     assert sigma < 0.8 and sd == pytest.approx(sigma, rel=5 / (2 * 1000) ** 0.5)
 

@@ -105,17 +105,8 @@ def test_these_models_are_densities_and_others_are_not():
     assert not isinstance(torch.nn.Linear(2, 2), Density)
 
 
-def binary_images():
-    """Training images of dark, test images of bright pixels: no image is of both."""
-    draw = torch.Generator().manual_seed(1)
-    train, test = (
-        (torch.rand(40, 1, 3, 3, generator=draw, dtype=torch.float64) < p).double() for p in (0.2, 0.8)
-    )
-    return SimpleNamespace(train=train, test=test, valid=test[:0], folds=(), levels=2)
-
-
-def test_train_is_the_nll_of_as_many_training_images():
-    data = binary_images()
+def test_train_is_the_nll_of_as_many_training_images(binary_images):
+    data = binary_images
     model = SimpleNamespace(levels=2, dequantised=False, log_prob=lambda x: -x.flatten(1).sum(1))
     scores = NLL()(Subject(torch.empty(0), model), data).scores
     assert scores["nll"].value == pytest.approx(float(data.test.sum()) / 40)

@@ -40,8 +40,8 @@ def shipped_with(rows: Iterable[Record]) -> list[str]:
     if not there:
         return []
     made = ", ".join(dict.fromkeys(f"version {r.version or 'unknown'}" for r in there))
-    # a CPU's own name is its processor's
-    on = ", ".join(dict.fromkeys((r.device.startswith("cpu") and r.processor) or r.device for r in there))
+    named = [r.processor if r.processor and r.device.startswith("cpu") else r.device for r in there]
+    on = ", ".join(dict.fromkeys(named))
     return [f"shipped, not made here: it came with the package, made by {made} on {on}"]
 
 
